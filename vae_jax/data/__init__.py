@@ -1,0 +1,1 @@
+"""Files -> prepared TFDS data -> decoded uint8 images with a role each."""

@@ -1,0 +1,1 @@
+"""Numbers from scores and images; no model in sight."""

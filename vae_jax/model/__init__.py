@@ -1,0 +1,1 @@
+"""The science: x -> q(z|x) -> z -> p(x|z)."""
