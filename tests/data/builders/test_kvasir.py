@@ -1,0 +1,103 @@
+import logging
+import shutil
+
+import pytest
+
+from vae_jax.data.builders.kvasir import Kvasir
+from vae_jax.errors import UserError
+
+
+def _items(folder):
+    # items() needs no prepared builder; an instance would want a folder to write to.
+    return Kvasir.items(Kvasir, Kvasir.locate(folder))["train"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "class_name"),
+    [
+        ("polyps", "polyps"),
+        ("kvasir-dataset-v2/normal-z-line", "normal-z-line"),
+        ("labeled-images/lower-gi-tract/anatomical-landmarks/cecum", "normal-cecum"),
+        ("labeled-images/upper-gi-tract/anatomical-landmarks/z-line", "normal-z-line"),
+        ("labeled-images/upper-gi-tract/anatomical-landmarks/pylorus", "normal-pylorus"),
+        ("labeled-images/lower-gi-tract/quality-of-mucosal-views/bbps-2-3", "bbps-2-3"),
+    ],
+)
+def test_both_layouts_give_class_and_relative_path(make_kvasir, folder, class_name):
+    items = _items(make_kvasir({folder: 2}))
+    assert [item.class_name for item in items] == [class_name] * 2
+    assert [item.file for item in items] == [f"{folder}/000.jpg", f"{folder}/001.jpg"]
+
+
+def test_masks_are_found_by_stem(make_kvasir):
+    items = _items(make_kvasir({"polyps": 3, "normal-cecum": 2}, masks=2))
+    masks = {item.file: item.mask and item.mask.name for item in items}
+    assert masks == {
+        "normal-cecum/000.jpg": None,
+        "normal-cecum/001.jpg": None,
+        "polyps/000.jpg": "000.png",
+        "polyps/001.jpg": "001.png",
+        "polyps/002.jpg": None,
+    }
+
+
+def test_masks_of_hyper_kvasir_are_found_and_their_copies_of_images_left_out(make_kvasir):
+    root = make_kvasir({"labeled-images/lower-gi-tract/pathological-findings/polyps": 2})
+    shutil.copytree(
+        root / "labeled-images/lower-gi-tract/pathological-findings/polyps",
+        root / "segmented-images/images",
+    )
+    shutil.copytree(root / "segmented-images/images", root / "segmented-images/masks")
+    items = _items(root)
+    assert len(items) == 2
+    assert all(item.mask.parent.name == "masks" for item in items)
+
+
+def test_groups_span_classes_and_unlisted_images_are_alone(make_kvasir):
+    root = make_kvasir({"polyps": 2, "cecum": 2})
+    (root / "groups.csv").write_text(
+        "class,file,group\npolyps,000.jpg,7\nnormal-cecum,000.jpg,7\ncecum,001.jpg,8\n"
+    )
+    groups = {item.file: item.group for item in _items(root)}
+    assert groups == {
+        "polyps/000.jpg": "7",
+        "polyps/001.jpg": "polyps/001.jpg",
+        "cecum/000.jpg": "7",
+        "cecum/001.jpg": "8",
+    }
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,2\n", "class,file,group\npolyps,000.jpg\n"])
+def test_a_table_of_groups_without_its_columns_is_refused(make_kvasir, content):
+    root = make_kvasir({"polyps": 1})
+    (root / "groups.csv").write_text(content)
+    with pytest.raises(UserError, match=r"groups.csv is not a table"):
+        _items(root)
+
+
+def test_hidden_files_and_tables_are_no_images(make_kvasir):
+    root = make_kvasir({"polyps": 1})
+    for name in (".DS_Store", "Thumbs.db", "notes.csv"):
+        (root / "polyps" / name).write_text("x")
+    assert len(_items(root)) == 1
+
+
+def test_a_folder_of_unknown_name_is_warned_of_and_left_out(make_kvasir, caplog):
+    with caplog.at_level(logging.WARNING, "vae_jax"):
+        items = _items(make_kvasir({"polyps": 1, "kittens": 2}))
+    assert len(items) == 1
+    assert "kittens" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("counts", "masks", "message"),
+    [
+        ({"kittens": 1}, 0, "has no folder of a class"),
+        ({"polyps": 2, "normal-cecum": 0}, 0, "normal-cecum is empty"),
+        ({"polyps": 2, "polyps-masks": 0}, 0, "polyps-masks is empty"),
+        ({"normal-cecum": 2}, 2, "masks but no images of polyps"),
+    ],
+)
+def test_a_half_copied_folder_is_refused_with_the_address(make_kvasir, counts, masks, message):
+    with pytest.raises(UserError, match=rf"{message}.*https://datasets.simula.no.*manual_dir"):
+        _items(make_kvasir(counts, masks=masks))

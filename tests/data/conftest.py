@@ -1,0 +1,83 @@
+"""Tiny datasets in their official layouts, made of noise."""
+
+import gzip
+import io
+import pathlib
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_jax import config
+
+
+def _encoded(rng, size=(24, 20), form="JPEG"):
+    pixels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    return file.getvalue()
+
+
+@pytest.fixture
+def make_kvasir(tmp_path):
+    """Returns a function that writes a folder per class: {folder: number of images} -> root."""
+
+    def make(counts, name="kvasir_files", masks=0):
+        rng = np.random.default_rng(0)
+        root = tmp_path / name
+        for folder, count in counts.items():
+            (root / folder).mkdir(parents=True)
+            for i in range(count):
+                (root / folder / f"{i:03}.jpg").write_bytes(_encoded(rng))
+        if masks:
+            (root / "polyps-masks").mkdir()
+        for i in range(masks):
+            pixels = np.zeros((20, 24), np.uint8)
+            pixels[:, :12] = 255
+            Image.fromarray(pixels).save(root / "polyps-masks" / f"{i:03}.png")
+        return root
+
+    return make
+
+
+def write_idx(path: pathlib.Path, array: np.ndarray, magic: int | None = None) -> None:
+    magic = 0x0800 + array.ndim if magic is None else magic
+    content = struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+@pytest.fixture
+def make_idx(tmp_path):
+    """Returns a function that writes the four files of the MNIST family -> (folder, arrays)."""
+
+    def make(name="idx_files", num_train=60, num_test=20, suffix=".gz"):
+        rng = np.random.default_rng(0)
+        folder = tmp_path / name
+        folder.mkdir()
+        arrays = {}
+        for part, num in (("train", num_train), ("t10k", num_test)):
+            images = rng.integers(0, 256, (num, 28, 28), np.uint8)
+            labels = (np.arange(num) % 10).astype(np.uint8)
+            write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", images)
+            write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", labels)
+            arrays[part] = images, labels
+        return folder, arrays
+
+    return make
+
+
+@pytest.fixture
+def data_config(tmp_path):
+    """The `data` group of the default config, with prepared data under the test's own folder."""
+    data = config.default().data
+    data.dir = str(tmp_path / "prepared")
+    return data
+
+
+@pytest.fixture
+def kvasir_config(data_config):
+    data_config.dataset = "kvasir"
+    data_config.image_size, data_config.channels = 16, 3
+    data_config.normal_classes, data_config.anomaly_classes = ("normal-cecum",), ("polyps",)
+    return data_config

@@ -1,0 +1,203 @@
+import collections
+import logging
+import pathlib
+
+import numpy as np
+import pytest
+
+from vae_jax.data import pipeline
+from vae_jax.errors import UserError
+
+ROLES = ("train", "val", "calibration", "test")
+
+
+def _counts(examples):
+    return dict(collections.Counter(examples.classes))
+
+
+def test_digits_load_whole_and_disjoint(data_config):
+    dataset = pipeline.load(data_config, seed=0)
+    files = [file for role in ROLES for file in getattr(dataset, role).files]
+    assert len(files) == len(set(files)) == 1797
+    assert dataset.test.labels.sum() == 178  # all zeros
+    assert dataset.train.images.shape[1:] == (8, 8, 1)
+    assert dataset.train.images.max() == 255
+    assert dataset.train.masks is None
+    assert not dataset.train.has_mask.any()
+
+
+def test_arrays_belong_to_their_file(make_kvasir, kvasir_config):
+    root = make_kvasir({"polyps": 4, "normal-cecum": 30, "bbps-0-1": 2}, masks=3)
+    kvasir_config.manual_dir = str(root)
+    dataset = pipeline.load(kvasir_config, seed=0)
+    assert _counts(dataset.test) == {"polyps": 4, "normal-cecum": 4}
+    for role in ROLES:
+        examples = getattr(dataset, role)
+        for i, file in enumerate(examples.files):
+            path = root / file
+            assert examples.classes[i] == path.parent.name
+            assert examples.groups[i] == file
+            assert examples.stored_size[i].tolist() == [24, 20, path.stat().st_size]
+            alone = pipeline.decode.pixels(path.read_bytes(), 16, 3, 1.0)
+            np.testing.assert_array_equal(examples.images[i], alone)
+    test = dataset.test
+    with_mask = test.masks.any((1, 2))
+    assert with_mask.sum() == 3
+    assert test.masks[with_mask].mean() == pytest.approx(0.5)
+    assert dict(zip(test.files, test.has_mask.tolist(), strict=True)) == {
+        file: file != "polyps/003.jpg" for file in test.files
+    }
+
+
+def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config, monkeypatch):
+    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
+    first = pipeline.load(kvasir_config, seed=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_decode", None)
+        second = pipeline.load(kvasir_config, seed=0)
+    for role in ROLES:
+        a, b = getattr(first, role), getattr(second, role)
+        assert a.files == b.files
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.masks, b.masks)
+    kvasir_config.crop = 0.5
+    other = pipeline.load(kvasir_config, seed=0)
+    assert (other.train.images != first.train.images).any()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
+def test_a_damaged_cache_is_made_again(make_kvasir, kvasir_config, damage, caplog):
+    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}))
+    first = pipeline.load(kvasir_config, seed=0)
+    (path,) = pathlib.Path(kvasir_config.dir).glob("**/*.npz")
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 4] ^= 255
+    path.write_bytes({"truncate": content[:1000], "flip": content, "empty": b""}[damage])
+    with caplog.at_level(logging.WARNING, "vae_jax"):
+        second = pipeline.load(kvasir_config, seed=0)
+    np.testing.assert_array_equal(first.train.images, second.train.images)
+    assert "will be made again" in caplog.text
+    caplog.clear()
+    pipeline.load(kvasir_config, seed=0)
+    assert not caplog.records
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_the_run(data_config, caplog):
+    builder = pipeline.prepare("digits", "", data_config.dir)
+    (builder.data_path / "decoded").write_text("a file where the folder should be")
+    with caplog.at_level(logging.WARNING, "vae_jax"):
+        dataset = pipeline.load(data_config, seed=0)
+    assert len(dataset.train.files) > 1000
+    assert "not kept" in caplog.text
+
+
+def test_damaged_prepared_data_is_told(data_config):
+    builder = pipeline.prepare("digits", "", data_config.dir)
+    (record,) = builder.data_path.glob("*.array_record*")
+    record.write_bytes(record.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"is damaged .*delete that folder"):
+        pipeline.load(data_config, seed=0)
+
+
+def test_a_class_that_does_not_exist_is_answered_before_any_file_is_read(data_config):
+    data_config.dataset, data_config.manual_dir = "kvasir", "/nowhere"
+    data_config.anomaly_classes = ("polpys",)
+    with pytest.raises(UserError, match=r"no class 'polpys'.*did you mean polyps"):
+        pipeline.load(data_config, seed=0)
+
+
+def test_the_official_test_split_stays_the_test_split(make_idx, data_config):
+    folder, arrays = make_idx()
+    data_config.dataset, data_config.manual_dir = "mnist", str(folder)
+    data_config.image_size = 28
+    dataset = pipeline.load(data_config, seed=0)
+    assert dataset.test.files == [f"test/{i:05}" for i in range(20)]
+    np.testing.assert_array_equal(dataset.test.images[..., 0], arrays["t10k"][0])
+    assert dataset.test.labels.tolist() == [int(c == "0") for c in dataset.test.classes]
+    trained = dataset.train.files + dataset.val.files + dataset.calibration.files
+    assert len(trained) == 54
+    assert all(file.startswith("train/") for file in trained)
+
+
+def test_another_image_size_and_colour_are_made_by_resizing(make_idx, data_config):
+    folder, _ = make_idx(suffix="")
+    data_config.dataset, data_config.manual_dir = "fashion_mnist", str(folder)
+    data_config.image_size, data_config.channels = 32, 3
+    dataset = pipeline.load(data_config, seed=0)
+    assert dataset.test.images.shape == (20, 32, 32, 3)
+    assert (dataset.test.images[..., 0] == dataset.test.images[..., 2]).all()
+
+
+def test_another_dataset_can_be_the_anomaly(make_idx, data_config):
+    data_config.dataset, data_config.anomaly_dataset = "mnist", "fashion_mnist"
+    data_config.manual_dir = str(make_idx("a")[0])
+    data_config.anomaly_manual_dir = str(make_idx("b", num_test=30)[0])
+    data_config.image_size = 28
+    data_config.anomaly_classes = ()
+    alone = data_config.copy_and_resolve_references()
+    alone.anomaly_dataset = ""
+    dataset = pipeline.load(data_config, seed=0)
+    assert dataset.test.labels.tolist() == [0] * 20 + [1] * 30
+    assert dataset.test.files[20] == "fashion_mnist/test/00000"
+    assert set(dataset.test.classes[:20]).isdisjoint(dataset.test.classes[20:])
+    assert len(dataset.train.files + dataset.val.files + dataset.calibration.files) == 60
+    assert dataset.fingerprint != pipeline.load(alone, seed=0).fingerprint
+    data_config.anomaly_classes, data_config.normal_classes = ("3",), ("1", "2")
+    dataset = pipeline.load(data_config, seed=0)
+    assert _counts(dataset.test) == {"1": 2, "2": 2, "fashion_mnist/3": 3}
+
+
+def test_a_dataset_with_masks_can_be_the_anomaly_of_one_without(make_kvasir, data_config):
+    data_config.anomaly_dataset = "kvasir"
+    data_config.anomaly_manual_dir = str(make_kvasir({"polyps": 4, "cecum": 3}, masks=2))
+    data_config.anomaly_classes = ("polyps",)
+    dataset = pipeline.load(data_config, seed=0)
+    assert dataset.test.labels.sum() == 4
+    assert dataset.test.has_mask[dataset.test.labels == 1].sum() == 2
+    assert dataset.test.has_mask[dataset.test.labels == 0].all()
+    assert (dataset.test.masks[dataset.test.labels == 0] == 0).all()
+
+
+def test_a_balanced_test_split_has_as_many_of_each(make_idx, data_config):
+    data_config.dataset, data_config.manual_dir = "mnist", str(make_idx()[0])
+    data_config.balanced_test = True
+    labels = pipeline.load(data_config, seed=0).test.labels
+    assert (labels == 0).sum() == (labels == 1).sum() == 2
+
+
+def test_without_classes_everything_is_normal(data_config):
+    data_config.anomaly_classes = ()
+    dataset = pipeline.load(data_config, seed=0)
+    assert dataset.test.labels.sum() == 0
+    assert abs(len(dataset.train.files) - 0.65 * 1797) <= 2
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_real_files_of_the_mnist_family_are_complete(real_data, dataset, tmp_path):
+    from vae_jax.data.builders.idx import FashionMnist, Mnist, read
+
+    cls = {"mnist": Mnist, "fashion_mnist": FashionMnist}[dataset]
+    files = cls.locate(real_data / dataset)
+    for part, num in (("train", 60_000), ("t10k", 10_000)):
+        images = read(files[f"{part}-images-idx3-ubyte.gz"], 3)
+        labels = read(files[f"{part}-labels-idx1-ubyte.gz"], 1)
+        assert images.shape == (num, 28, 28)
+        assert labels.shape == (num,)
+        assert set(labels.tolist()) == set(range(10))
+
+
+def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
+    kvasir_config.manual_dir = str(real_data / "kvasir")
+    kvasir_config.image_size, kvasir_config.crop = 32, 0.7
+    kvasir_config.normal_classes = ("normal-z-line", "normal-pylorus", "normal-cecum", "bbps-2-3")
+    dataset = pipeline.load(kvasir_config, seed=0)
+    total = collections.Counter()
+    for role in ROLES:
+        total.update(getattr(dataset, role).classes)
+    assert total == {"normal-cecum": 320, "bbps-2-3": 259, "polyps": 764}
+    assert dataset.test.has_mask.all()
+    masks = dataset.test.masks.any((1, 2))
+    assert masks[dataset.test.labels == 1].mean() > 0.9
+    assert not masks[dataset.test.labels == 0].any()
+    assert dataset.test.stored_size[:, :2].min(1).max() == 256

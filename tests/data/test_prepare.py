@@ -1,0 +1,188 @@
+import logging
+import os
+
+import pytest
+
+from vae_jax.data import decode
+from vae_jax.data.prepare import prepare
+from vae_jax.errors import UserError
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return str(tmp_path / "prepared")
+
+
+def _num(builder):
+    return builder.info.splits["train"].num_examples
+
+
+def test_stored_bytes_are_not_encoded_again(make_kvasir, data_dir):
+    root = make_kvasir({"polyps": 3}, masks=3)
+    builder = prepare("kvasir", str(root), data_dir)
+    import tensorflow_datasets as tfds
+
+    skip = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
+    for record in builder.as_data_source("train", decoders=skip):
+        path = root / record["file"].decode()
+        assert record["image"] == path.read_bytes()
+        assert record["bytes"] == path.stat().st_size
+        assert record["mask"] == (root / "polyps-masks" / f"{path.stem}.png").read_bytes()
+        assert (record["width"], record["height"]) == (24, 20)
+
+
+def test_another_or_a_changed_folder_is_prepared_anew(make_kvasir, data_dir):
+    a = make_kvasir({"polyps": 3}, "a")
+    b = make_kvasir({"polyps": 2}, "b")
+    first = prepare("kvasir", str(a), data_dir)
+    assert (_num(first), _num(prepare("kvasir", str(b), data_dir))) == (3, 2)
+    (a / "polyps" / "002.jpg").unlink()
+    assert _num(prepare("kvasir", str(a), data_dir)) == 2
+    os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
+    touched = prepare("kvasir", str(a), data_dir)
+    assert touched.data_dir != first.data_dir
+
+
+def test_the_fingerprint_is_of_the_content(make_kvasir, data_dir):
+    a = make_kvasir({"polyps": 3}, "a")
+    first = prepare("kvasir", str(a), data_dir).preparation["fingerprint"]
+    os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
+    assert prepare("kvasir", str(a), data_dir).preparation["fingerprint"] == first
+    (a / "polyps" / "001.jpg").write_bytes((a / "polyps" / "002.jpg").read_bytes())
+    assert prepare("kvasir", str(a), data_dir).preparation["fingerprint"] != first
+
+
+def test_the_second_time_no_image_is_read(make_kvasir, data_dir, monkeypatch):
+    root = str(make_kvasir({"polyps": 3}))
+    prepare("kvasir", root, data_dir)
+    monkeypatch.setattr(decode, "check", None)
+    assert _num(prepare("kvasir", root, data_dir)) == 3
+
+
+def test_manual_dir_may_be_the_folder_above(make_kvasir, data_dir):
+    root = make_kvasir({"polyps": 3}, "kvasir")
+    assert _num(prepare("kvasir", str(root.parent), data_dir)) == 3
+
+
+def test_digits_need_no_files(data_dir):
+    builder = prepare("digits", "/nowhere", data_dir)
+    assert _num(builder) == 1797
+    assert builder.preparation["skipped"] == {}
+
+
+@pytest.fixture
+def damaged(make_kvasir):
+    root = make_kvasir({"polyps": 9, "normal-cecum": 2}, masks=2)
+    jpeg = (root / "polyps" / "003.jpg").read_bytes()
+    (root / "polyps" / "003.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    (root / "polyps" / "004.jpg").write_text("no image")
+    (root / "polyps" / "005.jpg").write_bytes(b"")
+    (root / "polyps-masks" / "001.png").write_bytes(b"\x89PNG")
+    return root
+
+
+def test_damaged_images_are_all_named_and_refused(damaged, data_dir):
+    with pytest.raises(UserError, match="4 unreadable images") as error:
+        prepare("kvasir", str(damaged), data_dir)
+    message = str(error.value)
+    for name in (
+        "polyps/001.jpg (its mask 001.png",
+        "003.jpg",
+        "004.jpg (not an image)",
+        "005.jpg",
+    ):
+        assert name in message
+    assert "--config.data.skip_corrupt=true" in message
+    assert "\n" not in message
+    with pytest.raises(UserError, match="4 unreadable images"):
+        prepare("kvasir", str(damaged), data_dir)
+
+
+def test_of_many_damaged_images_the_first_few_are_named(make_kvasir, data_dir):
+    root = make_kvasir({"polyps": 9})
+    for path in (root / "polyps").iterdir():
+        path.write_text("no image")
+    with pytest.raises(UserError, match=r"9 unreadable images: .*and 4 more"):
+        prepare("kvasir", str(root), data_dir)
+
+
+def test_damaged_images_are_skipped_and_listed_when_asked(damaged, data_dir, caplog):
+    with caplog.at_level(logging.WARNING, "vae_jax"):
+        builder = prepare("kvasir", str(damaged), data_dir, skip_corrupt=True)
+    assert _num(builder) == 7
+    assert list(builder.preparation["skipped"]) == [f"polyps/00{i}.jpg" for i in (1, 3, 4, 5)]
+    assert "polyps/003.jpg" in caplog.text
+    with pytest.raises(UserError, match="unreadable"):  # skipping is not remembered
+        prepare("kvasir", str(damaged), data_dir)
+
+
+def test_nothing_left_after_skipping_is_refused(make_kvasir, data_dir):
+    root = make_kvasir({"polyps": 1})
+    (root / "polyps" / "000.jpg").write_text("no image")
+    with pytest.raises(UserError, match="not one image could be read"):
+        prepare("kvasir", str(root), data_dir, skip_corrupt=True)
+
+
+def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
+    make_kvasir, data_dir, monkeypatch
+):
+    root = str(make_kvasir({"polyps": 3}))
+
+    def stop(encoded):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "check", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare("kvasir", root, data_dir)
+    assert _num(prepare("kvasir", root, data_dir)) == 3
+
+
+def test_mnist_keeps_its_official_splits(make_idx, data_dir):
+    folder, _ = make_idx()
+    builder = prepare("mnist", str(folder), data_dir)
+    assert {name: s.num_examples for name, s in builder.info.splits.items()} == {
+        "train": 60,
+        "test": 20,
+    }
+
+
+def test_images_and_labels_that_do_not_agree_are_refused(make_idx, data_dir):
+    folder, _ = make_idx()
+    labels = folder / "train-labels-idx1-ubyte.gz"
+    labels.write_bytes((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    with pytest.raises(UserError, match=r"holds 60 images but .* 20 labels"):
+        prepare("mnist", str(folder), data_dir)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "kvasir"])
+def test_a_manual_dir_that_is_missing_or_empty_is_refused(dataset, data_dir, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere is not a folder.*://.*manual_dir"):
+        prepare(dataset, str(tmp_path / "nowhere"), data_dir)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"empty (lacks|has no).*://.*manual_dir"):
+        prepare(dataset, str(tmp_path / "empty"), data_dir)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"cannot be written to .*file.*--config.data.dir=DIR"):
+        prepare("digits", data_dir=str(tmp_path / "file" / "below"))
+
+
+def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
+    from vae_jax.data.builders import records
+
+    def full(self, path, examples):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records._UncompressedWriter, "write", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
+
+
+def test_preparing_prints_nothing_on_stdout(make_kvasir, data_dir, capsys):
+    prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "preparing" in printed.err

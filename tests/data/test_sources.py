@@ -1,0 +1,144 @@
+import dataclasses
+import functools
+import hashlib
+import http.server
+import threading
+import zipfile
+
+import pytest
+
+from vae_jax.data import sources
+from vae_jax.data.builders.idx import Mnist
+from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
+from vae_jax.data.prepare import prepare
+from vae_jax.errors import UserError
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Returns a function that serves a folder over HTTP -> its address."""
+    servers = []
+
+    def start(folder):
+        handler = functools.partial(_Silent, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _checksums(folder, names):
+    return {
+        name: (
+            (folder / name).stat().st_size,
+            hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+        )
+        for name in names
+    }
+
+
+@pytest.fixture
+def official_mnist(make_idx, serve, monkeypatch):
+    """MNIST's builder with a local server as the official address -> the served folder."""
+    folder, _ = make_idx("served")
+    official = dataclasses.replace(
+        Mnist.OFFICIAL, address=serve(folder), files=_checksums(folder, Mnist.OFFICIAL.files)
+    )
+    monkeypatch.setattr(Mnist, "OFFICIAL", official)
+    return folder
+
+
+def test_official_files_are_downloaded_once_and_prepared_data_is_used_offline(
+    official_mnist, tmp_path
+):
+    first = prepare("mnist", data_dir=str(tmp_path / "prepared"))
+    assert first.info.splits["train"].num_examples == 60
+    for file in official_mnist.iterdir():
+        file.unlink()
+    second = prepare("mnist", data_dir=str(tmp_path / "prepared"))
+    assert second.preparation == first.preparation
+
+
+def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
+    path = official_mnist / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(UserError, match=r"wrong checksum.*damaged or was changed"):
+        prepare("mnist", data_dir=str(tmp_path / "prepared"))
+    assert not list((tmp_path / "prepared").glob("**/preparation.json"))
+
+
+def test_a_file_that_the_server_lacks_is_told(official_mnist, tmp_path):
+    (official_mnist / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError, match=r"the download broke off .*404"):
+        prepare("mnist", data_dir=str(tmp_path / "prepared"))
+
+
+def test_the_official_archive_of_kvasir_is_unpacked(make_kvasir, serve, monkeypatch, tmp_path):
+    root = make_kvasir({"polyps": 2, "normal-cecum": 3})
+    served = tmp_path / "served"
+    served.mkdir()
+    with zipfile.ZipFile(served / ARCHIVE, "w") as archive:
+        for path in root.glob("*/*"):
+            archive.write(path, f"kvasir-dataset-v2/{path.relative_to(root)}")
+    official = dataclasses.replace(Kvasir.OFFICIAL, address=serve(served))
+    monkeypatch.setattr(Kvasir, "OFFICIAL", official)
+    builder = prepare("kvasir", data_dir=str(tmp_path / "prepared"))
+    assert builder.info.splits["train"].num_examples == 5
+
+
+def test_a_damaged_archive_is_refused(tmp_path):
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"PK\x03\x04 no archive")
+    with pytest.raises(UserError, match=r"a.zip is damaged"):
+        sources.unzip(archive, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kvasir"])
+def test_without_network_the_files_their_address_and_their_place_are_named(
+    dataset, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sources, "_unreachable", lambda url: "no route to host")
+    with pytest.raises(UserError) as error:
+        prepare(dataset, data_dir=str(tmp_path))
+    message = str(error.value)
+    assert "\n" not in message
+    assert "://" in message
+    assert "--config.data.manual_dir=DIR" in message
+    assert ("kvasir-dataset-v2.zip" if dataset == "kvasir" else "train-images") in message
+
+
+def test_a_host_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(sources, "_PROBE_SECONDS", 0.05)
+    released = threading.Event()
+
+    def hang(*args, **kwargs):
+        released.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(sources.urllib.request, "urlopen", hang)
+    assert "no answer" in sources._unreachable("http://example.invalid/x")
+    released.set()
+
+
+def test_a_closed_port_is_unreachable():
+    assert "refused" in sources._unreachable("http://127.0.0.1:9/x")
+
+
+def test_the_key_changes_with_name_size_and_time(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("x")
+    key = sources.key({"a": a})
+    assert sources.key({"a": a}) == key
+    b.write_text("xy")
+    assert len({key, sources.key({"b": a}), sources.key({"a": b}), sources.key({})}) == 4

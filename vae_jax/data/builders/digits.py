@@ -1,0 +1,41 @@
+"""The handwritten digits that scikit-learn carries: 1,797 images, 8x8, grey. Nothing is downloaded.
+
+Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn import datasets
+
+from vae_jax.data.builders import png
+from vae_jax.data.builders.records import ImageRecords, Item
+
+
+class Digits(ImageRecords, skip_registration=True):
+    """One split, `train`; the writers of the digits are not known, so each image is its own group."""
+
+    name = "vae_jax_digits"
+    CLASSES = tuple("0123456789")
+    OFFICIAL = None
+
+    @classmethod
+    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Needs no file."""
+        del folder
+        return {}
+
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+        """Scales the 17 grey levels 0..16 to 0..255."""
+        del files
+        bunch = datasets.load_digits()
+        images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+        return {
+            "train": [
+                Item(encoded, str(target), f"{index:05}", f"{index:05}", size=(8, 8))
+                for index, (encoded, target) in enumerate(
+                    zip(png.encode(images), bunch.target, strict=True)
+                )
+            ]
+        }

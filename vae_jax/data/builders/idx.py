@@ -1,0 +1,157 @@
+"""The MNIST family: images and labels in idx files, with an official test split.
+
+Source of the format: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, section
+"File formats for the MNIST database".
+"""
+
+import gzip
+import pathlib
+import struct
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vae_jax.data.builders import png
+from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.sources import Official
+from vae_jax.errors import UserError
+
+_FILES = {
+    "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
+    "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
+}
+_MAGIC = {1: 0x00000801, 3: 0x00000803}  # number of dimensions -> first word, of unsigned bytes
+_LAYOUT = "the folder with these four files, with or without .gz"
+
+
+class Idx(ImageRecords, skip_registration=True):
+    """Ten classes, `0` to `9`; each image is its own group, named by split and position."""
+
+    CLASSES = tuple("0123456789")
+
+    @classmethod
+    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Accepts each of the four files as downloaded or unpacked."""
+        found, missing = {}, []
+        for name in (name for pair in _FILES.values() for name in pair):
+            paths = [folder / name, folder / name.removesuffix(".gz")]
+            there = [path for path in paths if path.is_file() and path.stat().st_size]
+            if there:
+                found[name] = there[0]
+            else:
+                missing.append(name)
+        if missing:
+            raise cls.OFFICIAL.ask(f"{folder} lacks {', '.join(missing)}")
+        return found
+
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+        """Encodes each image as PNG.
+
+        Raises:
+            UserError: names the file that is damaged, or the two that do not belong together.
+        """
+        listed = {}
+        for split, (image_file, label_file) in _FILES.items():
+            images, labels = read(files[image_file], 3), read(files[label_file], 1)
+            if len(images) != len(labels):
+                raise UserError(
+                    f"{files[image_file]} holds {len(images)} images but {files[label_file]} "
+                    f"{len(labels)} labels; they do not belong together, get both again"
+                )
+            if labels.max(initial=0) > 9:
+                raise UserError(f"{files[label_file]} has the label {labels.max()}; valid: 0 to 9")
+            size = (images.shape[2], images.shape[1])
+            names = [f"{split}/{index:05}" for index in range(len(images))]
+            listed[split] = [
+                Item(encoded, str(label), name, name, size=size)
+                for encoded, label, name in zip(png.encode(images), labels, names, strict=True)
+            ]
+        return listed
+
+
+class Mnist(Idx, skip_registration=True):
+    """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun, Cortes, Burges)."""
+
+    name = "vae_jax_mnist"
+    OFFICIAL = Official(
+        address="https://storage.googleapis.com/cvdf-datasets/mnist/",
+        files={
+            "train-images-idx3-ubyte.gz": (
+                9912422,
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                28881,
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                1648877,
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                4542,
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+        },
+        layout=_LAYOUT,
+    )
+
+
+class FashionMnist(Idx, skip_registration=True):
+    """60,000 + 10,000 pieces of clothing, 28x28, grey (H. Xiao, K. Rasul, R. Vollgraf, 2017)."""
+
+    name = "vae_jax_fashion_mnist"
+    OFFICIAL = Official(
+        address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        files={
+            "train-images-idx3-ubyte.gz": (
+                26421880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            "train-labels-idx1-ubyte.gz": (
+                29515,
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            ),
+            "t10k-images-idx3-ubyte.gz": (
+                4422102,
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            ),
+            "t10k-labels-idx1-ubyte.gz": (
+                5148,
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+        },
+        layout=_LAYOUT,
+    )
+
+
+def read(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."]:
+    """Reads an idx file of unsigned bytes, packed or not.
+
+    Raises:
+        UserError: names the file, if it is damaged or of another format.
+    """
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}); get it again") from error
+    start = 4 * (1 + num_dimensions)
+    if len(content) < start:
+        raise UserError(f"{path} is damaged: it ends within its header; get it again")
+    magic, *shape = struct.unpack(f">{1 + num_dimensions}I", content[:start])
+    if magic != _MAGIC[num_dimensions]:
+        raise UserError(
+            f"{path} starts with 0x{magic:08x}, not 0x{_MAGIC[num_dimensions]:08x}; "
+            "it is not the idx file that its name says, get it again"
+        )
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) - start != expected:
+        raise UserError(
+            f"{path} is damaged: its header {tuple(shape)} asks for {expected} bytes, "
+            f"{len(content) - start} follow; get it again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

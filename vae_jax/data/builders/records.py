@@ -1,0 +1,241 @@
+"""The base of all builders: images as they are stored, checked once, written with TFDS.
+
+TFDS prepares and reads `array_record` without TensorFlow as long as images come encoded. Of its builders
+only the shard-based one does so for any size: the others shuffle what exceeds 1 GB through TensorFlow.
+"""
+
+import abc
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+from tensorflow_datasets.core import writer
+
+from vae_jax.data import decode
+from vae_jax.data.sources import Official
+from vae_jax.errors import UserError
+from vae_jax.progress import progress
+
+# Written beside the records: fingerprint, and the files that were skipped.
+PREPARATION = "preparation.json"
+
+_SHARD_BYTES = 128 * 2**20  # of encoded images; also bounds the memory that preparing needs
+_CHUNK = 16  # images that a thread reads in one go
+_NAMED = 5  # damaged files that an error names; the rest is counted
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One image of the source, and what is known of it without decoding.
+
+    Attributes:
+        image: the encoded file, or its bytes where the source is no folder of images.
+        class_name: in the dataset's own spelling.
+        file: unique path relative to the source.
+        group: patient, video or near-duplicate; the file itself where nothing is known.
+        mask: encoded file of the abnormal region, or None.
+        size: (width, height) of bytes that were encoded here; None for a file, which is to be checked.
+    """
+
+    image: pathlib.Path | bytes
+    class_name: str
+    file: str
+    group: str
+    mask: pathlib.Path | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(eq=False)
+class SourceConfig(tfds.core.BuilderConfig):
+    """Which source is prepared; `name` must tell sources apart, as it names the folder.
+
+    Attributes:
+        files: official relative name -> file.
+        skip_corrupt: skip and list unreadable images instead of refusing them.
+    """
+
+    files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    skip_corrupt: bool = False
+
+
+class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """Builder whose subclasses say which files make up the dataset and what each image is."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    CLASSES: ClassVar[tuple[str, ...]]  # every class that the dataset can have
+    ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
+    OFFICIAL: ClassVar[Official | None]  # where it is downloaded; None where no file is needed
+
+    # Checksums stand in OFFICIAL; TFDS would look for a file of them, with a package that may be missing.
+    url_infos = None
+
+    @classmethod
+    @abc.abstractmethod
+    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Returns official relative name -> file, for a folder in the official layout.
+
+        Raises:
+            UserError: names what is missing, its official address, and where to put it.
+        """
+
+    @abc.abstractmethod
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+        """Returns split -> its images, from what `locate` found."""
+
+    @property
+    def preparation(self) -> dict[str, Any]:
+        """What is known of prepared data: `fingerprint` (hex) and `skipped` (file -> why)."""
+        return json.loads((self.data_path / PREPARATION).read_text())
+
+    def is_prepared(self) -> bool:
+        """Returns whether the records are there, whole."""
+        return (self.data_path / PREPARATION).is_file()
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        encoded = tfds.features.Image(shape=(None, None, None))
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": encoded,
+                    "class": tfds.features.Text(),
+                    "file": tfds.features.Text(),
+                    "group": tfds.features.Text(),
+                    "width": np.int32,
+                    "height": np.int32,
+                    "bytes": np.int32,
+                    "mask": encoded,
+                    "has_mask": np.bool_,
+                }
+            ),
+        )
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
+        self._hash = hashlib.sha256()
+        self._unreadable: dict[str, str] = {}
+        self._items = self.items(self.builder_config.files)
+        total = sum(len(split) for split in self._items.values())
+        with contextlib.closing(progress(total, f"preparing {self.name}", "image")) as self._bar:
+            super()._download_and_prepare(dl_manager, download_config)
+        if self._unreadable and not self.builder_config.skip_corrupt:
+            raise UserError(_refusal(self._unreadable))
+        if not any(split.num_examples for split in self.info.splits.values()):
+            raise UserError("not one image could be read; " + _refusal(self._unreadable))
+        # TFDS renames the folder when all is written, so this file is there exactly if the records are.
+        about = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
+        (self.data_path / PREPARATION).write_text(json.dumps(about, indent=1))
+
+    def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list[Any]]:
+        del dl_manager
+        return {
+            split: [functools.partial(self._examples, split, shard) for shard in _shards(listed)]
+            for split, listed in self._items.items()
+        }
+
+    def _example_writer(self) -> writer.ExampleWriter:
+        return _UncompressedWriter(self.info.file_format)
+
+    def _examples(self, split: str, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for item, read in zip(items, _read_all(items), strict=True):
+            self._bar.update()
+            if isinstance(read, str):
+                self._unreadable[item.file] = read
+                continue
+            for part in (split, item.file, item.class_name, item.group, read.digest):
+                self._hash.update(f"{part}\0".encode())
+            yield (
+                item.file,
+                {
+                    "image": io.BytesIO(read.image),
+                    "class": item.class_name,
+                    "file": item.file,
+                    "group": item.group,
+                    "width": read.size[0],
+                    "height": read.size[1],
+                    "bytes": len(read.image),
+                    "mask": io.BytesIO(read.mask),
+                    "has_mask": item.mask is not None,
+                },
+            )
+
+
+class _UncompressedWriter(writer.ExampleWriter):
+    """Leaves out TFDS's compression of records: it gains nothing on JPEGs and takes a third of the time."""
+
+    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> None:
+        with contextlib.closing(
+            array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1,uncompressed")
+        ) as records:
+            for _, record in examples:
+                records.write(record)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    image: bytes
+    mask: bytes  # b"" for none
+    size: tuple[int, int]  # width, height
+    digest: str
+
+
+def _read_all(items: Sequence[Item]) -> Iterator[_Read | str]:
+    """Yields `_read` of each, on all cores where there are files to decode."""
+    if all(isinstance(item.image, bytes) for item in items):
+        yield from map(_read, items)
+        return
+    # Threads suffice: Pillow and hashlib release the interpreter while they work.
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for chunk in pool.map(lambda chunk: [_read(item) for item in chunk], chunks):
+            yield from chunk
+
+
+def _read(item: Item) -> _Read | str:
+    """Reads and checks one image and its mask; returns why it cannot be read, as one line."""
+    damaged = item.file
+    try:
+        image = item.image if isinstance(item.image, bytes) else item.image.read_bytes()
+        size = item.size or decode.check(image)
+        mask = b""
+        if item.mask is not None:
+            damaged = item.mask.name
+            mask = item.mask.read_bytes()
+            decode.check(mask)
+    except Exception as error:  # Pillow's plugins raise anything on damaged files.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if "cannot identify image file" in reason:
+            reason = "not an image"
+        return reason if damaged == item.file else f"its mask {damaged}: {reason}"
+    return _Read(image, mask, size, hashlib.sha256(image + mask).hexdigest())
+
+
+def _shards(items: Sequence[Item]) -> list[list[Item]]:
+    shards: list[list[Item]] = [[]]
+    size = 0
+    for item in items:
+        if size > _SHARD_BYTES:
+            shards.append([])
+            size = 0
+        shards[-1].append(item)
+        size += len(item.image) if isinstance(item.image, bytes) else item.image.stat().st_size
+    return shards
+
+
+def _refusal(unreadable: Mapping[str, str]) -> str:
+    named = "; ".join(f"{file} ({why})" for file, why in list(unreadable.items())[:_NAMED])
+    more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+    return (
+        f"{len(unreadable)} unreadable image{'s' if len(unreadable) > 1 else ''}: {named}{more}; "
+        "replace them, or skip and list them with --config.data.skip_corrupt=true"
+    )
