@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from vae_jax.metrics import bootstrap, delong
+
+
+def by_definition(scores, labels):
+    """DeLong's variance from all pairs, as in the paper of 1988."""
+    anomalies, normals = scores[labels == 1], scores[labels == 0]
+    wins = (anomalies[:, None] > normals) + 0.5 * (anomalies[:, None] == normals)
+    v10, v01 = wins.mean(axis=1), wins.mean(axis=0)
+    return np.var(v10, ddof=1) / len(v10) + np.var(v01, ddof=1) / len(v01)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), max_size=30))
+def test_variance_is_that_of_the_definition(pairs):
+    table = np.array([*pairs, (0, 0), (3, 0), (2, 1), (5, 1)])
+    scores, labels = table[:, 0].astype(float), table[:, 1]
+    found = delong.delong(scores, labels)
+    assert found["value"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
+    assert found["variance"] == pytest.approx(by_definition(scores, labels), abs=1e-12)
+    assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+
+
+def test_agrees_with_the_bootstrap():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [300, 200])
+    a = rng.normal(size=500) + labels
+    b = a + rng.normal(size=500)
+    for ours, resampled in (
+        (delong.delong(a, labels), bootstrap.intervals(a, labels, 4000)["auroc"]),
+        (delong.delong_paired(a, b, labels), bootstrap.paired_difference(a, b, labels, 4000)),
+    ):
+        assert ours["value"] == pytest.approx(resampled["value"])
+        assert ours["low"] == pytest.approx(resampled["low"], abs=0.005)
+        assert ours["high"] == pytest.approx(resampled["high"], abs=0.005)
+
+
+def test_p_values_of_equally_good_scores_are_uniform():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], 80)
+    p_values = []
+    for _ in range(300):
+        shared = rng.normal(size=160) + labels
+        a, b = (shared + 0.5 * rng.normal(size=160) for _ in range(2))
+        p_values.append(delong.delong_paired(a, b, labels)["p_value"])
+    assert stats.kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_no_difference_is_certain_of_itself():
+    scores, labels = np.array([0.0, 2.0, 1.0, 3.0]), np.array([0, 0, 1, 1])
+    found = delong.delong_paired(scores, scores, labels)
+    assert found == {"value": 0.0, "variance": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
+
+
+def test_one_anomaly_has_no_variance():
+    with pytest.raises(ValueError, match="3 normals and 1 anomalies"):
+        delong.delong(np.arange(4.0), np.array([0, 0, 0, 1]))
