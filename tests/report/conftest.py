@@ -1,0 +1,128 @@
+"""A workdir with realistic numbers, and a gallery to go with it, without training anything."""
+
+import csv
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from vae_jax.config import default
+from vae_jax.report.gallery import Cases, Gallery
+
+SIDE, CHANNELS = 8, 1
+CAPTION = "a/1.png, class 1, mse 0.0123, p 0.4"
+
+
+def _interval(value: float) -> dict[str, float]:
+    return {"value": value, "low": max(0.0, value - 0.04), "high": min(1.0, value + 0.04)}
+
+
+def _detection(per_class: dict[str, float]) -> dict:
+    return {
+        "auroc": _interval(0.91),
+        "auprc": _interval(0.88),
+        "fpr95": _interval(0.31),
+        "threshold": 0.0134,
+        "threshold_rule": "quantile",
+        "accuracy": 0.86,
+        "f1": 0.84,
+        "precision": 0.94,
+        "recall": 0.76,
+        "fpr": 0.05,
+        "per_class": per_class,
+        "oracle": {"threshold": 0.012, "accuracy": 0.881, "f1": 0.873},
+    }
+
+
+@pytest.fixture
+def results() -> dict:
+    """`results.json` of a run on 200 test images."""
+    counts = {"train": 900, "val": 90, "calibration": 150, "test_normal": 120, "test_anomaly": 80}
+    per_class = {"1": 0.96, "2": 0.94, "0": 0.76}
+    reconstruction = {"mse": 0.0141, "psnr": 18.51, "ssim": 0.812}
+    return {
+        "dataset": {
+            "name": "digits",
+            "fingerprint": "3f9ac41e77d02b15",
+            "image_size": SIDE,
+            "channels": CHANNELS,
+            "counts": counts,
+        },
+        "reconstruction": {
+            "normal": reconstruction,
+            "anomaly": reconstruction | {"mse": 0.0297},
+            "noisy": {"noise_std": 0.1, "mse": 0.0155},
+        },
+        "detection": {"mse": _detection(per_class), "kl": _detection(per_class)},
+        "baselines": {"pca": {"auroc": _interval(0.82)}, "mean": {"auroc": _interval(0.55)}},
+        "cost": {"train_seconds": 43.2, "images_per_second": 5120.0, "parameters": 91_234},
+    }
+
+
+@pytest.fixture
+def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
+    """A workdir with the four files that the report reads."""
+    (tmp_path / "config.json").write_text(default().to_json(), encoding="utf-8")
+    (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    _write_scores(tmp_path / "scores.csv", num_anomalies=80)
+    with (tmp_path / "metrics.jsonl").open("w", encoding="utf-8") as lines:
+        for epoch in range(1, 21):
+            terms = {"loss": 40 + 60 / epoch, "reconstruction": 30 + 60 / epoch, "kl": 10.0}
+            train = terms | {"beta": 1.0, "learning_rate": 1e-3, "images_per_second": 5000.0}
+            val = terms | {"mse": 0.02, "psnr": 17.0, "ssim": 0.8}
+            for split, values in (("train", train), ("val", val)):
+                row = {"step": 15 * epoch, "epoch": epoch, "split": split, **values}
+                lines.write(json.dumps(row) + "\n")
+    return tmp_path
+
+
+def _write_scores(file: pathlib.Path, num_anomalies: int, num_normals: int = 120) -> None:
+    """Writes `scores.csv` with two scores and the column of one baseline."""
+    rng = np.random.default_rng(0)
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "class", "label", "mse", "kl", "pca", "p_value", "anomalous"])
+        for i in range(num_normals + num_anomalies):
+            label = int(i >= num_normals)
+            mse, kl, pca = rng.lognormal(-4.5 + label, 0.3), rng.normal(12, 2), rng.gamma(2 + label)
+            name = "0" if label else str(1 + i % 2)
+            writer.writerow([f"{i}.png", name, label, mse, kl, pca, 0.5, mse > 0.0134])
+
+
+def _make_cases(n: int, caption: str) -> Cases:
+    """Returns cases whose error maps all differ in scale."""
+    rng = np.random.default_rng(n)
+    x = rng.uniform(size=(n, SIDE, SIDE, CHANNELS)).astype(np.float32)
+    x_hat = np.clip(x + rng.normal(0, 0.1, x.shape), 0, 1).astype(np.float32)
+    error = np.abs(x - x_hat).mean(-1)
+    return Cases(x, x_hat, error, [caption] * n, error.mean((1, 2)))
+
+
+@pytest.fixture
+def make_gallery() -> Callable[..., Gallery]:
+    """A function that makes a gallery, with a chosen number of anomalies and captions."""
+
+    def make(num_anomalies: int = 3, caption: str = CAPTION) -> Gallery:
+        rng = np.random.default_rng(1)
+        return Gallery(
+            normals=_make_cases(3, caption),
+            anomalies=_make_cases(num_anomalies, caption),
+            best=_make_cases(2, caption),
+            worst=_make_cases(2, caption),
+            samples=rng.uniform(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32),
+            error_limit=0.3,
+        )
+
+    return make
+
+
+@pytest.fixture
+def gallery(make_gallery: Callable[..., Gallery]) -> Gallery:
+    return make_gallery()
+
+
+@pytest.fixture
+def write_scores() -> Callable[..., None]:
+    return _write_scores

@@ -1,0 +1,105 @@
+"""The figures of a run that stand alone: summary, key figures, cost, and whatever else was measured."""
+
+from typing import Any
+
+import ml_collections
+
+from vae_jax.report.numerals import duration, percent, quantity, rate, size
+
+Fact = tuple[str, str]  # what, and its value with its unit
+
+
+def summary(config: ml_collections.ConfigDict, results: dict[str, Any]) -> dict[str, list[Fact]]:
+    """Returns groups of facts about the run: data, model, training."""
+    groups = {
+        "Data": _data(config, results.get("dataset", {})),
+        "Model": _model(config, results.get("cost", {})),
+        "Training": _training(config, results.get("cost", {})),
+    }
+    return {title: facts for title, facts in groups.items() if facts}
+
+
+def _data(config: ml_collections.ConfigDict, dataset: dict[str, Any]) -> list[Fact]:
+    if not dataset:
+        return []
+    counts = dataset["counts"]
+    size_px, channels = dataset["image_size"], dataset["channels"]
+    facts = [
+        ("dataset", dataset["name"]),
+        ("images", f"{size_px} x {size_px} x {channels} pixels"),
+        ("train", f"{counts['train']:,} normal"),
+        ("validation", f"{counts['val']:,} normal"),
+        ("calibration", f"{counts['calibration']:,} normal"),
+        ("test", f"{counts['test_normal']:,} normal, {counts['test_anomaly']:,} anomalous"),
+    ]
+    if config.data.anomaly_dataset:
+        facts.append(("anomalies from", config.data.anomaly_dataset))
+    for role in ("normal", "anomaly"):
+        if classes := config.data[f"{role}_classes"]:
+            facts.append((f"{role} classes", ", ".join(classes)))
+    return [*facts, ("fingerprint", dataset["fingerprint"])]
+
+
+def _model(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
+    model, objective = config.model, config.objective
+    sigma = f", sigma {model.sigma:g}" if model.likelihood == "gaussian" else ""
+    facts = [
+        ("kind", {"vae": "variational autoencoder", "ae": "autoencoder"}[model.kind]),
+        ("likelihood", f"{model.likelihood}{sigma}"),
+        ("latent dimensions", f"{model.latent_dim:,}"),
+        ("widths", ", ".join(map(str, model.widths))),
+    ]
+    if model.kind == "vae":
+        facts.append(("beta", f"{objective.beta:g}, {objective.beta_schedule}"))
+    if "parameters" in cost:
+        facts.append(("parameters", f"{cost['parameters']:,}"))
+    return facts
+
+
+def _training(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
+    train = config.train
+    facts = [
+        ("epochs, at most", f"{train.epochs:,}"),
+        ("batch size", f"{train.batch_size:,}"),
+        ("learning rate", f"{train.learning_rate:g}, {train.learning_rate_schedule}"),
+        ("precision", train.precision),
+        ("seed", str(config.seed)),
+    ]
+    if "train_seconds" in cost:
+        facts.append(("training time", duration(cost["train_seconds"])))
+    if "images_per_second" in cost:
+        facts.append(("throughput", f"{cost['images_per_second']:,.0f} images/s"))
+    if "peak_memory_bytes" in cost:
+        facts.append(("peak memory", size(cost["peak_memory_bytes"])))
+    return facts
+
+
+def headline(
+    entry: dict[str, Any], decision: str, promised: float | None
+) -> list[tuple[str, str, str]]:
+    """Returns what, value and explanation of the few numbers that a reader looks for first."""
+    found = []
+    for measure, name in (("auroc", "AUROC"), ("auprc", "AUPRC")):
+        if value := entry.get(measure):
+            interval = f"95 % interval {rate(value['low'])} to {rate(value['high'])}"
+            found.append((f"{name} of {decision}", rate(value["value"]), interval))
+    if "recall" in entry:
+        found.append(("Anomalies found", percent(entry["recall"]), "recall at the threshold"))
+    if "fpr" in entry:
+        note = f"{percent(promised)} promised" if promised is not None else "at the threshold"
+        found.append(("False alarms", percent(entry["fpr"]), f"of test normals; {note}"))
+    return found
+
+
+def others(results: dict[str, Any]) -> list[Fact]:
+    """Returns the single numbers of the optional groups of `results.json`, path and value."""
+    groups = ("likelihood", "localisation", "latent", "generation")
+    return [fact for group in groups for fact in _flatten(group, results.get(group, {}))]
+
+
+def _flatten(path: str, node: Any) -> list[Fact]:
+    if isinstance(node, dict):
+        return [fact for name in node for fact in _flatten(f"{path}.{name}", node[name])]
+    if isinstance(node, str):
+        return [(path, node)]
+    return [] if isinstance(node, list) else [(path, quantity(node))]

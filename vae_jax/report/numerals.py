@@ -1,0 +1,63 @@
+"""Numbers as a person reads them, the same on the page and in the terminal."""
+
+import math
+
+
+def rate(value: float | int) -> str:
+    """Three decimals, for what lies in [0, 1].
+
+    >>> rate(0.91349)
+    '0.913'
+    """
+    return f"{value:.3f}"
+
+
+def percent(value: float | int) -> str:
+    """A share in percent: one decimal, or two digits where that would hide a small one.
+
+    >>> percent(0.05), percent(0.0004)
+    ('5.0 %', '0.04 %')
+    """
+    return f"{100 * value:.2g} %" if 0 < value < 0.001 else f"{100 * value:.1f} %"
+
+
+def quantity(value: float | int) -> str:
+    """Four significant digits, thousands set apart, powers of ten only beyond six zeros.
+
+    >>> quantity(0.00421377), quantity(18234.6), quantity(-3)
+    ('0.004214', '18,235', '-3')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}" if abs(value) < 1e9 else f"{value:.3e}"
+    if abs(value) < 1e-4:
+        return f"{value:.3e}"
+    return f"{value:.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
+
+
+def duration(seconds: float | int) -> str:
+    """The two largest units.
+
+    >>> duration(7.26), duration(75), duration(7260)
+    ('7.3 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(num_bytes: float | int) -> str:
+    """Bytes in binary units.
+
+    >>> size(1_288_490_189)
+    '1.2 GiB'
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if num_bytes < 1024:
+            return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1024
+    return f"{num_bytes:.1f} GiB"

@@ -1,0 +1,171 @@
+"""The report: one self-contained page, and its figures as files."""
+
+import base64
+import functools
+import importlib.metadata
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import matplotlib
+
+import vae_jax
+from vae_jax import workdir as workdir_lib
+from vae_jax.report import (
+    caveats,
+    drawing,
+    facts,
+    galleries,
+    numerals,
+    ranking,
+    record,
+    reproduce,
+    score_plots,
+    training_curves,
+)
+from vae_jax.report.gallery import Cases, Gallery
+from vae_jax.report.record import Record
+from vae_jax.scoring.scores import SCORES
+
+# Attribute of Gallery -> its heading; the template says how to read each.
+_GALLERIES = {
+    "normals": "Normal images",
+    "anomalies": "Anomalous images",
+    "best": "Best cases",
+    "worst": "Worst cases",
+}
+
+
+def write(workdir: pathlib.Path, gallery: Gallery, warnings: Sequence[str] = ()) -> pathlib.Path:
+    """Writes `report.html` and `figures/*.png` from the files of a workdir.
+
+    The same files and gallery give the same bytes. Caveats that the results themselves give rise
+    to are found here; `warnings` are those that only the caller knows.
+
+    Args:
+        workdir: with `config.json`, `results.json`, `metrics.jsonl` and `scores.csv`.
+        gallery: the images.
+        warnings: sentences that stand at the head of the page.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UserError: a file of the workdir is missing or not readable.
+    """
+    run = record.read(workdir)
+    with matplotlib.rc_context(drawing.STYLE):
+        sections = _draw(run, gallery)
+    figures = workdir / "figures"
+    figures.mkdir(exist_ok=True)
+    for figure in sections["figures"]:
+        (figures / f"{figure.name}.png").write_bytes(figure.png)
+    page = _template().render(**sections, **_numbers(run, warnings))
+    workdir_lib.write_text(workdir / "report.html", page)
+    return workdir / "report.html"
+
+
+def _draw(run: Record, gallery: Gallery) -> dict[str, Any]:
+    """Returns what the page shows, and under `figures` what goes into files as well."""
+    baselines, scores = run.results.get("baselines", {}), run.scores
+    detected = run.results.get("detection", {})
+    drawn = {
+        "curves": training_curves.draw(run.history),
+        "histograms": score_plots.histograms(scores, detected),
+        "trade_offs": score_plots.trade_offs(scores, detected, baselines),
+        "samples": [galleries.samples(gallery.samples)] if len(gallery.samples) else [],
+    }
+    shown, sheets = [], []
+    for name, title in _GALLERIES.items():
+        cases: Cases = getattr(gallery, name)
+        if len(cases.scores):
+            sheets.append(galleries.sheet(name, title, cases, gallery.error_limit))
+            tiles = galleries.tiles(cases, gallery.error_limit)
+            shown.append((name, title, list(zip(tiles, cases.captions, strict=True))))
+    return drawn | {
+        "figures": [figure for group in drawn.values() for figure in group] + sheets,
+        "galleries": shown,
+        "error_limit": gallery.error_limit,
+        "scale": galleries.scale_stops(),
+        "pixelated": gallery.normals.images.shape[1] < galleries.SMALL,
+    }
+
+
+def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
+    """Returns the words and numbers of the page."""
+    config, results = run.config, run.results
+    detected = results.get("detection", {})
+    decision = config.scoring.decision
+    if decision not in detected:  # an autoencoder has no elbo
+        decision = next(iter(detected), "")
+    quantile = config.scoring.threshold_rule == "quantile"
+    promised = config.scoring.false_alarm_rate if quantile else None
+    lines = ranking.lines(results)
+    intervals = [line.auroc for line in lines if line.auroc]
+    return {
+        "name": config.name,
+        "warnings": [*warnings, *caveats.caveats(results, decision, promised)],
+        "headline": facts.headline(detected.get(decision, {}), decision, promised),
+        "summary": facts.summary(config, results),
+        "lines": lines,
+        "decision": decision,
+        "axis_low": min([0.5, *(interval["low"] // 0.1 / 10 for interval in intervals)]),
+        "detection": detected,
+        "rules": sorted({entry["threshold_rule"] for entry in detected.values()}),
+        "classes": _classes(run),
+        "reconstruction": results.get("reconstruction", {}),
+        "rate": numerals.rate,
+        "others": facts.others(results),
+        "meanings": {name: _meaning(name) for name in detected},
+        "command": reproduce.command(config),
+        "config": config.to_json(indent=2, sort_keys=True),
+        "versions": _versions(),
+    }
+
+
+def _classes(run: Record) -> list[tuple[str, int, int, dict[str, float]]]:
+    """Returns name, label, number of test images and share judged rightly by each score."""
+    judged = {
+        s: e["per_class"] for s, e in run.results.get("detection", {}).items() if "per_class" in e
+    }
+    counted = Counter(zip(run.scores.labels.tolist(), run.scores.classes, strict=True))
+    rows = []
+    for (label, name), count in sorted(counted.items()):
+        shares = {score: shares[name] for score, shares in judged.items() if name in shares}
+        if shares:
+            rows.append((name, label, count, shares))
+    return rows
+
+
+def _meaning(score: str) -> str:
+    """Returns the first line of the score's own docstring."""
+    function = SCORES.get(score)
+    return (function.__doc__ or "").partition("\n")[0].partition(" Cost:")[0] if function else ""
+
+
+def _versions() -> str:
+    others = (f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "numpy"))
+    return ", ".join((f"vae_jax {vae_jax.__version__}", *others))
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
+        autoescape=True,  # names of files and classes are the user's
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "rate": numerals.rate,
+        "quantity": numerals.quantity,
+        "data_uri": _data_uri,
+    }
+    return environment.get_template("page.html.jinja")

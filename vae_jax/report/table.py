@@ -1,0 +1,100 @@
+"""The final table of a run, for the terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from vae_jax.report.numerals import duration, quantity, rate, size
+from vae_jax.report.ranking import Line, lines
+
+_HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "threshold", "recall", "FPR")
+_NAME_WIDTH = 30
+_WIDTHS = (_NAME_WIDTH, 22, 7, 7, 11, 8, 7)
+
+
+def terminal_table(results: dict[str, Any]) -> str:
+    """Returns the content of `results.json` as aligned plain text, at most 100 columns wide.
+
+    Scores stand first, baselines below and marked as such, both with the highest AUROC first.
+    Recall and FPR are at the threshold, which comes from calibration normals.
+    """
+    ranked = lines(results)
+    scores = [line for line in ranked if not line.is_baseline]
+    baselines = [line for line in ranked if line.is_baseline]
+    rows = [_row(_HEAD)]
+    rows += map(_score, scores)
+    if baselines:
+        rows += ["  baselines", *map(_score, baselines)]
+    sections = [list(_dataset(results)), rows, list(_reconstruction(results)), list(_cost(results))]
+    return "\n\n".join("\n".join(section) for section in sections if section)
+
+
+def _row(cells) -> str:
+    name, *numbers = cells
+    aligned = (cell.rjust(width) for cell, width in zip(numbers, _WIDTHS[1:], strict=True))
+    return (_shorten(name).ljust(_NAME_WIDTH) + "".join(aligned)).rstrip()
+
+
+def _shorten(name: str) -> str:
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) < _NAME_WIDTH else name[: _NAME_WIDTH - 4] + "..."
+
+
+def _score(line: Line) -> str:
+    auroc = line.auroc
+    interval = (
+        f"{rate(auroc['value'])} [{rate(auroc['low'])}, {rate(auroc['high'])}]" if auroc else ""
+    )
+    rates = (_optional(line, name, rate) for name in ("auprc", "fpr95"))
+    at_threshold = (_optional(line, name, rate) for name in ("recall", "fpr"))
+    threshold = _optional(line, "threshold", quantity)
+    return _row(("  " + line.name, interval, *rates, threshold, *at_threshold))
+
+
+def _optional(line: Line, measure: str, write) -> str:
+    value = line.value(measure)
+    return "" if value is None else write(value)
+
+
+def _dataset(results: dict[str, Any]) -> Iterator[str]:
+    dataset = results.get("dataset")
+    if not dataset:
+        return
+    size_px, channels = dataset["image_size"], dataset["channels"]
+    counts = dataset["counts"]
+    yield f"{dataset['name']}, {size_px} x {size_px} x {channels} pixels"
+    yield (
+        f"images: {counts['train']:,} train, {counts['val']:,} val, "
+        f"{counts['calibration']:,} calibration; test {counts['test_normal']:,} normal, "
+        f"{counts['test_anomaly']:,} anomalous"
+    )
+
+
+def _reconstruction(results: dict[str, Any]) -> Iterator[str]:
+    found = results.get("reconstruction", {})
+    kinds = [kind for kind in ("normal", "anomaly") if kind in found]
+    if kinds:
+        yield _columns("reconstruction", "MSE", "PSNR dB", "SSIM")
+    for kind in kinds:
+        values = found[kind]
+        yield _columns(
+            f"  {kind}", quantity(values["mse"]), f"{values['psnr']:.2f}", rate(values["ssim"])
+        )
+
+
+def _columns(name: str, *numbers: str) -> str:
+    return name.ljust(_NAME_WIDTH) + "".join(number.rjust(11) for number in numbers)
+
+
+def _cost(results: dict[str, Any]) -> Iterator[str]:
+    cost = results.get("cost", {})
+    parts = []
+    if "train_seconds" in cost:
+        parts.append(f"trained in {duration(cost['train_seconds'])}")
+    if "images_per_second" in cost:
+        parts.append(f"{cost['images_per_second']:,.0f} images/s")
+    if "parameters" in cost:
+        parts.append(f"{cost['parameters']:,} parameters")
+    if "peak_memory_bytes" in cost:
+        parts.append(f"peak memory {size(cost['peak_memory_bytes'])}")
+    if parts:
+        yield "cost: " + ", ".join(parts)
