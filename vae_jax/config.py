@@ -26,7 +26,7 @@ LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 SCORES = ("mse", "bce", "elbo", "kl")
 THRESHOLD_RULES = ("quantile", "mean_std")
-PARALLEL = ("auto", "jit", "pmap")
+PARALLEL = ("auto", "jit", "pmap", "sharded")
 
 
 def default() -> ml_collections.ConfigDict:
@@ -90,17 +90,16 @@ def default() -> ml_collections.ConfigDict:
     train.clip_norm = 1.0  # largest global norm of the gradient
     train.b1 = 0.9  # Adam
     train.b2 = 0.999  # Adam
-    train.plateau_factor = 0.5  # multiplies the learning rate on a plateau; 1 switches the rule off
-    train.plateau_patience = 10  # validations without improvement before that
+    train.plateau_factor = 0.5  # multiplies the learning rate on a plateau, below 1
+    train.plateau_patience = 10  # validations without improvement before that; 0 never
     train.early_stopping_patience = 0  # validations without improvement before the end; 0 never
-    train.min_improvement = 1e-4  # of the validation reconstruction, relative, that counts as one
     train.epochs_per_validation = 1  # a validation also writes metrics and may save the best state
     train.epochs_per_checkpoint = 10  # the latest state is saved this often, and at the end
     train.steps_per_call = 64  # steps that run on the device between two looks from the host
     train.precision = (
         "float32"  # float32 | bfloat16 (products in bfloat16, sums and parameters float32)
     )
-    train.parallel = "auto"  # jit | pmap | auto (pmap on more than one device)
+    train.parallel = "auto"  # jit | pmap | sharded (jit) | auto (pmap on more than one device)
 
     scoring = config.scoring = ml_collections.ConfigDict()
     scoring.names = SCORES  # which scores to compute
@@ -121,6 +120,14 @@ def default() -> ml_collections.ConfigDict:
 
 # ml_collections' flags call this when the file is given as --config.
 get_config = default
+
+
+def resolve(config: ml_collections.ConfigDict) -> None:
+    """Brings lists of names as a shell gives them into shape, in place: `3`, `a,b` -> tuples of str."""
+    for field in ("data.normal_classes", "data.anomaly_classes", "scoring.names"):
+        group, name = field.split(".")
+        parts = [part.strip() for value in config[group][name] for part in str(value).split(",")]
+        config[group][name] = tuple(part for part in parts if part)
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -148,9 +155,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if not scoring.names:
         raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
     _one_of("scoring.decision", scoring.decision, tuple(scoring.names))
-    if not data.dataset == "digits" and not config.name:
-        raise UserError("name is empty; give the run a name, it is the default workdir's")
-
+    if not config.name or "/" in config.name:
+        raise UserError(f"name is {config.name!r}; give a plain folder name, it names the workdir")
     for field, low in _LOWEST.items():
         value = _get(config, field)
         if not (math.isfinite(value) and value >= low):
@@ -183,7 +189,7 @@ _LOWEST = {
     "seed": 0, "data.image_size": 1, "model.kernel_size": 1, "model.hidden_dim": 0,
     "model.latent_dim": 1, "objective.beta": 0, "objective.beta_warmup": 0, "train.epochs": 1,
     "train.batch_size": 1, "train.warmup_epochs": 0, "train.weight_decay": 0,
-    "train.plateau_patience": 1, "train.early_stopping_patience": 0, "train.min_improvement": 0,
+    "train.plateau_patience": 0, "train.early_stopping_patience": 0,
     "train.epochs_per_validation": 1, "train.epochs_per_checkpoint": 1, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
     "scoring.noise_std": 0, "report.cases": 1, "report.samples": 1, "augment.rotation": 0,
@@ -192,10 +198,12 @@ _POSITIVE = ("model.sigma", "objective.beta_cycle", "train.learning_rate", "trai
              "scoring.mean_std_k")  # fmt: skip
 _UNIT_INTERVAL = (
     "data.crop", "augment.horizontal_flip", "augment.vertical_flip", "augment.brightness",
-    "augment.contrast", "augment.saturation", "train.plateau_factor",
+    "augment.contrast", "augment.saturation", "augment.hue",
 )  # fmt: skip
-_OPEN_UNIT_INTERVAL = ("data.val_fraction", "data.calibration_fraction", "train.b1", "train.b2",
-                       "scoring.false_alarm_rate")  # fmt: skip
+_OPEN_UNIT_INTERVAL = (
+    "data.val_fraction", "data.calibration_fraction", "train.b1", "train.b2",
+    "train.plateau_factor", "scoring.false_alarm_rate",
+)  # fmt: skip
 
 
 def _get(config: ml_collections.ConfigDict, field: str):

@@ -1,0 +1,102 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from vae_jax.config import default
+from vae_jax.data.augment import make_augmentation
+
+
+def augment(x, key=0, **settings):
+    config = default().augment
+    for name, value in settings.items():
+        config[name] = value
+    keys = jax.random.split(jax.random.key(key), len(x))
+    return np.asarray(make_augmentation(config)(jnp.asarray(x), keys))
+
+
+@pytest.fixture
+def x():
+    """Smooth colour images: what bilinear sampling can follow."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0, 1, (16, 24, 24, 3))
+    smooth = ndimage.gaussian_filter(noise, (0, 2, 2, 0))
+    return np.float32((smooth - smooth.min()) / (smooth.max() - smooth.min()))
+
+
+def test_nothing_switched_on_changes_nothing(x):
+    np.testing.assert_array_equal(augment(x), x)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 1e-9])
+@pytest.mark.parametrize(
+    ("name", "flipped"),
+    [("horizontal_flip", np.s_[:, :, ::-1]), ("vertical_flip", np.s_[:, ::-1])],
+)
+def test_flips(x, name, flipped, rotation):
+    np.testing.assert_allclose(augment(x, **{name: 1.0}, rotation=rotation), x[flipped], atol=1e-5)
+    some = augment(x, **{name: 0.5}, rotation=rotation)
+    kinds = [
+        "flipped"
+        if np.allclose(a, b, atol=1e-5)
+        else "kept"
+        if np.allclose(a, c, atol=1e-5)
+        else ""
+        for a, b, c in zip(some, x[flipped], x, strict=True)
+    ]
+    assert set(kinds) == {"flipped", "kept"}
+
+
+def test_rotation_is_a_rotation_about_the_centre_within_the_limit(x):
+    """Against scipy: some angle within the limit explains each image, and angles differ."""
+    turned = augment(x, rotation=10.0)
+    angles = np.linspace(-10, 10, 81)
+    best = []
+    for before, after in zip(x[:4], turned[:4], strict=True):
+        errors = [
+            np.abs(
+                ndimage.rotate(before, a, axes=(1, 0), reshape=False, order=1, mode="mirror")
+                - after
+            ).max()
+            for a in angles
+        ]
+        assert min(errors) < 0.03
+        best.append(angles[np.argmin(errors)])
+    assert np.ptp(best) > 1
+
+
+def test_colour_changes_stay_in_range_and_keep_greys_grey_under_hue_and_saturation(x):
+    grey = np.repeat(x.mean(axis=3, keepdims=True), 3, axis=3)
+    changed = augment(grey, saturation=0.5, hue=0.2)
+    np.testing.assert_allclose(changed, grey, atol=1e-3)
+    wild = augment(x, brightness=0.9, contrast=0.9, saturation=0.9, hue=0.5)
+    assert wild.min() >= 0
+    assert wild.max() <= 1
+
+
+def test_brightness_multiplies_within_its_limits(x):
+    dim = 0.5 * x
+    factor = augment(dim, brightness=0.2).sum(axis=(1, 2, 3)) / dim.sum(axis=(1, 2, 3))
+    assert (np.abs(factor - 1) <= 0.2 + 1e-5).all()
+    assert np.ptp(factor) > 0.1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_contrast_keeps_the_mean_grey(x, channels):
+    images = 0.4 + 0.2 * x[..., :channels]
+    changed = augment(images, contrast=0.3)
+    weights = np.array([1.0]) if channels == 1 else np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(
+        (changed @ weights).mean(axis=(1, 2)), (images @ weights).mean(axis=(1, 2)), atol=1e-3
+    )
+    assert not np.allclose(changed, images, atol=1e-2)
+
+
+def test_an_image_is_changed_the_same_in_any_batch(x):
+    config = default().augment
+    config.rotation, config.hue, config.horizontal_flip = 10.0, 0.1, 0.5
+    run = make_augmentation(config)
+    whole = run(jnp.asarray(x), jax.random.split(jax.random.key(0), len(x)))
+    part = run(jnp.asarray(x[5:7]), jax.random.split(jax.random.key(0), len(x))[5:7])
+    np.testing.assert_allclose(whole[5:7], part, atol=1e-6)

@@ -1,0 +1,98 @@
+import jax
+import numpy as np
+import pytest
+
+from vae_jax.data.augment import make_augmentation
+from vae_jax.errors import UserError
+from vae_jax.model.objective import make_beta_schedule
+from vae_jax.model.vae import build_model
+from vae_jax.training import epoch as epoch_lib
+from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+from vae_jax.training.parallel import MODES, make_run_steps, replicas_agree
+from vae_jax.training.placement import place
+from vae_jax.training.state import create_state
+from vae_jax.training.step import make_train_step
+
+
+def run_one_epoch(config, images, mode, devices, *, cache="device", steps_per_call=64):
+    steps_per_epoch = -(-len(images) // config.train.batch_size)
+    model = build_model(config)
+    learning_rate = make_learning_rate(config.train, steps_per_epoch)
+    optimizer = make_optimizer(config.train, learning_rate)
+    plateau = make_plateau(config.train)
+    beta = make_beta_schedule(config.objective, steps_per_epoch)
+    augmentation = make_augmentation(config.augment)
+    run_steps = make_run_steps(
+        lambda axis: make_train_step(
+            model, optimizer, learning_rate, beta, augmentation, config.seed, axis
+        ),
+        mode,
+        config.train.batch_size,
+        devices,
+    )
+    state = create_state(model, optimizer, plateau, config.seed)
+    plans = epoch_lib.plans(config.seed, 0, len(images), config.train.batch_size, steps_per_call)
+    return epoch_lib.run_epoch(run_steps, place(images, cache), state, plans, lambda _: None)
+
+
+def assert_same_params(state, other, tolerance):
+    for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(other.params), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=tolerance)
+
+
+def test_jit_pmap_and_sharded_jit_agree_after_five_steps_with_a_ragged_batch(small_config, images):
+    devices = jax.devices()
+    assert len(devices) == 8
+    states = {mode: run_one_epoch(small_config, images, mode, devices)[0] for mode in MODES}
+    assert int(states["jit"].step) == 5
+    for mode in ("pmap", "sharded"):
+        assert_same_params(states["jit"], states[mode], 1e-6)
+        assert replicas_agree(states[mode])
+
+
+def test_metrics_do_not_depend_on_the_mode(small_config, images):
+    devices = jax.devices()
+    records = {mode: run_one_epoch(small_config, images, mode, devices)[1] for mode in MODES}
+    for name, values in records["jit"].items():
+        for mode in ("pmap", "sharded"):
+            np.testing.assert_allclose(values, records[mode][name], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 2, 5])
+def test_result_does_not_depend_on_steps_per_call(small_config, images, steps_per_call):
+    devices = jax.devices()[:1]
+    whole, _ = run_one_epoch(small_config, images, "jit", devices)
+    parts, _ = run_one_epoch(small_config, images, "jit", devices, steps_per_call=steps_per_call)
+    assert_same_params(whole, parts, 1e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_result_does_not_depend_on_where_the_images_wait(small_config, images, mode):
+    devices = jax.devices()
+    on_device, _ = run_one_epoch(small_config, images, mode, devices)
+    on_host, _ = run_one_epoch(small_config, images, mode, devices, cache="host", steps_per_call=2)
+    assert_same_params(on_device, on_host, 1e-7)
+
+
+def test_padding_does_not_change_the_result(small_config, images):
+    """A batch of 70 and one of 128 with 58 masked rows see the same images."""
+    devices = jax.devices()[:1]
+    states = []
+    for batch_size in (70, 128):
+        small_config.train.batch_size = batch_size
+        states.append(run_one_epoch(small_config, images, "jit", devices)[0])
+    assert_same_params(*states, 1e-6)
+
+
+def test_drifted_replicas_are_noticed(small_config, images):
+    devices = jax.devices()[:2]
+    state, _ = run_one_epoch(small_config, images, "pmap", devices)
+    sharding = state.step.sharding
+    parts = [jax.device_put(np.int32(i), device) for i, device in enumerate(devices)]
+    drifted = jax.make_array_from_single_device_arrays((), sharding, parts)
+    assert not replicas_agree(state.replace(step=drifted))
+
+
+def test_batch_that_devices_cannot_share_is_refused():
+    with pytest.raises(UserError, match=r"train.batch_size is 20, not divisible by the 8 devices"):
+        make_run_steps(lambda axis: None, "pmap", 20, jax.devices())

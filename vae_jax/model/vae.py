@@ -1,0 +1,142 @@
+"""The variational autoencoder, and the plain autoencoder as its special case.
+
+Pure linen modules: noise comes in as an argument, nothing is drawn inside.
+
+x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, C] the decoder's output before
+the likelihood squashes it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jaxtyping import Array, Float
+
+from vae_jax.model.decoder import Decoder
+from vae_jax.model.distributions import LIKELIHOODS, Likelihood
+from vae_jax.model.encoder import Encoder
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": nn.relu,
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "gelu": nn.gelu,
+    "silu": nn.silu,
+    "tanh": nn.tanh,
+}
+
+
+@flax.struct.dataclass
+class Posterior:
+    """q(z | x) = N(mu, diag exp(logvar)); logvar is None for an autoencoder, whose q is a point."""
+
+    mu: Any  # float32 [B, Z]
+    logvar: Any  # float32 [B, Z], or None
+
+    def sample(self, eps: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
+        """z = mu + sigma * eps (the reparameterisation of Kingma and Welling 2014)."""
+        if self.logvar is None:
+            return self.mu
+        return self.mu + jnp.exp(0.5 * self.logvar) * eps
+
+
+class VAE(nn.Module):
+    """Encoder, decoder and the likelihood that ties the decoder's output to pixels.
+
+    Attributes:
+        image_size: H and W, divisible by 2 ** len(widths).
+        channels: C.
+        widths: channels after each stride-2 convolution.
+        kernel_size: of the convolutions, pixels.
+        hidden_dim: width of a dense layer on either side of the latent; 0 for none.
+        latent_dim: Z.
+        activation: a name in ACTIVATIONS.
+        likelihood_name: a name in LIKELIHOODS.
+        sigma: standard deviation of the gaussian likelihood, in units of [0, 1] images.
+        sampled: False makes it an autoencoder: no logvar, no sampling, no KL.
+        dtype: of the products.
+    """
+
+    image_size: int
+    channels: int
+    widths: Sequence[int]
+    kernel_size: int
+    hidden_dim: int
+    latent_dim: int
+    activation: str
+    likelihood_name: str
+    sigma: float
+    sampled: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self):
+        """Makes both halves; linen calls it."""
+        activation = ACTIVATIONS[self.activation]
+        self.encoder = Encoder(
+            self.widths, self.kernel_size, self.hidden_dim, self.latent_dim, activation,
+            self.sampled, self.dtype,
+        )  # fmt: skip
+        self.decoder = Decoder(
+            self.image_size, self.channels, self.widths, self.kernel_size, self.hidden_dim,
+            activation, self.dtype,
+        )  # fmt: skip
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """p(x | z) as functions of the decoder's output."""
+        return LIKELIHOODS[self.likelihood_name]
+
+    def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
+        """Returns q(z | x)."""
+        mu, logvar = self.encoder(x)
+        return Posterior(mu, logvar)
+
+    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
+        """Returns the raw output for z; `likelihood.mean` makes an image of it."""
+        return self.decoder(z)
+
+    def log_prob(
+        self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W C"]
+    ) -> Float[Array, "B H W C"]:
+        """log p(x | z) of every pixel, nats."""
+        return self.likelihood.log_prob(x, raw, self.sigma)
+
+    def __call__(
+        self, x: Float[Array, "B H W C"], eps: Float[Array, "B Z"]
+    ) -> tuple[Posterior, Float[Array, "B H W C"]]:
+        """Returns q(z | x) and the raw output for the sample that eps picks."""
+        posterior = self.encode(x)
+        return posterior, self.decode(posterior.sample(eps))
+
+
+def build_model(config: ml_collections.ConfigDict) -> VAE:
+    """Builds the model that a resolved config describes."""
+    model = config.model
+    return VAE(
+        image_size=config.data.image_size,
+        channels=config.data.channels,
+        widths=tuple(model.widths),
+        kernel_size=model.kernel_size,
+        hidden_dim=model.hidden_dim,
+        latent_dim=model.latent_dim,
+        activation=model.activation,
+        likelihood_name=model.likelihood,
+        sigma=model.sigma,
+        sampled=model.kind == "vae",
+        dtype=jnp.dtype(config.train.precision),
+    )
+
+
+def init_params(model: VAE, key: jax.Array) -> dict:
+    """Draws the initial parameters, float32."""
+    x = jnp.zeros((1, model.image_size, model.image_size, model.channels))
+    return model.init(key, x, jnp.zeros((1, model.latent_dim)))["params"]
+
+
+def num_params(params: dict) -> int:
+    """Counts the parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

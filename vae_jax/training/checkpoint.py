@@ -1,0 +1,128 @@
+"""Checkpoints through Orbax: the latest state and the best one.
+
+A checkpoint holds three items: `state` (arrays), `data` (JSON: which data, and how many epochs of it have
+been seen; the order within an epoch follows from the seed) and `config` (JSON).
+"""
+
+import pathlib
+from types import TracebackType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from vae_jax.errors import UserError
+from vae_jax.training.state import TrainState
+
+
+def _reconstruction(metrics: dict) -> float:
+    return metrics["reconstruction"]
+
+
+class Checkpoints:
+    """The checkpoints of one workdir; a context manager, so that the last save is waited for."""
+
+    def __init__(self, directory: pathlib.Path):
+        self._directory = directory.absolute()
+        self._manager = ocp.CheckpointManager(
+            self._directory,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+                    [
+                        checkpoint_managers.LatestN(1),
+                        checkpoint_managers.BestN(
+                            get_metric_fn=_reconstruction,
+                            reverse=True,
+                            n=1,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+                # Without these two Orbax keeps no metrics for the policy to look at.
+                best_fn=_reconstruction,
+                best_mode="min",
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def latest(self) -> int | None:
+        """Returns the step of the newest checkpoint; None where there is none."""
+        return self._manager.latest_step()
+
+    def best(self) -> int | None:
+        """Returns the step with the lowest validation reconstruction; None where none has one."""
+        return self._manager.best_step()
+
+    def save(
+        self, state: TrainState, data: dict, config: dict, reconstruction: float | None
+    ) -> None:
+        """Saves in the background; `reconstruction` of validation, nats, decides what is best."""
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        # A copy on the host: the next training call is given this state's memory while the save is still
+        # reading it, and arrays without a device can be restored on any.
+        state = jax.tree.map(np.array, jax.device_get(state))
+        metrics = None if reconstruction is None else {"reconstruction": reconstruction}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                data=ocp.args.JsonSave(data),
+                config=ocp.args.JsonSave(config),
+            ),
+            metrics=metrics,
+        )
+
+    def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict]:
+        """Restores the state of a step, and what is said about its data.
+
+        Args:
+            step: one that `latest` or `best` returned.
+            like: a state of the same shapes and dtypes.
+
+        Raises:
+            UserError: if the checkpoint is damaged.
+        """
+        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(like))
+        state, position = self._restore(step, ocp.args.StandardRestore(like))
+        return jax.tree.map(jnp.asarray, state), position
+
+    def restore_params(self, step: int) -> tuple[dict, dict]:
+        """Restores the parameters alone, as numpy arrays, and what is said about the data.
+
+        Raises:
+            UserError: if the checkpoint is damaged.
+        """
+        state, position = self._restore(step, ocp.args.StandardRestore())
+        return state["params"], position
+
+    def _restore(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
+        try:
+            items = self._manager.restore(
+                step, args=ocp.args.Composite(state=state, data=ocp.args.JsonRestore())
+            )
+        except Exception as error:
+            # Orbax raises many types for a file that is missing or cut short, none its own.
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(
+                f"checkpoint {self._directory / str(step)} is damaged "
+                f"({type(error).__name__}: {reason}); delete that folder to go on from an earlier "
+                "checkpoint, or take another --workdir"
+            ) from error
+        return items.state, items.data

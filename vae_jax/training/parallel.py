@@ -1,0 +1,148 @@
+"""Many steps in one call, on one device or on several.
+
+The training images lie on the device as uint8; a call gets the rows of its batches and runs them in one
+compiled loop, without the host between steps. The number of steps is an argument, not a shape, so the
+short last call of an epoch compiles nothing new.
+
+S the most steps a call may take, B the global batch, N images.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, UInt8
+
+from vae_jax.errors import UserError
+from vae_jax.training.state import TrainState
+from vae_jax.training.step import Batch, TrainStep
+
+AXIS = "devices"
+
+
+@flax.struct.dataclass
+class Plan:
+    """Which images each step of a call sees.
+
+    Attributes:
+        rows: where the image lies among the images that the call is given.
+        index: its place in the training role, from which its noise follows.
+        mask: 1 where it counts, 0 where it pads.
+    """
+
+    rows: Any  # int32 [S, B]
+    index: Any  # int32 [S, B]
+    mask: Any  # float32 [S, B]
+
+
+RunSteps = Callable[[TrainState, UInt8[Array, "N H W C"], Plan, int], tuple[TrainState, dict]]
+
+
+def _loop(step: TrainStep) -> Callable:
+    """Returns (state, images, plan, num_steps) -> (state, metrics of every step [S])."""
+
+    def run(state, images, plan: Plan, num_steps):
+        def batch(i):
+            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i])
+
+        def body(i, carry):
+            state, record = carry
+            state, metrics = step(state, batch(i))
+            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), record, metrics)
+
+        shapes = jax.eval_shape(lambda: step(state, batch(0))[1])
+        record = jax.tree.map(lambda s: jnp.zeros((plan.rows.shape[0], *s.shape), s.dtype), shapes)
+        return jax.lax.fori_loop(0, num_steps, body, (state, record))
+
+    return run
+
+
+def _jit(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]) -> RunSteps:
+    del devices
+    return jax.jit(_loop(make_step(None)), donate_argnums=0)
+
+
+def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]) -> RunSteps:
+    """The state is one array a leaf, never stacked: in_axes and out_axes None."""
+    run = jax.pmap(
+        _loop(make_step(AXIS)),
+        axis_name=AXIS,
+        in_axes=(None, None, 0, None),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=0,
+    )
+
+    def split(array):
+        parts = array.reshape(array.shape[0], len(devices), -1)
+        return np.ascontiguousarray(np.swapaxes(parts, 0, 1))  # [D, S, B / D]
+
+    return lambda state, images, plan, num_steps: run(
+        state, images, jax.tree.map(split, plan), num_steps
+    )
+
+
+def _sharded(
+    make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]
+) -> RunSteps:
+    """XLA splits the one-device program along the batch."""
+    mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    whole = NamedSharding(mesh, PartitionSpec())
+    by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
+    return jax.jit(
+        _loop(make_step(None)),
+        in_shardings=(whole, whole, by_example, whole),
+        out_shardings=whole,
+        donate_argnums=0,
+    )
+
+
+MODES = {"jit": _jit, "pmap": _pmap, "sharded": _sharded}
+
+
+def make_run_steps(
+    make_step: Callable[[str | None], TrainStep],
+    mode: str,
+    batch_size: int,
+    devices: Sequence[jax.Device],
+) -> RunSteps:
+    """Compiles the loop over steps.
+
+    Args:
+        make_step: axis name (None outside pmap) -> the pure step.
+        mode: a name in MODES, or "auto": pmap on more than one device, else jit.
+        batch_size: images a step over all devices.
+        devices: to run on; jit uses the first alone.
+
+    Returns:
+        (state, images, plan, num_steps) -> (state, metrics [S]); the state given is donated.
+
+    Raises:
+        UserError: if the batch cannot be shared evenly.
+    """
+    if mode == "auto":
+        mode = "pmap" if len(devices) > 1 else "jit"
+    if mode != "jit" and batch_size % len(devices):
+        below = batch_size // len(devices) * len(devices)
+        raise UserError(
+            f"train.batch_size is {batch_size}, not divisible by the {len(devices)} devices: take "
+            f"{below or len(devices)} or {below + len(devices)}, or --config.train.parallel=jit"
+        )
+    return MODES[mode](make_step, devices)
+
+
+def replicas_agree(state: TrainState) -> bool:
+    """Whether every device holds the same state, bit for bit.
+
+    With `out_axes=None` pmap hands back the first device's copy and nobody notices when the others
+    have drifted, as they would without the sum over devices.
+    """
+    for leaf in jax.tree.leaves(state):
+        first, *rest = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        if any(not np.array_equal(first, other, equal_nan=True) for other in rest):
+            return False
+    return True
