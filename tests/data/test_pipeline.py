@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax.data import pipeline
+from vae_jax.data import decode, pipeline, table
 from vae_jax.errors import UserError
 
 ROLES = ("train", "val", "calibration", "test")
@@ -38,7 +38,7 @@ def test_arrays_belong_to_their_file(make_kvasir, kvasir_config):
             assert examples.classes[i] == path.parent.name
             assert examples.groups[i] == file
             assert examples.stored_size[i].tolist() == [24, 20, path.stat().st_size]
-            alone = pipeline.decode.pixels(path.read_bytes(), 16, 3, 1.0)
+            alone = decode.pixels(path.read_bytes(), 16, 3, 1.0)
             np.testing.assert_array_equal(examples.images[i], alone)
     test = dataset.test
     with_mask = test.masks.any((1, 2))
@@ -53,7 +53,7 @@ def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config,
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     first = pipeline.load(kvasir_config, seed=0)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_decode", None)
+        patch.setattr(table, "_decode", None)
         second = pipeline.load(kvasir_config, seed=0)
     for role in ROLES:
         a, b = getattr(first, role), getattr(second, role)

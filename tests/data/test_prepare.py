@@ -173,11 +173,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
     from vae_jax.data.builders import records
 
-    def full(self, path, examples):
-        raise OSError(28, "No space left on device")
+    class Full:
+        def __init__(self, path, options):
+            pass
 
-    monkeypatch.setattr(records._UncompressedWriter, "write", full)
-    with pytest.raises(UserError, match="No space left on device"):
+        def write(self, record):
+            pass
+
+        def close(self):
+            raise RuntimeError("write() failed: No space left on device")
+
+    monkeypatch.setattr(records.array_record_module, "ArrayRecordWriter", Full)
+    with pytest.raises(UserError, match=r"No space left on device.*--config.data.dir"):
         prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
 
 

@@ -131,6 +131,10 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
     released.set()
 
 
+def test_an_address_without_the_file_is_told_before_the_download(serve, tmp_path):
+    assert sources._unreachable(serve(tmp_path) + "x") == "HTTP status 404"
+
+
 def test_a_closed_port_is_unreachable():
     assert "refused" in sources._unreachable("http://127.0.0.1:9/x")
 

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn import datasets
 
 from vae_jax.data.builders import png
 from vae_jax.data.builders.records import ImageRecords, Item
@@ -28,6 +27,8 @@ class Digits(ImageRecords, skip_registration=True):
 
     def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
         """Scales the 17 grey levels 0..16 to 0..255."""
+        from sklearn import datasets  # slow to import, and only needed here
+
         del files
         bunch = datasets.load_digits()
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)

@@ -14,7 +14,7 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -174,11 +174,20 @@ class _UncompressedWriter(writer.ExampleWriter):
     """Leaves out TFDS's compression of records: it gains nothing on JPEGs and takes a third of the time."""
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> None:
-        with contextlib.closing(
-            array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1,uncompressed")
-        ) as records:
-            for _, record in examples:
-                records.write(record)
+        records = array_record_module.ArrayRecordWriter(
+            os.fspath(path), "group_size:1,uncompressed"
+        )
+        for _, record in examples:
+            _as_os_error(records.write, record)
+        _as_os_error(records.close)
+
+
+def _as_os_error(write: Callable[..., Any], *args: Any) -> None:
+    """Calls the record writer, whose way to tell of a full disk is a RuntimeError."""
+    try:
+        write(*args)
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True)
