@@ -6,6 +6,7 @@ x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, C] the 
 the likelihood squashes it.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -111,6 +112,31 @@ class VAE(nn.Module):
         """Returns q(z | x) and the raw output for the sample that eps picks."""
         posterior = self.encode(x)
         return posterior, self.decode(posterior.sample(eps))
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """A model with its parameters, as plain functions that every JAX transformation takes.
+
+    Attributes:
+        model: the module.
+        params: its parameters.
+    """
+
+    model: VAE
+    params: dict
+
+    def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
+        """Returns q(z | x)."""
+        return self.model.apply({"params": self.params}, x, method=VAE.encode)
+
+    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
+        """Returns the raw output for z."""
+        return self.model.apply({"params": self.params}, z, method=VAE.decode)
+
+    def reconstruct(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """Returns x_hat from the posterior mean, in [0, 1]."""
+        return self.model.likelihood.mean(self.decode(self.encode(x).mu))
 
 
 def build_model(config: ml_collections.ConfigDict) -> VAE:

@@ -14,7 +14,6 @@ import matplotlib
 import vae_jax
 from vae_jax import workdir as workdir_lib
 from vae_jax.report import (
-    caveats,
     drawing,
     facts,
     galleries,
@@ -41,8 +40,7 @@ _GALLERIES = {
 def write(workdir: pathlib.Path, gallery: Gallery, warnings: Sequence[str] = ()) -> pathlib.Path:
     """Writes `report.html` and `figures/*.png` from the files of a workdir.
 
-    The same files and gallery give the same bytes. Caveats that the results themselves give rise
-    to are found here; `warnings` are those that only the caller knows.
+    The same files and gallery give the same bytes.
 
     Args:
         workdir: with `config.json`, `results.json`, `metrics.jsonl` and `scores.csv`.
@@ -106,7 +104,7 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
     intervals = [line.auroc for line in lines if line.auroc]
     return {
         "name": config.name,
-        "warnings": [*warnings, *caveats.caveats(results, decision, promised)],
+        "warnings": list(warnings),
         "headline": facts.headline(detected.get(decision, {}), decision, promised),
         "summary": facts.summary(config, results),
         "lines": lines,

@@ -1,0 +1,30 @@
+"""Fashion-MNIST, latent 16: the ankle boot as the anomaly, or MNIST."""
+
+from vae_jax.config import default
+from vae_jax.errors import UserError
+
+
+def get_config(variant: str = ""):
+    config = default()
+    config.name = "fashion_mnist"
+    config.data.dataset = "fashion_mnist"
+    config.data.image_size = 28
+    config.data.anomaly_classes = ("9",)  # ankle boot
+    config.data.val_fraction = 0.05
+    config.data.calibration_fraction = 0.05
+    config.data.test_fraction = 0.0  # Fashion-MNIST has its own test split
+    config.model.widths = (32, 64)
+    config.model.hidden_dim = 256
+    config.model.latent_dim = 16
+    config.train.epochs = 20
+    config.train.batch_size = 128
+    config.train.learning_rate_schedule = "cosine"
+    config.train.epochs_per_checkpoint = 1
+    config.scoring.pca_components = 64
+    if variant == "mnist":
+        config.name = "fashion_mnist_mnist"
+        config.data.anomaly_dataset = "mnist"
+        config.data.anomaly_classes = ()
+    elif variant:
+        raise UserError(f"configs/fashion_mnist.py has no variant {variant}; valid: mnist")
+    return config

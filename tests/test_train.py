@@ -1,0 +1,181 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import train as train_lib
+from vae_jax import workdir as workdir_lib
+from vae_jax.config import default
+from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.errors import UserError
+from vae_jax.training import history
+from vae_jax.training.checkpoint import Checkpoints
+
+
+def make_examples(name, count, seed):
+    """Blurred discs at random places: learnable in a few steps."""
+    rng = np.random.default_rng(seed)
+    centre = rng.uniform(2, 6, (count, 2, 1, 1))
+    grid = np.indices((8, 8))[None]
+    distance = np.sqrt(np.square(grid - centre).sum(axis=1))
+    images = (255 * np.clip(3 - distance, 0, 1)).astype(np.uint8)[..., None]
+    return Examples(
+        images=images,
+        labels=np.zeros(count, np.int32),
+        classes=["disc"] * count,
+        files=[f"{name}/{i}" for i in range(count)],
+        groups=[f"{name}/{i}" for i in range(count)],
+        stored_size=np.full((count, 3), 8, np.int32),
+        masks=None,
+        has_mask=np.zeros(count, bool),
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return Dataset(
+        name="discs",
+        fingerprint="abc",
+        image_size=8,
+        channels=1,
+        train=make_examples("train", 40, 0),
+        val=make_examples("val", 10, 1),
+        calibration=make_examples("calibration", 20, 2),
+        test=make_examples("test", 20, 3),
+    )
+
+
+@pytest.fixture
+def config():
+    config = default()
+    config.model.widths = (4, 8)
+    config.model.latent_dim = 2
+    config.train.batch_size = 16
+    config.train.epochs = 5
+    config.train.epochs_per_checkpoint = 2
+    config.train.parallel = "jit"
+    config.augment.horizontal_flip = 0.5
+    return config
+
+
+def train(config, workdir, dataset):
+    workdir_lib.enter(workdir, config)
+    return train_lib.train(config, workdir, dataset)
+
+
+def assert_bitwise_equal(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(np.asarray(x), np.asarray(y)), a, b)
+
+
+def test_loss_falls_and_every_epoch_has_a_line_of_each_split(tmp_path, config, dataset):
+    train(config, tmp_path, dataset)
+    lines = history.read(tmp_path)
+    for split in ("train", "val"):
+        rows = [line for line in lines if line["split"] == split]
+        assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+        assert [row["step"] for row in rows] == [3, 6, 9, 12, 15]
+        assert rows[-1]["loss"] < rows[0]["loss"]
+        assert rows[-1]["mse"] < rows[0]["mse"]
+        np.testing.assert_allclose(
+            [row["loss"] for row in rows],
+            [row["reconstruction"] + row["beta"] * row["kl"] for row in rows],
+            rtol=1e-5,
+        )
+
+
+def test_a_continued_run_is_bitwise_the_run_that_was_not_stopped(tmp_path, config, dataset):
+    whole = train(config, tmp_path / "whole", dataset)
+    config.train.epochs = 2
+    train(config, tmp_path / "parts", dataset)
+    config.train.epochs = 5
+    parts = train(config, tmp_path / "parts", dataset)
+    assert_bitwise_equal(whole, parts)
+    whole_lines, part_lines = history.read(tmp_path / "whole"), history.read(tmp_path / "parts")
+    assert [line["step"] for line in whole_lines] == [line["step"] for line in part_lines]
+    assert [line["loss"] for line in whole_lines] == [line["loss"] for line in part_lines]
+
+
+def test_what_was_written_after_the_last_checkpoint_is_written_once(tmp_path, config, dataset):
+    config.train.epochs = 2
+    train(config, tmp_path, dataset)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": 9, "epoch": 3, "split": "train", "loss": 1.0}) + "\n")
+        file.write('{"step": 9, "epoch": 3, "spl')
+    config.train.epochs = 4
+    train(config, tmp_path, dataset)
+    steps = [line["step"] for line in history.read(tmp_path) if line["split"] == "train"]
+    assert steps == [3, 6, 9, 12]
+
+
+def test_seeds_give_other_runs_and_one_seed_the_same(tmp_path, config, dataset):
+    config.train.epochs = 1
+    first = train(config, tmp_path / "a", dataset)
+    again = train(config, tmp_path / "b", dataset)
+    config.seed = 1
+    other = train(config, tmp_path / "c", dataset)
+    assert_bitwise_equal(first, again)
+    difference = jax.tree.map(lambda x, y: float(abs(x - y).max()), first.params, other.params)
+    assert max(jax.tree.leaves(difference)) > 1e-3
+
+
+def test_nan_stops_with_step_and_term_and_keeps_a_finite_checkpoint(tmp_path, config, dataset):
+    config.train.learning_rate = 1e30
+    config.train.clip_norm = 1e30
+    with pytest.raises(UserError, match=r"training broke at step \d+: \w+ is (nan|inf|-inf)"):
+        train(config, tmp_path, dataset)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        params, _ = checkpoints.restore_params(checkpoints.latest())
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+def test_training_stops_early_and_a_second_start_trains_no_further(tmp_path, config, dataset):
+    config.train.epochs = 50
+    config.train.learning_rate = 1e-12
+    config.train.early_stopping_patience = 2
+    state = train(config, tmp_path, dataset)
+    assert int(state.step) < 50 * 3
+    assert int(state.stale) == 2
+    assert int(train(config, tmp_path, dataset).step) == int(state.step)
+
+
+def test_learning_rate_halves_on_a_plateau(tmp_path, config, dataset):
+    config.train.learning_rate = 1e-12
+    config.train.epochs = 6
+    config.train.plateau_patience = 2
+    train(config, tmp_path, dataset)
+    rates = [line["learning_rate"] for line in history.read(tmp_path) if line["split"] == "train"]
+    assert rates[0] == pytest.approx(1e-12)
+    assert rates[-1] <= 0.5e-12
+
+
+def test_changed_data_is_refused(tmp_path, config, dataset):
+    import dataclasses
+
+    config.train.epochs = 1
+    train(config, tmp_path, dataset)
+    config.train.epochs = 2
+    with pytest.raises(UserError, match="fingerprint abc then, xyz now"):
+        train(config, tmp_path, dataclasses.replace(dataset, fingerprint="xyz"))
+
+
+def test_workdir_of_another_config_is_refused_by_field(tmp_path, config):
+    workdir_lib.enter(tmp_path, config)
+    config.data.manual_dir = "elsewhere"
+    config.train.epochs = 50
+    workdir_lib.enter(tmp_path, config)
+    config.model.latent_dim = 3
+    config.train.epochs = 40
+    with pytest.raises(
+        UserError, match=r"model.latent_dim is 2 there and 3 here; train.epochs is 50"
+    ):
+        workdir_lib.enter(tmp_path, config)
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae"])
+def test_autoencoder_trains_without_kl(tmp_path, config, dataset, kind):
+    config.model.kind = kind
+    config.train.epochs = 1
+    train(config, tmp_path, dataset)
+    kl = [line["kl"] for line in history.read(tmp_path)]
+    assert all(value == 0 for value in kl) == (kind == "ae")

@@ -1,0 +1,133 @@
+"""The command line: flags and config overrides in, one `Command` out, or one clear line."""
+
+import dataclasses
+import difflib
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from vae_jax import config as config_lib
+from vae_jax import workdir as workdir_lib
+from vae_jax.errors import UserError
+
+# Mode -> (the module whose run(config, workdir) it is, what it does).
+MODES = {
+    "train": (
+        "vae_jax.train",
+        "fit, then evaluate, then report (the default); resumes a stopped run",
+    ),
+    "evaluate": ("vae_jax.evaluate", "score and report again, from the best checkpoint"),
+}
+
+# What may change when a finished run is judged again: how it is judged and shown, where the data lies.
+_JUDGING = (
+    "scoring.",
+    "report.",
+    "data.dir",
+    "data.manual_dir",
+    "data.anomaly_manual_dir",
+    "data.cache",
+)
+
+HELP = """\
+Train a variational autoencoder on normal images and say how abnormal new ones are.
+
+python -m vae_jax.main [--config=FILE[:VARIANT]] [--workdir=DIR] [--mode=MODE]
+                       [--config.GROUP.FIELD=VALUE ...]
+
+modes:
+{modes}
+
+flags:
+  --config         config file (configs/*.py), with :VARIANT where it has some; without it, digits
+  --workdir        holds one run; default runs/<config name>
+  --jax_cache_dir  keeps compiled programs there, for a quicker second start
+
+Every field of a config stands in vae_jax/config.py, with its unit and its default. The docstring of a
+config file says what a run of it costs and which numbers to expect.
+""".format(modes="\n".join(f"  {name:<16} {what}" for name, (_, what) in MODES.items()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """What the user asked for.
+
+    Attributes:
+        module: of the mode.
+        config: resolved and valid.
+        workdir: of the run.
+        jax_cache_dir: for compiled programs; None for no cache.
+    """
+
+    module: str
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    jax_cache_dir: pathlib.Path | None
+
+
+def parse(argv: Sequence[str]) -> Command | None:
+    """Parses the command line, program name first.
+
+    Returns:
+        The command; None where the user asked for help.
+
+    Raises:
+        UserError: names the flag, the field or the value that was refused.
+    """
+    if {"--help", "-h", "-help"} & set(argv):
+        return None
+    _check_field_names(argv)
+    for arg in argv:
+        path = arg.partition("=")[2].partition(":")[0]
+        if arg.startswith("--config=") and not pathlib.Path(path).is_file():
+            raise UserError(f"{arg}: there is no file {path}; the shipped ones are configs/*.py")
+    values = flags.FlagValues()
+    try:
+        # ml_collections reads the overrides of a default file when the flag is defined.
+        config_flag = config_flags.DEFINE_config_file(
+            "config", config_lib.__file__, "", flag_values=values, sys_argv=list(argv)
+        )
+        workdir_flag = flags.DEFINE_string("workdir", None, "", flag_values=values)
+        mode_flag = flags.DEFINE_enum("mode", "train", list(MODES), "", flag_values=values)
+        cache_flag = flags.DEFINE_string("jax_cache_dir", None, "", flag_values=values)
+        rest = values(list(argv))
+        config = config_flag.value
+        name = config.name
+    except flags.Error as error:
+        raise UserError(f"{error}; --help lists the flags") from error
+    if len(rest) > 1:
+        raise UserError(f"{rest[1]} is not a flag; fields are given as --config.group.field=value")
+    workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
+    if mode_flag.value != "train":
+        given = config_flags.get_override_values(values["config"])
+        config = _judge_again(workdir, given, mode_flag.value)
+    config_lib.resolve(config)
+    config_lib.validate(config)
+    cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
+    return Command(MODES[mode_flag.value][0], config, workdir, cache)
+
+
+def _judge_again(workdir: pathlib.Path, given: dict, mode: str) -> ml_collections.ConfigDict:
+    """Reads the run's own config and lays over it what an evaluation may change."""
+    config = workdir_lib.read_config(workdir)
+    for field in given:
+        if not field.startswith(_JUDGING):
+            raise UserError(
+                f"--config.{field} cannot change in --mode={mode}: the model in {workdir} was trained "
+                f"with {workdir_lib.flatten(config)[field]!r}; train into another --workdir"
+            )
+    workdir_lib.override(config, given)
+    return config
+
+
+def _check_field_names(argv: Sequence[str]) -> None:
+    fields = sorted(workdir_lib.flatten(config_lib.default()))
+    for arg in argv:
+        field = arg.removeprefix("--config.").partition("=")[0]
+        if arg.startswith("--config.") and field not in fields:
+            close = difflib.get_close_matches(field, fields, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
+            raise UserError(f"--config.{field}: there is no such field; {hint}")

@@ -1,0 +1,52 @@
+"""The entry point: parse, set the process up, run one mode, turn what went wrong into an exit status."""
+
+import importlib
+import logging
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import absl.logging
+
+from vae_jax import command_line
+from vae_jax.errors import UserError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one command; returns 0 when done, 2 for what the user can mend, 1 for anything else."""
+    try:
+        command = command_line.parse(argv)
+        if command is None:
+            print(command_line.HELP)
+            return 0
+        _set_up_process(command.jax_cache_dir)
+        # JAX is imported here and not before, so that mistakes are answered at once.
+        importlib.import_module(command.module).run(command.config, command.workdir)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        where = error.filename or "a file"
+        print(f"error: {where}: {error.strerror}; change it or name another place", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _set_up_process(jax_cache_dir: pathlib.Path | None) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("vae_jax").setLevel(logging.INFO)
+    # Orbax tells every step of a save through absl; only what goes wrong matters here.
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    if jax_cache_dir is not None:
+        # Private: compiled programs found there are executed.
+        jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(jax_cache_dir)
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,91 @@
+"""Which images the report shows.
+
+N test images, n of them in a row of the gallery.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vae_jax.data.pipeline import Examples
+from vae_jax.report.gallery import Cases, Gallery
+from vae_jax.scoring.reconstruct import Reconstruct
+
+# Of the calibration normals' pixels: what the top of the colour scale leaves above it.
+_ERROR_QUANTILE = 0.999
+# Calibration images behind that quantile.
+_MAX_LIMIT_IMAGES = 256
+
+
+def select(
+    test: Examples,
+    scores: Float[np.ndarray, " N"],
+    p_values: Float[np.ndarray, " N"],
+    calibration: Examples,
+    reconstruct: Reconstruct,
+    samples: Float[np.ndarray, "M H W C"],
+    num_cases: int,
+    seed: int,
+) -> Gallery:
+    """Builds the gallery.
+
+    Args:
+        test: every test image.
+        scores: of the score behind the decision.
+        p_values: of the same score.
+        calibration: normals that fix the colour scale of every error map.
+        reconstruct: images -> reconstructions.
+        samples: from the prior.
+        num_cases: images a row.
+        seed: of the draw that shows normals and anomalies whatever their scores.
+    """
+    rng = np.random.default_rng((seed, len(scores)))
+    normal, anomaly = (np.flatnonzero(test.labels == label) for label in (0, 1))
+    half = max(1, num_cases // 2)
+    rising = {0: normal[np.argsort(scores[normal], kind="stable")],
+              1: anomaly[np.argsort(scores[anomaly], kind="stable")]}  # fmt: skip
+    cases = _caser(test, scores, p_values, reconstruct)
+    return Gallery(
+        normals=cases(_draw(rng, normal, num_cases)),
+        anomalies=cases(_draw(rng, anomaly, num_cases)),
+        best=cases(np.concatenate([rising[1][::-1][:half], rising[0][:half]])),
+        worst=cases(np.concatenate([rising[1][:half], rising[0][::-1][:half]])),
+        samples=samples,
+        error_limit=_error_limit(calibration, reconstruct),
+    )
+
+
+def _draw(rng: np.random.Generator, rows: Int[np.ndarray, " n"], count: int):
+    return np.sort(rng.choice(rows, min(count, len(rows)), replace=False))
+
+
+def _caser(test, scores, p_values, reconstruct) -> Callable[[np.ndarray], Cases]:
+    def cases(rows):
+        images = test.images[rows].astype(np.float32) / 255
+        x_hat = reconstruct(test.images[rows]).x_hat if len(rows) else images
+        return Cases(
+            images=images,
+            reconstructions=x_hat,
+            error_maps=_error_maps(images, x_hat),
+            captions=[
+                f"{test.classes[row]} · {test.files[row]} · score {scores[row]:.4g} · "
+                f"p {p_values[row]:.3f}"
+                for row in rows
+            ],
+            scores=scores[rows],
+        )
+
+    return cases
+
+
+def _error_maps(images, x_hat):
+    """Root mean square over channels of each pixel's error: linear in it, so that small errors show."""
+    return np.sqrt(np.mean(np.square(images - x_hat), axis=3))
+
+
+def _error_limit(calibration: Examples, reconstruct: Reconstruct) -> float:
+    images = calibration.images[:_MAX_LIMIT_IMAGES]
+    errors = _error_maps(images.astype(np.float32) / 255, reconstruct(images).x_hat)
+    # A perfect reconstruction has no errors to scale by.
+    return max(float(np.quantile(errors, _ERROR_QUANTILE)), 1e-3)

@@ -1,0 +1,71 @@
+"""Images in, images and codes out: what galleries, maps and latent figures are made of.
+
+N images, Z latent.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from vae_jax.model.vae import VAE, Bound
+from vae_jax.scoring.batches import batches
+from vae_jax.training import noise
+from vae_jax.training.step import to_unit
+
+
+@flax.struct.dataclass
+class Reconstructions:
+    """What the model makes of N images.
+
+    Attributes:
+        x_hat: from the posterior mean, in [0, 1].
+        mu: posterior means.
+        logvar: posterior log-variances; None for an autoencoder.
+    """
+
+    x_hat: Any  # float32 [N, H, W, C]
+    mu: Any  # float32 [N, Z]
+    logvar: Any  # float32 [N, Z], or None
+
+
+Reconstruct = Callable[[UInt8[np.ndarray, "N H W C"]], Reconstructions]
+
+
+def make_reconstruct(model: VAE, params: dict, batch_size: int) -> Reconstruct:
+    """Returns images -> reconstructions, all of them in host memory at once."""
+
+    @jax.jit
+    def one_batch(params, image):
+        bound = Bound(model, params)
+        posterior = bound.encode(to_unit(image))
+        x_hat = model.likelihood.mean(bound.decode(posterior.mu))
+        return Reconstructions(x_hat, posterior.mu, posterior.logvar)
+
+    def reconstruct(images):
+        parts = []
+        for batch in batches(images, batch_size):
+            count = int(batch.mask.sum())
+            part = jax.device_get(one_batch(params, batch.image))
+            parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+    return reconstruct
+
+
+def sample_prior(
+    model: VAE, params: dict, count: int, seed: int
+) -> Float[np.ndarray, "count H W C"]:
+    """Decodes `count` draws z ~ N(0, 1) of the `sample` stream; the expected image of each."""
+
+    @jax.jit
+    def draw(params):
+        keys = noise.example_keys(noise.stream(seed, "sample"), 0, jnp.arange(count))
+        z = noise.normal(keys, model.latent_dim)
+        return model.likelihood.mean(Bound(model, params).decode(z))
+
+    return np.asarray(draw(params))

@@ -1,0 +1,192 @@
+"""Training: fit on the normals, then evaluate, then report."""
+
+import logging
+import math
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from vae_jax import evaluate
+from vae_jax import workdir as workdir_lib
+from vae_jax.data import pipeline
+from vae_jax.data.augment import make_augmentation
+from vae_jax.data.pipeline import Dataset
+from vae_jax.errors import UserError
+from vae_jax.model.objective import make_beta_schedule
+from vae_jax.model.vae import build_model, num_params
+from vae_jax.progress import progress
+from vae_jax.scoring.scorer import make_scorer
+from vae_jax.training import epoch as epoch_lib
+from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.history import History
+from vae_jax.training.memory import peak_memory_bytes
+from vae_jax.training.optimizer import (
+    drive_plateau,
+    make_learning_rate,
+    make_optimizer,
+    make_plateau,
+)
+from vae_jax.training.parallel import make_run_steps, replicas_agree
+from vae_jax.training.placement import place
+from vae_jax.training.state import TrainState, create_state
+from vae_jax.training.step import make_train_step
+
+log = logging.getLogger(__name__)
+
+# Read at every validation: the loss's terms, and how well images come back.
+_VALIDATION = ("reconstruction", "kl", "mse", "psnr", "ssim")
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+    """The mode `train`: trains, then evaluates and reports from the best checkpoint."""
+    workdir_lib.enter(workdir, config)
+    dataset = pipeline.load(config.data, config.seed)
+    train(config, workdir, dataset)
+    evaluate.report(config, workdir, evaluate.evaluate(config, workdir, dataset))
+
+
+def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> TrainState:
+    """Fits the model to the training normals; goes on from the latest checkpoint where there is one.
+
+    Args:
+        config: resolved and valid.
+        workdir: gets `checkpoints/`, `metrics.jsonl` and `tensorboard/`.
+        dataset: its `train` and `val` roles are used.
+
+    Returns:
+        The state after the last step. The best one lies in the checkpoints.
+
+    Raises:
+        UserError: if a loss is no longer finite (the last finite checkpoint stays), if the workdir was
+            trained on other data, or if the devices cannot share the batch evenly.
+    """
+    settings, seed = config.train, config.seed
+    images, val_images = dataset.train.images, dataset.val.images
+    # As many training images as validation ones, so that the two lines of an epoch can be compared.
+    glance_images = images[: len(val_images)]
+    steps_per_epoch = math.ceil(len(images) / settings.batch_size)
+    devices = jax.devices()
+
+    model = build_model(config)
+    learning_rate = make_learning_rate(settings, steps_per_epoch)
+    optimizer = make_optimizer(settings, learning_rate)
+    plateau = make_plateau(settings)
+    beta = make_beta_schedule(config.objective, steps_per_epoch)
+    augmentation = make_augmentation(config.augment)
+
+    def make_step(axis_name: str | None):
+        return make_train_step(model, optimizer, learning_rate, beta, augmentation, seed, axis_name)
+
+    run_steps = make_run_steps(make_step, settings.parallel, settings.batch_size, devices)
+    score = make_scorer(
+        model, _VALIDATION, config.scoring.batch_size, seed, config.scoring.noise_std, devices
+    )
+    placement = place(images, config.data.cache)
+
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        state, epoch = _start(create_state(model, optimizer, plateau, seed), dataset, checkpoints)
+        if epoch == 0:
+            checkpoints.save(state, _position(dataset, 0), config.to_dict(), None)
+        log.info(
+            "%s: %d training images %dx%dx%d on %s, %s parameters, epoch %d of %d, images on the %s",
+            config.name, len(images), *images.shape[1:], _describe(devices),
+            f"{num_params(state.params):,}", epoch, settings.epochs, placement.cache,
+        )  # fmt: skip
+        with (
+            History(workdir, int(state.step)) as history,
+            progress(settings.epochs * len(images), "training", unit="image") as bar,
+        ):
+            bar.update(epoch * len(images))
+            while epoch < settings.epochs and not _has_stalled(state, settings):
+                started, first_step = time.perf_counter(), int(state.step)
+                plans = epoch_lib.plans(
+                    seed, epoch, len(images), settings.batch_size, settings.steps_per_call
+                )
+                state, metrics = epoch_lib.run_epoch(run_steps, placement, state, plans, bar.update)
+                epoch_lib.check_finite(metrics, first_step, workdir / "checkpoints")
+                seconds = time.perf_counter() - started
+                epoch += 1
+                train_line = epoch_lib.mean(metrics) | {
+                    "images_per_second": len(images) / seconds,
+                    "seconds": seconds,
+                    "peak_memory_bytes": peak_memory_bytes(),
+                }
+
+                val_line = None
+                if epoch % settings.epochs_per_validation == 0 or epoch == settings.epochs:
+                    rates = {name: train_line[name] for name in ("beta", "learning_rate")}
+                    val_line = _validate(score(state.params, val_images), rates)
+                    as_step = {name: np.array([value]) for name, value in val_line.items()}
+                    epoch_lib.check_finite(as_step, int(state.step), workdir / "checkpoints")
+                    glance = _validate(score(state.params, glance_images), rates)
+                    train_line |= {name: glance[name] for name in ("mse", "psnr", "ssim")}
+                    state = _tell(state, val_line["reconstruction"], plateau, settings)
+                    told = f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
+                    bar.set_postfix_str(told, refresh=False)
+                history.write(int(state.step), epoch, "train", train_line)
+                if val_line:
+                    history.write(int(state.step), epoch, "val", val_line)
+
+                improved = val_line is not None and int(state.stale) == 0
+                ends = epoch == settings.epochs or _has_stalled(state, settings)
+                if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
+                    if not replicas_agree(state):
+                        raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
+                    reconstruction = val_line["reconstruction"] if val_line else None
+                    checkpoints.save(
+                        state, _position(dataset, epoch), config.to_dict(), reconstruction
+                    )
+        if _has_stalled(state, settings):
+            log.info(
+                "stopped at epoch %d: %d validations without a better one", epoch, int(state.stale)
+            )
+    return state
+
+
+def _start(fresh: TrainState, dataset: Dataset, checkpoints: Checkpoints) -> tuple[TrainState, int]:
+    """Returns the state to go on from and the number of epochs behind it."""
+    step = checkpoints.latest()
+    if step is None:
+        return fresh, 0
+    state, position = checkpoints.restore(step, fresh)
+    if position["fingerprint"] != dataset.fingerprint:
+        raise UserError(
+            f"the data has changed since this run began (fingerprint {position['fingerprint']} then, "
+            f"{dataset.fingerprint} now); take another --workdir, or the data of then"
+        )
+    return state, position["epoch"]
+
+
+def _position(dataset: Dataset, epoch: int) -> dict:
+    """Where in the data training stands: the order within an epoch follows from the seed."""
+    return {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": epoch}
+
+
+def _validate(columns: dict[str, np.ndarray], rates: dict[str, float]) -> dict[str, float]:
+    means = {name: float(values.mean()) for name, values in columns.items()}
+    return {"loss": means["reconstruction"] + rates["beta"] * means["kl"], **means, **rates}
+
+
+def _tell(
+    state: TrainState, reconstruction: float, plateau, settings: ml_collections.ConfigDict
+) -> TrainState:
+    """Tells the plateau rule and the early-stopping count of one validation."""
+    if settings.plateau_patience:
+        state = state.replace(plateau=drive_plateau(plateau, state.plateau, reconstruction))
+    if reconstruction < float(state.best):
+        best = jnp.asarray(reconstruction, jnp.float32)
+        return state.replace(best=best, stale=jnp.zeros((), jnp.int32))
+    return state.replace(stale=state.stale + 1)
+
+
+def _has_stalled(state: TrainState, settings: ml_collections.ConfigDict) -> bool:
+    patience = settings.early_stopping_patience
+    return patience > 0 and int(state.stale) >= patience
+
+
+def _describe(devices: list[jax.Device]) -> str:
+    return f"{len(devices)} {devices[0].device_kind}"

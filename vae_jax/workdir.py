@@ -1,0 +1,103 @@
+"""The workdir: one run of one config, kept as config.json, and files written whole or not at all."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+import ml_collections
+
+from vae_jax.config import default
+from vae_jax.errors import UserError
+
+# Where the data lies or waits does not make another run of it.
+_PLACES = ("data.dir", "data.manual_dir", "data.anomaly_manual_dir", "data.cache")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes a file whole or not at all, so that a killed run leaves no half of one."""
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Returns `{"group.field": value}`, tuples as lists, as JSON has them."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat |= {f"{name}.{field}": inner for field, inner in flatten(value).items()}
+        else:
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def override(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
+    """Sets `{"group.field": value}` in place; lists become tuples again."""
+    with config.unlocked():
+        config.update_from_flattened_dict(
+            {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        )
+
+
+def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
+    """Reads the config of the run in a workdir; no code from there is executed.
+
+    Raises:
+        UserError: if there is no readable config, or one with a field that this version lacks.
+    """
+    path = workdir / "config.json"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{workdir} holds no run (no config.json); train one first") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable JSON ({error}); take another --workdir") from error
+    config = default()
+    flat = flatten(ml_collections.ConfigDict(stored))
+    unknown = sorted(flat.keys() - flatten(config).keys())
+    if unknown:
+        raise UserError(
+            f"{path} has the field {unknown[0]}, which this version does not know; take another --workdir"
+        )
+    override(config, flat)
+    return config
+
+
+def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+    """Makes the workdir, or checks that it belongs to the same run, and writes config.json.
+
+    A larger `train.epochs` continues a run; where the data lies does not count.
+
+    Raises:
+        UserError: if the workdir cannot be written, or names each field in which its run differs.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        probe = workdir / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(
+            f"--workdir={workdir} cannot be written ({reason}); take another, or change its permissions"
+        ) from error
+    if (workdir / "config.json").exists():
+        _refuse_other(workdir, config)
+    write_text(workdir / "config.json", config.to_json(indent=2, sort_keys=True) + "\n")
+
+
+def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+    old, new = flatten(read_config(workdir)), flatten(config)
+    if new["train.epochs"] > old["train.epochs"]:
+        old["train.epochs"] = new["train.epochs"]
+    differences = [
+        f"{name} is {old[name]} there and {new[name]} here"
+        for name in sorted(new)
+        if old[name] != new[name] and name not in _PLACES
+    ]
+    if differences:
+        raise UserError(
+            f"--workdir={workdir} holds a run of another config: {'; '.join(differences)}. "
+            "Take another --workdir, or the same values"
+        )
