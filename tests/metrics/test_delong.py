@@ -4,6 +4,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.spatial.distance import cdist
+from sklearn.datasets import load_digits
 
 from vae_jax.metrics import bootstrap, delong
 
@@ -38,6 +40,23 @@ def test_agrees_with_the_bootstrap():
         assert ours["value"] == pytest.approx(resampled["value"])
         assert ours["low"] == pytest.approx(resampled["low"], abs=0.005)
         assert ours["high"] == pytest.approx(resampled["high"], abs=0.005)
+
+
+def test_agrees_with_the_bootstrap_on_real_images():
+    images, digits = load_digits(return_X_y=True)
+    train, test = images[:900], images[900:]
+    normal, labels = train[digits[:900] != 8], (digits[900:] == 8).astype(int)
+    to_mean = np.linalg.norm(test - normal.mean(axis=0), axis=1)
+    to_nearest = cdist(test, normal).min(axis=1)
+    for scores in (to_mean, to_nearest):
+        ours = delong.delong(scores, labels)
+        resampled = bootstrap.intervals(scores, labels, 2000)["auroc"]
+        assert ours["low"] == pytest.approx(resampled["low"], abs=0.01)
+        assert ours["high"] == pytest.approx(resampled["high"], abs=0.01)
+    ours = delong.delong_paired(to_nearest, to_mean, labels)
+    resampled = bootstrap.paired_difference(to_nearest, to_mean, labels, 2000)
+    assert ours["low"] == pytest.approx(resampled["low"], abs=0.01)
+    assert ours["high"] == pytest.approx(resampled["high"], abs=0.01)
 
 
 def test_p_values_of_equally_good_scores_are_uniform():
