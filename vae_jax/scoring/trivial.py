@@ -31,13 +31,13 @@ def features(
     """
     found = {
         "mean": images.mean(axis=(1, 2, 3)) / 255,
-        # One at a time, because all of them as floats might not fit.
+        # One at a time, here and below, because all of them as floats might not fit.
         "std": np.array([image.std() for image in images]) / 255,
     }
     if images.shape[3] > 1:
         channel_means = images.mean(axis=(1, 2)) / 255
         found |= {f"channel_mean_{i}": values for i, values in enumerate(channel_means.T)}
-    found["dark_fraction"] = np.mean(images < _DARK, axis=(1, 2, 3))
+    found["dark_fraction"] = np.array([np.mean(image < _DARK) for image in images])
     found["compressed_size"] = np.array([_compressed_size(image) for image in images], np.float64)
     names = ("stored_width", "stored_height", "stored_bytes")
     return found | dict(zip(names, stored_size.T.astype(np.float64), strict=True))
