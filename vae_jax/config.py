@@ -24,7 +24,7 @@ ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
 BETA_SCHEDULES = ("constant", "linear", "cyclical")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
-SCORES = ("mse", "bce", "elbo", "kl")
+SCORES = ("mse", "bce", "elbo", "kl", "typicality")
 THRESHOLD_RULES = ("quantile", "mean_std")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
@@ -102,7 +102,7 @@ def default() -> ml_collections.ConfigDict:
     train.parallel = "auto"  # jit | pmap | sharded (jit) | auto (pmap on more than one device)
 
     scoring = config.scoring = ml_collections.ConfigDict()
-    scoring.names = SCORES  # which scores to compute
+    scoring.names = ("mse", "bce", "elbo", "kl")  # which of SCORES to compute
     scoring.decision = "mse"  # the score behind p_value and anomalous in scores.csv
     scoring.batch_size = 256  # images a step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of calibration normals

@@ -19,7 +19,7 @@ from vae_jax.metrics import bootstrap, detection
 from vae_jax.model.vae import build_model, num_params
 from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
-from vae_jax.scoring import baselines
+from vae_jax.scoring import baselines, reference
 from vae_jax.scoring.calibration import THRESHOLD_RULES, p_values
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
@@ -73,11 +73,13 @@ def evaluate(
     names = [n for n in settings.names if model.sampled or n not in NEEDS_POSTERIOR]
     decision = settings.decision if settings.decision in names else names[0]
 
+    fitted = reference.fit(names, model, params, dataset.train.images, settings, config.seed)
+
     def score(examples: Examples, description: str):
+        columns = tuple(dict.fromkeys((*names, *_QUALITY)))
         scorer = make_scorer(
-            model, tuple(dict.fromkeys((*names, *_QUALITY))), settings.batch_size, config.seed,
-            settings.noise_std, jax.devices(), description,
-        )  # fmt: skip
+            model, columns, settings, config.seed, jax.devices(), fitted, description
+        )
         return scorer(params, examples.images)
 
     calibration = score(dataset.calibration, "scoring calibration")

@@ -82,9 +82,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         return make_train_step(model, optimizer, learning_rate, beta, augmentation, seed, axis_name)
 
     run_steps = make_run_steps(make_step, settings.parallel, settings.batch_size, devices)
-    score = make_scorer(
-        model, _VALIDATION, config.scoring.batch_size, seed, config.scoring.noise_std, devices
-    )
+    score = make_scorer(model, _VALIDATION, config.scoring, seed, devices)
     placement = place(images, config.data.cache)
 
     with Checkpoints(workdir / "checkpoints") as checkpoints:

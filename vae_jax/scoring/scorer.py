@@ -4,25 +4,36 @@ N images, B the batch.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import UInt8
+from jaxtyping import Array, Float, UInt8
 
 from vae_jax.model.objective import terms
 from vae_jax.model.vae import VAE, Bound
 from vae_jax.progress import progress
 from vae_jax.scoring.batches import batches
-from vae_jax.scoring.scores import COLUMNS, View
+from vae_jax.scoring.host_features import HOST_FEATURES
+from vae_jax.scoring.scores import COLUMNS
+from vae_jax.scoring.view import View
 from vae_jax.training import noise
 from vae_jax.training.step import Batch, to_unit
 
 Scorer = Callable[[dict, UInt8[np.ndarray, "N H W C"]], dict[str, np.ndarray]]
 
 
-def view_batch(bound: Bound, batch: Batch, seed: int, noise_std: float) -> View:
+def view_batch(
+    bound: Bound,
+    batch: Batch,
+    settings: ml_collections.ConfigDict,
+    seed: int,
+    reference: dict[str, Any],
+    host: dict[str, Float[Array, "B"]],
+) -> View:
     """Looks at a batch; what is drawn for an image follows from its index in the role alone."""
     x = to_unit(batch.image)
     keys = noise.example_keys(noise.stream(seed, "eval"), 0, batch.index)
@@ -37,19 +48,22 @@ def view_batch(bound: Bound, batch: Batch, seed: int, noise_std: float) -> View:
         x_hat=bound.model.likelihood.mean(bound.decode(posterior.mu)),
         posterior=posterior,
         terms=terms(bound.model, x, posterior, bound.decode(z)),
-        x_hat_noisy=bound.reconstruct(x + noise_std * pixel_noise),
+        x_hat_noisy=bound.reconstruct(x + settings.noise_std * pixel_noise),
         bound=bound,
         keys=score_keys,
+        settings=settings,
+        reference=reference,
+        host=host,
     )
 
 
 def make_scorer(
     model: VAE,
     columns: Sequence[str],
-    batch_size: int,
+    settings: ml_collections.ConfigDict,
     seed: int,
-    noise_std: float,
     devices: Sequence[jax.Device],
+    reference: dict[str, Any] | None = None,
     description: str | None = None,
 ) -> Scorer:
     """Returns (params, images) -> one float64 array [N] a column.
@@ -57,31 +71,34 @@ def make_scorer(
     Args:
         model: to score with.
         columns: names in `scores.COLUMNS`.
-        batch_size: images a step over all devices; rounded up to a multiple of their number. It
-            does not change a score.
+        settings: the `scoring` group of the config. Its batch size is rounded up to a multiple of
+            the number of devices, and does not change a score.
         seed: of the `eval` stream.
-        noise_std: of the noise behind `noisy_mse`.
         devices: that share each batch.
+        reference: what `reference.fit` found for the columns; None where none of them asks.
         description: of the progress bar; None for no bar.
     """
     functions = {name: COLUMNS[name] for name in columns}
+    read_on_host = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
     by_example = NamedSharding(mesh, PartitionSpec("batch"))
     whole = NamedSharding(mesh, PartitionSpec())
-    batch_size = -(-batch_size // len(devices)) * len(devices)
+    batch_size = -(-settings.batch_size // len(devices)) * len(devices)
 
     @jax.jit
-    def score(params, batch):
-        view = view_batch(Bound(model, params), batch, seed, noise_std)
+    def score(params, fitted, batch, host):
+        view = view_batch(Bound(model, params), batch, settings, seed, fitted, host)
         return {name: function(view).astype(jnp.float32) for name, function in functions.items()}
 
     def run(params, images):
-        params = jax.device_put(params, whole)
+        params, fitted = jax.device_put((params, reference or {}), whole)
         found = {name: np.empty(len(images), np.float64) for name in functions}
         with progress(len(images), description, unit="image") as bar:
             for batch in batches(images, batch_size):
                 real = batch.mask > 0
-                columns = jax.device_get(score(params, jax.device_put(batch, by_example)))
+                host = {name: read(batch.image) for name, read in read_on_host.items()}
+                given = jax.device_put((batch, host), by_example)
+                columns = jax.device_get(score(params, fitted, *given))
                 for name, values in columns.items():
                     found[name][batch.index[real]] = values[real]
                 bar.update(int(real.sum()))

@@ -6,43 +6,12 @@ the view's parts are traced together and XLA drops what nobody reads.
 B batch, H W image, C channels, Z latent.
 """
 
-import dataclasses
-from collections.abc import Callable
-
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
-from vae_jax.model.objective import Terms
-from vae_jax.model.vae import Bound, Posterior
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-    """What the model makes of a batch, and what a score may ask of it.
-
-    It exists only while a scoring step is traced.
-
-    Attributes:
-        x: the images.
-        x_hat: reconstruction from the posterior mean, so deterministic.
-        posterior: q(z | x).
-        terms: of the negative ELBO, nats, from one posterior sample of the `eval` stream.
-        x_hat_noisy: reconstruction from the posterior mean of x with Gaussian noise on it.
-        bound: the model, for scores that ask it more.
-        keys: one key an image, for scores that draw; fold a number of their own into it first.
-    """
-
-    x: Float[Array, "B H W C"]
-    x_hat: Float[Array, "B H W C"]
-    posterior: Posterior
-    terms: Terms
-    x_hat_noisy: Float[Array, "B H W C"]
-    bound: Bound
-    keys: Key[Array, "B"]
-
-
-Score = Callable[[View], Float[Array, "B"]]
+from vae_jax.scoring.probabilistic import typicality
+from vae_jax.scoring.view import Score, View
 
 
 def mse(view: View) -> Float[Array, "B"]:
@@ -75,10 +44,16 @@ def kl(view: View) -> Float[Array, "B"]:
     return view.terms.kl
 
 
-SCORES: dict[str, Score] = {"mse": mse, "bce": bce, "elbo": elbo, "kl": kl}
+SCORES: dict[str, Score] = {
+    "mse": mse,
+    "bce": bce,
+    "elbo": elbo,
+    "kl": kl,
+    "typicality": typicality,
+}
 
 # These ask for a posterior with a width; an autoencoder has none.
-NEEDS_POSTERIOR = ("elbo", "kl")
+NEEDS_POSTERIOR = ("elbo", "kl", "typicality")
 
 
 def psnr(view: View) -> Float[Array, "B"]:

@@ -1,0 +1,29 @@
+"""Training normals, for what a score fits on them.
+
+n training normals, Z latent.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vae_jax.model.vae import Posterior
+
+
+@dataclasses.dataclass(frozen=True)
+class Normals:
+    """Some training normals; the functions compute once, and only when asked.
+
+    Attributes:
+        images: as stored.
+        codes: () -> their posteriors, NumPy [n, Z].
+        column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
+        seed: of the run, for fits that draw.
+    """
+
+    images: UInt8[np.ndarray, "n H W C"]
+    codes: Callable[[], Posterior]
+    column: Callable[[str], np.ndarray]
+    seed: int

@@ -1,0 +1,74 @@
+"""What some scores know of training normals, fitted once before anything is scored.
+
+n training normals.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import UInt8
+
+from vae_jax.model.vae import VAE, Bound, Posterior
+from vae_jax.scoring import probabilistic
+from vae_jax.scoring.batches import batches
+from vae_jax.scoring.normals import Normals
+from vae_jax.scoring.scorer import make_scorer
+from vae_jax.training.step import to_unit
+
+# Training normals are drawn at random down to this, which bounds time and memory.
+_MOST_NORMALS = 10_000
+
+# Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.reference`.
+REFERENCES: dict[str, Callable[[Normals], Any]] = {"typicality": probabilistic.fit_typicality}
+
+
+def fit(
+    names: Sequence[str],
+    model: VAE,
+    params: dict,
+    images: UInt8[np.ndarray, "n H W C"],
+    settings: ml_collections.ConfigDict,
+    seed: int,
+) -> dict[str, Any]:
+    """Fits what the named scores need, on at most 10,000 training normals drawn by the seed.
+
+    Args:
+        names: scores; those that need nothing are passed over.
+        model: that will score.
+        params: its parameters.
+        images: training normals.
+        settings: the `scoring` group of the config.
+        seed: of the draw, and of the `eval` stream.
+    """
+    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
+    images = images[rows]
+
+    def column(name: str) -> np.ndarray:
+        told = f"fitting on {name}"
+        score = make_scorer(model, (name,), settings, seed, jax.devices(), description=told)
+        return score(params, images)[name]
+
+    def codes() -> Posterior:
+        return _encode(model, params, images, settings.batch_size)
+
+    normals = Normals(images, functools.cache(codes), functools.cache(column), seed)
+    return {name: REFERENCES[name](normals) for name in names if name in REFERENCES}
+
+
+def _encode(
+    model: VAE, params: dict, images: UInt8[np.ndarray, "n H W C"], batch_size: int
+) -> Posterior:
+    @jax.jit
+    def encode(params, image):
+        return Bound(model, params).encode(to_unit(image))
+
+    parts = []
+    for batch in batches(images, batch_size):
+        count = int(batch.mask.sum())
+        part = jax.device_get(encode(params, batch.image))
+        parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

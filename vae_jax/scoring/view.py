@@ -1,0 +1,49 @@
+"""What a score sees of a batch.
+
+B batch, H W image, C channels, Z latent.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import ml_collections
+from jaxtyping import Array, Float, Key
+
+from vae_jax.model.objective import Terms
+from vae_jax.model.vae import Bound, Posterior
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What the model makes of a batch, and what a score may ask of it.
+
+    It exists only while a scoring step is traced.
+
+    Attributes:
+        x: the images.
+        x_hat: reconstruction from the posterior mean, so deterministic.
+        posterior: q(z | x).
+        terms: of the negative ELBO, nats, from one posterior sample of the `eval` stream.
+        x_hat_noisy: reconstruction from the posterior mean of x with Gaussian noise on it.
+        bound: the model, for scores that ask it more.
+        keys: one key an image, for scores that draw; fold a number of their own into it first.
+        settings: the `scoring` group of the config.
+        reference: name of a score -> what `reference.fit` found for it on training normals.
+        host: name of a score -> what `host_features` reads off each image, one number an image.
+    """
+
+    x: Float[Array, "B H W C"]
+    x_hat: Float[Array, "B H W C"]
+    posterior: Posterior
+    terms: Terms
+    x_hat_noisy: Float[Array, "B H W C"]
+    bound: Bound
+    keys: Key[Array, "B"]
+    settings: ml_collections.ConfigDict
+    reference: dict[str, Any]
+    host: dict[str, Float[Array, "B"]]
+
+
+# One number an image; higher is more abnormal.
+Score = Callable[[View], Float[Array, "B"]]
