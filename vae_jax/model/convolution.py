@@ -15,6 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -123,14 +124,14 @@ class _Layer(nn.Module):
     features: int
     kernel_size: int = 4
     stride: int = 2
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     backend: str = "auto"
 
     def _parameters(self, channels: int):
         shape = (self.kernel_size, self.kernel_size, channels, self.features)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        return kernel.astype(self.dtype), bias.astype(self.dtype)
+        return kernel.astype(self.dtype), bias.reshape(1, 1, 1, -1)
 
 
 class Conv(_Layer):
@@ -148,9 +149,9 @@ class Conv(_Layer):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
         """Returns ceil(H / s) x ceil(W / s) pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        return _functions(self.backend)[0](
-            x.astype(self.dtype), kernel, self.stride
-        ) + bias.reshape(1, 1, 1, -1)
+        y = _functions(self.backend)[0](x.astype(self.dtype), kernel, self.stride)
+        # In float32, because the gradient of the bias is a sum over all pixels.
+        return (y.astype(jnp.float32) + bias).astype(self.dtype)
 
 
 class ConvTranspose(_Layer):
@@ -163,6 +164,6 @@ class ConvTranspose(_Layer):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
         """Returns H s x W s pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        return _functions(self.backend)[1](
-            x.astype(self.dtype), kernel, self.stride
-        ) + bias.reshape(1, 1, 1, -1)
+        y = _functions(self.backend)[1](x.astype(self.dtype), kernel, self.stride)
+        # In float32, because the gradient of the bias is a sum over all pixels.
+        return (y.astype(jnp.float32) + bias).astype(self.dtype)

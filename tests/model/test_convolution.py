@@ -1,0 +1,138 @@
+"""Both backends against flax's own layers, in value and gradient."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from vae_jax.model.convolution import (
+    BACKENDS,
+    Conv,
+    ConvTranspose,
+    strided_convolution,
+    transposed_convolution,
+)
+
+LAYERS = {Conv: nn.Conv, ConvTranspose: nn.ConvTranspose}
+layers = pytest.mark.parametrize("layer", LAYERS)
+backends = pytest.mark.parametrize("backend", sorted(BACKENDS))
+
+
+def _reference(layer, features, kernel_size, stride):
+    sides = (kernel_size, kernel_size)
+    return LAYERS[layer](features, sides, strides=(stride, stride), padding="SAME")
+
+
+def _value_and_gradients(module, params, x):
+    """The output, and the gradient of a weighted sum of it for parameters and input."""
+
+    @jax.jit
+    def run(params, x):
+        y, pull = jax.vjp(lambda p, x: module.apply({"params": p}, x), params, x)
+        weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
+        return y, pull(weights.astype(y.dtype))
+
+    return run(params, x)
+
+
+def _input(*shape):
+    return jax.random.normal(jax.random.key(1), shape)
+
+
+# Kernel and stride, with sizes that are even, odd, not square, and smaller than the kernel.
+CASES = [
+    (4, 2, (8, 8)),
+    (4, 2, (28, 14)),
+    (4, 2, (9, 30)),
+    (4, 2, (3, 2)),
+    (3, 2, (9, 30)),
+    (5, 2, (28, 14)),
+    (4, 1, (9, 8)),
+    (3, 1, (8, 8)),
+    (5, 1, (9, 14)),
+    (5, 3, (11, 8)),
+    (2, 3, (11, 8)),
+    (1, 2, (7, 8)),
+]
+
+
+@layers
+@backends
+@pytest.mark.parametrize(("kernel_size", "stride", "size"), CASES)
+def test_equals_flax_in_value_and_gradient(layer, backend, kernel_size, stride, size):
+    x = _input(2, *size, 3)
+    ours = layer(5, kernel_size, stride, backend=backend)
+    theirs = _reference(layer, 5, kernel_size, stride)
+    params = theirs.init(jax.random.key(0), x)["params"]
+    params["bias"] = params["bias"] + 0.1
+    expected = _value_and_gradients(theirs, params, x)
+    got = _value_and_gradients(ours, params, x)
+    # Gradients sum hundreds of terms, so 1e-5 is relative to the largest of each array.
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * float(jnp.abs(b).max()))
+
+
+@layers
+@backends
+def test_parameters_are_those_that_flax_draws(layer, backend):
+    x = _input(1, 8, 8, 3)
+    ours = layer(5, 4, 2, backend=backend).init(jax.random.key(0), x)
+    theirs = _reference(layer, 5, 4, 2).init(jax.random.key(0), x)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@layers
+@backends
+def test_bfloat16_products_are_summed_in_float32(layer, backend):
+    """With sums in bfloat16, 4,096 ones would stop growing at 256."""
+    x = jnp.ones((1, 8, 8, 1024), jnp.bfloat16)
+    module = layer(1, 2, 2, jnp.bfloat16, backend)
+    params = {"kernel": jnp.ones((2, 2, 1024, 1)), "bias": jnp.zeros(1)}
+    y = module.apply({"params": params}, x)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(y, 4096.0 if layer is Conv else 1024.0)
+
+
+@layers
+@backends
+def test_bfloat16_is_near_float32_and_its_gradients_are_float32(layer, backend):
+    x = _input(2, 16, 16, 8)
+    half, full = (layer(8, 4, 2, dtype, backend) for dtype in (jnp.bfloat16, jnp.float32))
+    params = full.init(jax.random.key(0), x)["params"]
+    got = _value_and_gradients(half, params, x)[1]
+    want = _value_and_gradients(full, params, x)[1]
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.dtype == jnp.float32
+        np.testing.assert_allclose(a, b, rtol=0, atol=0.02 * float(jnp.abs(b).max()))
+
+
+CORES = pytest.mark.parametrize("core", [strided_convolution, transposed_convolution])
+
+
+@CORES
+def test_gradient_per_example_is_that_of_a_loop(core):
+    x, kernel = _input(3, 1, 8, 8, 2), _input(4, 4, 2, 3)
+    gradient = jax.grad(lambda k, x: jnp.sum(jnp.sin(core(x, k, 2))))
+    got = jax.vmap(gradient, (None, 0))(kernel, x)
+    want = jnp.stack([gradient(kernel, one) for one in x])
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@CORES
+def test_runs_inside_scan_as_outside(core):
+    x, kernel = _input(3, 2, 8, 8, 2), _input(4, 4, 2, 3)
+    gradient = jax.grad(lambda k, x: jnp.sum(jnp.sin(core(x, k, 2))))
+    _, got = jax.jit(lambda k: lax.scan(lambda k, one: (k, gradient(k, one)), k, x))(kernel)
+    want = jnp.stack([gradient(kernel, one) for one in x])
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_transposed_is_the_transpose_of_strided():
+    """<conv(x), y> = <x, conv_t(y)>, once the kernel is turned round and its channels swapped."""
+    x, y, kernel = _input(2, 12, 12, 3), _input(2, 6, 6, 5), _input(4, 4, 3, 5)
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    left = jnp.vdot(strided_convolution(x, kernel, 2), y)
+    right = jnp.vdot(x, transposed_convolution(y, turned, 2))
+    np.testing.assert_allclose(left, right, rtol=1e-4)
