@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import tempfile
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
@@ -10,15 +11,24 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
 import jaxtyping
+import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_legacy_prng_key", "error")
 jax.config.update("jax_debug_key_reuse", True)
+# Many tests train the same small model: compile it once a session.
+_CACHE = tempfile.TemporaryDirectory(prefix="vae_jax_test_programs_")
+jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 # Shapes written in signatures are checked in every test, never in a user's run.
 jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
+
+from vae_jax.config import default
+from vae_jax.data.pipeline import Dataset, Examples
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +39,56 @@ def real_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real images at {folder}; VAE_JAX_TEST_DATA names their folder")
     return folder
+
+
+def make_examples(name: str, count: int, seed: int, *, anomalies: int = 0) -> Examples:
+    """Blurred discs at random places, learnable in a few steps; the anomalies are rings."""
+    rng = np.random.default_rng(seed)
+    centre = rng.uniform(2, 6, (count, 2, 1, 1))
+    distance = np.sqrt(np.square(np.indices((8, 8))[None] - centre).sum(axis=1))
+    labels = (np.arange(count) >= count - anomalies).astype(np.int32)
+    discs, rings = np.clip(3 - distance, 0, 1), np.clip(1 - abs(distance - 3), 0, 1)
+    images = np.where(labels[:, None, None], rings, discs)
+    return Examples(
+        images=(255 * images).astype(np.uint8)[..., None],
+        labels=labels,
+        classes=["ring" if label else "disc" for label in labels],
+        files=[f"{name}/{i}.png" for i in range(count)],
+        groups=[f"{name}/{i}" for i in range(count)],
+        stored_size=np.full((count, 3), 8, np.int32),
+        masks=None,
+        has_mask=np.zeros(count, bool),
+    )
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Forty training discs; fifteen discs and ten rings to judge."""
+    return Dataset(
+        name="discs",
+        fingerprint="abc",
+        image_size=8,
+        channels=1,
+        train=make_examples("train", 40, 0),
+        val=make_examples("val", 10, 1),
+        calibration=make_examples("calibration", 25, 2),
+        test=make_examples("test", 25, 3, anomalies=10),
+    )
+
+
+@pytest.fixture
+def config():
+    """A model that trains on `dataset` in seconds."""
+    config = default()
+    config.data.channels = 1
+    config.model.widths = (4, 8)
+    config.model.latent_dim = 2
+    config.train.batch_size = 16
+    config.train.epochs = 5
+    config.train.epochs_per_checkpoint = 2
+    config.train.parallel = "jit"
+    config.augment.horizontal_flip = 0.5
+    config.scoring.bootstrap_resamples = 100
+    config.report.cases = 2
+    config.report.samples = 4
+    return config

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -6,57 +7,9 @@ import pytest
 
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
-from vae_jax.config import default
-from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
-
-
-def make_examples(name, count, seed):
-    """Blurred discs at random places: learnable in a few steps."""
-    rng = np.random.default_rng(seed)
-    centre = rng.uniform(2, 6, (count, 2, 1, 1))
-    grid = np.indices((8, 8))[None]
-    distance = np.sqrt(np.square(grid - centre).sum(axis=1))
-    images = (255 * np.clip(3 - distance, 0, 1)).astype(np.uint8)[..., None]
-    return Examples(
-        images=images,
-        labels=np.zeros(count, np.int32),
-        classes=["disc"] * count,
-        files=[f"{name}/{i}" for i in range(count)],
-        groups=[f"{name}/{i}" for i in range(count)],
-        stored_size=np.full((count, 3), 8, np.int32),
-        masks=None,
-        has_mask=np.zeros(count, bool),
-    )
-
-
-@pytest.fixture(scope="module")
-def dataset():
-    return Dataset(
-        name="discs",
-        fingerprint="abc",
-        image_size=8,
-        channels=1,
-        train=make_examples("train", 40, 0),
-        val=make_examples("val", 10, 1),
-        calibration=make_examples("calibration", 20, 2),
-        test=make_examples("test", 20, 3),
-    )
-
-
-@pytest.fixture
-def config():
-    config = default()
-    config.model.widths = (4, 8)
-    config.model.latent_dim = 2
-    config.train.batch_size = 16
-    config.train.epochs = 5
-    config.train.epochs_per_checkpoint = 2
-    config.train.parallel = "jit"
-    config.augment.horizontal_flip = 0.5
-    return config
 
 
 def train(config, workdir, dataset):
@@ -150,8 +103,6 @@ def test_learning_rate_halves_on_a_plateau(tmp_path, config, dataset):
 
 
 def test_changed_data_is_refused(tmp_path, config, dataset):
-    import dataclasses
-
     config.train.epochs = 1
     train(config, tmp_path, dataset)
     config.train.epochs = 2

@@ -93,7 +93,7 @@ def evaluate(
 
     reconstruct = make_reconstruct(model, params, min(settings.batch_size, 64))
     samples = sample_prior(
-        model, params, config.report.samples if model.sampled else 0, config.seed
+        model, params, config.report.samples, config.seed
     )
     has_both = len(np.unique(dataset.test.labels)) == 2
     rivals = (

@@ -175,8 +175,9 @@ def _tell(
     """Tells the plateau rule and the early-stopping count of one validation."""
     if settings.plateau_patience:
         state = state.replace(plateau=drive_plateau(plateau, state.plateau, reconstruction))
-    if reconstruction < float(state.best):
-        best = jnp.asarray(reconstruction, jnp.float32)
+    # In float32 on both sides: a best that was rounded up would be beaten by its own equal.
+    best = jnp.asarray(reconstruction, jnp.float32)
+    if best < state.best:
         return state.replace(best=best, stale=jnp.zeros((), jnp.int32))
     return state.replace(stale=state.stale + 1)
 

@@ -60,7 +60,12 @@ def make_reconstruct(model: VAE, params: dict, batch_size: int) -> Reconstruct:
 def sample_prior(
     model: VAE, params: dict, count: int, seed: int
 ) -> Float[np.ndarray, "count H W C"]:
-    """Decodes `count` draws z ~ N(0, 1) of the `sample` stream; the expected image of each."""
+    """Decodes `count` draws z ~ N(0, 1) of the `sample` stream; the expected image of each.
+
+    An autoencoder has no prior, so it gives none.
+    """
+    if not model.sampled:
+        return np.zeros((0, model.image_size, model.image_size, model.channels), np.float32)
 
     @jax.jit
     def draw(params):

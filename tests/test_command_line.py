@@ -1,0 +1,171 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from vae_jax import command_line, workdir
+from vae_jax.config import default
+from vae_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
+
+# ml_collections imports the config file in a way that Python 3.12 will drop.
+pytestmark = pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+
+
+def parse(*args):
+    return command_line.parse(["main", *args])
+
+
+def refusal(*args):
+    with pytest.raises(UserError) as error:
+        parse(*args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_without_flags_the_embedded_default_runs():
+    command = parse()
+    assert workdir.flatten(command.config) == workdir.flatten(default())
+    assert command.workdir == pathlib.Path("runs/digits")
+    assert command.module == "vae_jax.train"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_shipped_config_is_valid_and_names_its_workdir(name):
+    command = parse(f"--config={ROOT / 'configs' / name}")
+    assert command.workdir.parent == pathlib.Path("runs")
+
+
+@pytest.mark.parametrize(
+    ("config", "dataset", "other"),
+    [
+        ("mnist.py:fashion_mnist", "mnist", "fashion_mnist"),
+        ("fashion_mnist.py:mnist", "fashion_mnist", "mnist"),
+    ],
+)
+def test_variants_take_another_dataset_as_the_anomaly(config, dataset, other):
+    data = parse(f"--config={ROOT / 'configs' / config}").config.data
+    assert (data.dataset, data.anomaly_dataset) == (dataset, other)
+
+
+def test_the_digits_config_is_the_embedded_default():
+    command = parse(f"--config={ROOT / 'configs/digits.py'}")
+    assert workdir.flatten(command.config) == workdir.flatten(default())
+
+
+def test_fields_are_overridden_and_lists_of_names_are_forgiving():
+    config = parse(
+        "--config.train.learning_rate=1",
+        "--config.data.anomaly_classes=3,4",
+        "--config.scoring.names=('mse','kl')",
+        "--config.data.skip_corrupt=true",
+    ).config
+    assert config.train.learning_rate == 1.0
+    assert config.data.anomaly_classes == ("3", "4")
+    assert config.scoring.names == ("mse", "kl")
+    assert config.data.skip_corrupt is True
+    assert parse("--config.data.anomaly_classes=7").config.data.anomaly_classes == ("7",)
+
+
+@pytest.mark.parametrize(
+    ("arg", "said"),
+    [
+        ("--config.train.learnin_rate=1", "did you mean train.learning_rate"),
+        ("--config.trian.epochs=1", "did you mean train.epochs"),
+        ("--config.nonsense=1", "no such field"),
+        ("--config.train.epochs=many", "many"),
+        ("--config.train.epochs=2.5", "2.5"),
+        ("--config.data.skip_corrupt=perhaps", "perhaps"),
+        ("--config=configs/absent.py", "there is no file configs/absent.py"),
+        ("--mode=trian", "train|evaluate"),
+        ("--wrokdir=x", "wrokdir"),
+        ("stray", "stray is not a flag"),
+        ("--config.data.image_size=30", "must be divisible by 4: take 28 or 32"),
+        ("--config.model.likelihood=bernouli", "did you mean bernoulli"),
+        ("--config.data.dataset=minst", "did you mean mnist"),
+        ("--config.scoring.names=mse,elbow", "did you mean elbo"),
+        ("--config.scoring.false_alarm_rate=1.5", "between 0 and 1"),
+        ("--config.train.batch_size=0", "at least 1"),
+        ("--config.train.learning_rate=nan", "finite number above 0"),
+        ("--config.data.val_fraction=0.9", "must stay below 1"),
+        ("--config.data.normal_classes=0", "class 0 is in both"),
+        ("--config.model.widths=(0,4)", "model.widths"),
+    ],
+)
+def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, said):
+    assert said in refusal(arg)
+
+
+@pytest.mark.parametrize("config", ["mnist.py:fashon_mnist", "fashion_mnist.py:kmnist"])
+def test_an_unknown_variant_names_the_known_ones(config):
+    assert "valid: " in refusal(f"--config={ROOT / 'configs' / config}")
+
+
+def test_evaluate_reads_the_runs_own_config_and_changes_only_how_it_is_judged(tmp_path):
+    config = default()
+    config.model.latent_dim = 3
+    workdir.enter(tmp_path, config)
+    command = parse(
+        "--mode=evaluate", f"--workdir={tmp_path}", "--config.scoring.threshold_rule=mean_std"
+    )
+    assert command.config.model.latent_dim == 3
+    assert command.config.scoring.threshold_rule == "mean_std"
+    said = refusal("--mode=evaluate", f"--workdir={tmp_path}", "--config.model.latent_dim=4")
+    assert "trained with 3" in said
+
+
+def test_evaluating_an_empty_workdir_is_refused(tmp_path):
+    assert "holds no run" in refusal("--mode=evaluate", f"--workdir={tmp_path}")
+
+
+def test_a_config_survives_the_way_through_json(tmp_path):
+    config = default()
+    config.data.anomaly_classes = ("3", "x y")
+    config.model.widths = (8,)
+    workdir.enter(tmp_path, config)
+    assert workdir.read_config(tmp_path) == config
+
+
+def main(*args, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "vae_jax.main", *args],
+        capture_output=True, text=True, cwd=ROOT, check=False, **kwargs,
+    )  # fmt: skip
+
+
+def test_help_lists_every_mode_with_a_line_and_ends_well():
+    done = main("--help")
+    assert done.returncode == 0
+    for mode, (_, what) in command_line.MODES.items():
+        assert f"{mode} " in done.stdout
+        assert what in done.stdout
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--config.train.epohcs=1",),
+        ("--config=configs/mnist.py", "--config.data.manual_dir=/nowhere"),
+        ("--workdir=/proc/run",),
+    ],
+)
+def test_a_refusal_is_one_line_on_stderr_and_status_2(args, tmp_path):
+    args = args if any("workdir" in arg for arg in args) else (*args, f"--workdir={tmp_path}")
+    done = main(*args, f"--config.data.dir={tmp_path}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+
+
+def test_help_and_refusals_do_not_import_jax():
+    code = (
+        "import sys; from vae_jax.main import main; "
+        "assert main(['main', '--help']) == 0; assert main(['main', '--config.a.b=1']) == 2; "
+        "sys.exit('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False)
+    assert done.returncode == 0

@@ -1,0 +1,137 @@
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from vae_jax import evaluate as evaluate_lib
+from vae_jax import train as train_lib
+from vae_jax import workdir as workdir_lib
+from vae_jax.errors import UserError
+
+
+def take(examples, rows):
+    """The same examples with only these rows."""
+    return dataclasses.replace(
+        examples,
+        images=examples.images[rows],
+        labels=examples.labels[rows],
+        classes=[examples.classes[i] for i in rows],
+        files=[examples.files[i] for i in rows],
+        groups=[examples.groups[i] for i in rows],
+        stored_size=examples.stored_size[rows],
+        has_mask=examples.has_mask[rows],
+    )
+
+
+@pytest.fixture
+def trained(tmp_path, config, dataset):
+    """A config and the workdir of its run."""
+    workdir_lib.enter(tmp_path, config)
+    train_lib.train(config, tmp_path, dataset)
+    return config, tmp_path
+
+
+def rows_of(workdir):
+    with open(workdir / "scores.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_results_follow_from_the_scores_that_were_written(trained, dataset, capsys):
+    config, workdir = trained
+    evaluate_lib.report(config, workdir, evaluate_lib.evaluate(config, workdir, dataset))
+    results = json.loads((workdir / "results.json").read_text())
+    rows = rows_of(workdir)
+    labels = np.array([int(row["label"]) for row in rows])
+    assert [row["file"] for row in rows] == dataset.test.files
+    assert list(labels) == list(dataset.test.labels)
+    for name, entry in results["detection"].items():
+        scores = np.array([float(row[name]) for row in rows])
+        assert entry["auroc"]["value"] == pytest.approx(roc_auc_score(labels, scores))
+        assert entry["auprc"]["value"] == pytest.approx(average_precision_score(labels, scores))
+        flagged = scores > entry["threshold"]
+        assert entry["recall"] == pytest.approx(flagged[labels == 1].mean())
+        assert entry["fpr"] == pytest.approx(flagged[labels == 0].mean())
+        assert entry["per_class"] == pytest.approx(
+            {"disc": 1 - entry["fpr"], "ring": entry["recall"]}
+        )
+    p = np.array([float(row["p_value"]) for row in rows])
+    anomalous = np.array([int(row["anomalous"]) for row in rows])
+    np.testing.assert_array_equal(anomalous, p <= config.scoring.false_alarm_rate)
+    assert (workdir / "report.html").stat().st_size > 10_000
+    out = capsys.readouterr().out
+    for name in (*results["detection"], *results["baselines"]):
+        assert name in out
+
+
+def test_thresholds_and_p_values_do_not_come_from_the_test_images(trained, dataset):
+    config, workdir = trained
+    whole = evaluate_lib.evaluate(config, workdir, dataset)
+    half = np.arange(5, 25)
+    part = evaluate_lib.evaluate(
+        config, workdir, dataclasses.replace(dataset, test=take(dataset.test, half))
+    )
+    for name, entry in whole.results["detection"].items():
+        assert entry["threshold"] == part.results["detection"][name]["threshold"]
+        assert "calibration" in entry["threshold_rule"]
+    for row, same in zip(whole.rows[5:], part.rows, strict=True):
+        assert row["p_value"] == same["p_value"]
+        assert row["mse"] == pytest.approx(same["mse"], rel=1e-5)
+
+
+def test_evaluating_twice_gives_the_same(trained, dataset):
+    config, workdir = trained
+    once, again = (evaluate_lib.evaluate(config, workdir, dataset) for _ in range(2))
+    assert once.rows == again.rows
+    once.results.pop("cost"), again.results.pop("cost")
+    assert once.results == again.results
+
+
+def test_a_test_set_without_anomalies_is_judged_by_its_false_alarms_alone(trained, dataset):
+    config, workdir = trained
+    normals = take(dataset.test, np.flatnonzero(dataset.test.labels == 0))
+    evaluation = evaluate_lib.evaluate(config, workdir, dataclasses.replace(dataset, test=normals))
+    evaluate_lib.report(config, workdir, evaluation)
+    entry = evaluation.results["detection"]["mse"]
+    assert "auroc" not in entry
+    assert "recall" not in entry
+    assert 0 <= entry["fpr"] <= 1
+    assert evaluation.results["baselines"] == {}
+    assert any("no anomaly" in warning for warning in evaluation.warnings)
+
+
+def test_too_few_calibration_images_are_said_plainly(trained, dataset):
+    config, workdir = trained
+    few = dataclasses.replace(dataset, calibration=take(dataset.calibration, np.arange(9)))
+    evaluation = evaluate_lib.evaluate(config, workdir, few)
+    assert any("smallest rate possible is 1/10" in warning for warning in evaluation.warnings)
+
+
+def test_the_two_sided_rule_flags_both_ends(trained, dataset):
+    config, workdir = trained
+    config.scoring.threshold_rule = "mean_std"
+    evaluation = evaluate_lib.evaluate(config, workdir, dataset)
+    entry = evaluation.results["detection"]["kl"]
+    scores = np.array([row["kl"] for row in evaluation.rows])
+    flagged = (scores > entry["threshold"]) | (scores < entry["threshold_low"])
+    assert entry["fpr"] == pytest.approx(flagged[dataset.test.labels == 0].mean())
+
+
+def test_an_autoencoder_has_no_score_that_asks_for_a_posterior(tmp_path, config, dataset):
+    config.model.kind = "ae"
+    config.train.epochs = 1
+    workdir_lib.enter(tmp_path, config)
+    train_lib.train(config, tmp_path, dataset)
+    evaluation = evaluate_lib.evaluate(config, tmp_path, dataset)
+    evaluate_lib.report(config, tmp_path, evaluation)
+    assert set(evaluation.results["detection"]) == {"mse", "bce"}
+    assert "latent" not in evaluation.results
+    assert len(evaluation.gallery.samples) == 0
+
+
+def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
+    workdir_lib.enter(tmp_path, config)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        evaluate_lib.evaluate(config, tmp_path, dataset)
