@@ -19,12 +19,21 @@ from vae_jax.errors import UserError
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir")
 CACHES = ("auto", "device", "host")
 MODELS = ("vae", "ae")
-LIKELIHOODS = ("bernoulli", "gaussian")
+LIKELIHOODS = (
+    "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "gaussian_optimal", "laplace",
+    "discretised_logistic",
+)  # fmt: skip
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
 BETA_SCHEDULES = ("constant", "linear", "cyclical")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
-SCORES = ("mse", "bce", "elbo", "kl", "typicality")
+SCORES = (
+    "mse", "l1", "bce", "ssim", "ms_ssim", "fft", "elbo", "kl", "typicality", "mahalanobis", "knn",
+    "gmm", "latent_statistics", "likelihood_regret", "restoration", "elbo_gradient", "kl_gradient",
+    "fusion",
+)  # fmt: skip
+AGGREGATES = ("mean", "max", "top_k")
+LEAST_MS_SSIM = 176  # pixels: its window at the coarsest of five scales
 THRESHOLD_RULES = ("quantile", "mean_std")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
@@ -70,7 +79,7 @@ def default() -> ml_collections.ConfigDict:
     model.latent_dim = 16  # Z
     model.activation = "relu"  # one of ACTIVATIONS
     model.likelihood = "bernoulli"  # p(x | z), one of LIKELIHOODS
-    model.sigma = 0.1  # standard deviation of the gaussian likelihood, in units of [0, 1] images
+    model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
 
     objective = config.objective = ml_collections.ConfigDict()
     objective.beta = 1.0  # weight of the KL term
@@ -109,6 +118,18 @@ def default() -> ml_collections.ConfigDict:
     scoring.false_alarm_rate = 0.05  # promised share of normals that the quantile rule flags
     scoring.mean_std_k = 2.0  # standard deviations of the mean_std rule
     scoring.bootstrap_resamples = 1000  # behind each 95 % interval
+    scoring.aggregate = "mean"  # of errors over pixels: mean | max | top_k
+    scoring.top_k = 0.01  # share of the pixels, the worst, that top_k averages
+    scoring.knn_k = 5  # which nearest training normal the knn score takes the distance to
+    scoring.gmm_components = 10  # of the mixture behind the gmm score
+    scoring.regret_steps = 100  # of Adam in likelihood_regret
+    scoring.regret_rate = 0.05  # its learning rate, in units of the latent space
+    scoring.restoration_steps = 50  # of Adam in restoration
+    scoring.restoration_rate = 0.01  # its learning rate, in units of [0, 1] images
+    scoring.restoration_tv = 1.0  # weight of the total variation of what it changes, nats a unit
+    # What fusion is the mean of: three looks at the reconstruction, two at the code, one that is
+    # two-sided. An autoencoder goes without those that need a posterior.
+    scoring.fusion = ("mse", "ssim", "fft", "kl", "knn", "typicality")
     scoring.pca_components = 16  # of the PCA reconstruction baseline
     scoring.noise_std = 0.1  # of the Gaussian noise in the robustness figure, on [0, 1] images
 
@@ -124,7 +145,9 @@ get_config = default
 
 def resolve(config: ml_collections.ConfigDict) -> None:
     """Brings lists of names as a shell gives them into shape, in place: `3`, `a,b` -> tuples of str."""
-    for field in ("data.normal_classes", "data.anomaly_classes", "scoring.names"):
+    for field in (
+        "data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion",
+    ):  # fmt: skip
         group, name = field.split(".")
         parts = [part.strip() for value in config[group][name] for part in str(value).split(",")]
         config[group][name] = tuple(part for part in parts if part)
@@ -155,6 +178,18 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if not scoring.names:
         raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
     _one_of("scoring.decision", scoring.decision, tuple(scoring.names))
+    _one_of("scoring.aggregate", scoring.aggregate, AGGREGATES)
+    single = tuple(name for name in SCORES if name != "fusion")
+    for name in scoring.fusion:
+        _one_of("scoring.fusion", name, single)
+    if not scoring.fusion:
+        raise UserError(f"scoring.fusion is empty; name at least one of {', '.join(single)}")
+    selected = (*scoring.names, *(scoring.fusion if "fusion" in scoring.names else ()))
+    if "ms_ssim" in selected and data.image_size < LEAST_MS_SSIM:
+        raise UserError(
+            f"data.image_size is {data.image_size}; the score ms_ssim needs at least {LEAST_MS_SSIM} "
+            "pixels: take it out of scoring.names and scoring.fusion, or take ssim"
+        )
     if not config.name or "/" in config.name:
         raise UserError(f"name is {config.name!r}; give a plain folder name, it names the workdir")
     for field, low in _LOWEST.items():
@@ -192,13 +227,15 @@ _LOWEST = {
     "train.plateau_patience": 0, "train.early_stopping_patience": 0,
     "train.epochs_per_validation": 1, "train.epochs_per_checkpoint": 1, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
-    "scoring.noise_std": 0, "report.cases": 1, "report.samples": 1, "augment.rotation": 0,
+    "scoring.noise_std": 0, "scoring.knn_k": 1, "scoring.gmm_components": 1,
+    "scoring.regret_steps": 1, "scoring.restoration_steps": 1, "scoring.restoration_tv": 0,
+    "report.cases": 1, "report.samples": 1, "augment.rotation": 0,
 }  # fmt: skip
 _POSITIVE = ("model.sigma", "objective.beta_cycle", "train.learning_rate", "train.clip_norm",
-             "scoring.mean_std_k")  # fmt: skip
+             "scoring.mean_std_k", "scoring.regret_rate", "scoring.restoration_rate")  # fmt: skip
 _UNIT_INTERVAL = (
     "data.crop", "augment.horizontal_flip", "augment.vertical_flip", "augment.brightness",
-    "augment.contrast", "augment.saturation", "augment.hue",
+    "augment.contrast", "augment.saturation", "augment.hue", "scoring.top_k",
 )  # fmt: skip
 _OPEN_UNIT_INTERVAL = (
     "data.val_fraction", "data.calibration_fraction", "train.b1", "train.b2",

@@ -2,9 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from vae_jax.model.distributions import LIKELIHOODS, kl_to_standard_normal
+
+DENSITIES = [name for name, likelihood in LIKELIHOODS.items() if likelihood.is_density]
+
+
+def sigmoid(raw):
+    return 1 / (1 + np.exp(-np.asarray(raw, np.float64)))
 
 
 @pytest.fixture
@@ -13,6 +19,21 @@ def pixels():
     x = rng.uniform(0, 1, (3, 4, 4, 2)).astype(np.float32)
     raw = rng.normal(0, 2, (3, 4, 4, 2)).astype(np.float32)
     return x, raw
+
+
+def draw_raw(name, rng, shape):
+    """Raw output for images of this shape."""
+    channels = shape[-1] * LIKELIHOODS[name].parameters_per_channel
+    return jnp.asarray(rng.normal(0, 2, (*shape[:-1], channels)), jnp.float32)
+
+
+def one_pixel(name, xs, raw, sigma=0.2):
+    """Log-probability of many values of one pixel, as many images of it."""
+    x = jnp.asarray(xs, jnp.float32).reshape(-1, 1, 1, 1)
+    raw = jnp.broadcast_to(
+        jnp.asarray(raw, jnp.float32).reshape(1, 1, 1, -1), (len(x), 1, 1, len(raw))
+    )
+    return np.asarray(LIKELIHOODS[name].log_prob(x, raw, sigma), np.float64).reshape(-1)
 
 
 def test_kl_against_monte_carlo():
@@ -35,34 +56,147 @@ def test_bernoulli_against_scipy(pixels):
     _, raw = pixels
     x = np.float32(np.random.default_rng(1).integers(0, 2, raw.shape))
     found = LIKELIHOODS["bernoulli"].log_prob(x, jnp.asarray(raw), 1.0)
-    expected = stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-raw.astype(np.float64))))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, stats.bernoulli.logpmf(x, sigmoid(raw)), rtol=1e-4, atol=1e-5)
 
 
 def test_gaussian_against_scipy(pixels):
     x, raw = pixels
     found = LIKELIHOODS["gaussian"].log_prob(x, jnp.asarray(raw), 0.3)
-    expected = stats.norm.logpdf(x, 1 / (1 + np.exp(-raw.astype(np.float64))), 0.3)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, stats.norm.logpdf(x, sigmoid(raw), 0.3), rtol=1e-4, atol=1e-5)
+
+
+def test_laplace_against_scipy_with_sigma_as_its_standard_deviation(pixels):
+    x, raw = pixels
+    found = LIKELIHOODS["laplace"].log_prob(x, jnp.asarray(raw), 0.3)
+    expected = stats.laplace(sigmoid(raw), 0.3 / np.sqrt(2))
+    np.testing.assert_allclose(found, expected.logpdf(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(expected.std(), 0.3)
+
+
+def test_gaussian_learned_against_scipy(pixels):
+    x, mean = pixels
+    scale = np.random.default_rng(1).normal(0, 2, x.shape).astype(np.float32)
+    raw = np.concatenate([mean, scale], axis=3)
+    found = LIKELIHOODS["gaussian_learned"].log_prob(x, jnp.asarray(raw), 1.0)
+    sigma = (1 / 256) ** sigmoid(-scale)
+    np.testing.assert_allclose(found, stats.norm.logpdf(x, sigmoid(mean), sigma), rtol=1e-3)
+
+
+def test_gaussian_optimal_is_the_best_gaussian_of_each_image(pixels):
+    x, raw = pixels
+    found = LIKELIHOODS["gaussian_optimal"].log_prob(x, jnp.asarray(raw), 1.0).sum(axis=(1, 2, 3))
+    for i in range(len(x)):
+        _, deviation = stats.norm.fit(x[i] - sigmoid(raw[i]), floc=0)
+        best = stats.norm.logpdf(x[i], sigmoid(raw[i]), deviation).sum()
+        assert found[i] == pytest.approx(best, rel=1e-4)
+
+
+def test_gaussian_optimal_is_bounded_where_the_reconstruction_is_exact():
+    raw = jnp.zeros((1, 2, 2, 1))
+    found = LIKELIHOODS["gaussian_optimal"].log_prob(jnp.full((1, 2, 2, 1), 0.5), raw, 1.0)
+    np.testing.assert_allclose(found, stats.norm.logpdf(0, 0, 1 / 256), rtol=1e-5)
+
+
+@pytest.mark.parametrize("raw", [-300.0, -20.0, -0.7, -0.59, -1e-3, 0.0, 1e-3, 0.61, 3.0, 300.0])
+def test_continuous_bernoulli_against_scipy(raw):
+    """Exp(rate) cut off at 1 is the same family; the mean is that of the density itself."""
+    found = one_pixel("continuous_bernoulli", xs := np.linspace(0, 1, 11), [raw])
+    rate = abs(raw)
+    expected = stats.truncexpon(b=rate, scale=1 / rate) if rate else stats.uniform()
+    towards_zero = xs if raw <= 0 else 1 - xs
+    np.testing.assert_allclose(found, expected.logpdf(towards_zero), rtol=1e-4, atol=1e-5)
+    mean = float(LIKELIHOODS["continuous_bernoulli"].mean(jnp.full((1, 1, 1, 1), raw))[0, 0, 0, 0])
+    assert mean == pytest.approx(expected.mean() if raw <= 0 else 1 - expected.mean(), abs=1e-5)
+
+
+def test_continuous_bernoulli_has_the_right_gradient_around_one_half():
+    """d log p / d raw = x - mean(raw), as of every natural parameter."""
+    likelihood = LIKELIHOODS["continuous_bernoulli"]
+    raw = jnp.float32([-1.0, -0.61, -0.6, -1e-4, 0.0, 1e-4, 0.6, 0.61, 1.0]).reshape(-1, 1, 1, 1)
+    x = jnp.full_like(raw, 0.8)
+    gradient = jax.grad(lambda raw: likelihood.log_prob(x, raw, 1.0).sum())(raw)
+    np.testing.assert_allclose(gradient, x - likelihood.mean(raw), atol=3e-6)
+    second = jax.grad(lambda raw: likelihood.mean(raw).sum())(raw)
+    assert float(second[4, 0, 0, 0]) == pytest.approx(1 / 12, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n in DENSITIES if n != "gaussian_optimal"])
+def test_density_integrates_to_one_and_its_mean_is_the_reconstruction(name):
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        raw = np.asarray(draw_raw(name, rng, (1,)))
+        ends = (0, 1) if name == "continuous_bernoulli" else (-20, 21)
+        xs = np.linspace(*ends, 400_001)
+        p = np.exp(one_pixel(name, xs, raw))
+        assert integrate.trapezoid(p, xs) == pytest.approx(1, abs=1e-3)
+        mean = LIKELIHOODS[name].mean(jnp.asarray(raw).reshape(1, 1, 1, -1))[0, 0, 0, 0]
+        assert integrate.trapezoid(p * xs, xs) == pytest.approx(float(mean), abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", [-50.0, -3.0, 0.0, 3.0, 50.0])
+@pytest.mark.parametrize("location", [-50.0, -4.0, 0.3, 4.0])
+def test_discretised_logistic_sums_to_one_with_the_reconstruction_as_mean(location, scale):
+    levels = np.arange(256) / 255
+    p = np.exp(one_pixel("discretised_logistic", levels, [location, scale]))
+    assert p.sum() == pytest.approx(1, abs=1e-4)
+    raw = jnp.float32([location, scale]).reshape(1, 1, 1, 2)
+    mean = float(LIKELIHOODS["discretised_logistic"].mean(raw)[0, 0, 0, 0])
+    assert p @ levels == pytest.approx(mean, abs=0.5 / 255)
+
+
+def test_discretised_logistic_against_scipy():
+    levels = np.arange(256) / 255
+    found = one_pixel("discretised_logistic", levels, [0.4, 1.0])
+    logistic = stats.logistic(sigmoid(0.4), (1 / 2048) ** sigmoid(-1.0))
+    edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
+    # Above the location the upper tail keeps its digits.
+    expected = np.where(
+        levels < sigmoid(0.4), np.diff(logistic.cdf(edges)), -np.diff(logistic.sf(edges))
+    )
+    np.testing.assert_allclose(found, np.log(expected), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_log_prob_and_gradient_are_finite_far_out(name):
-    raw = jnp.asarray([[[[-200.0], [0.0], [200.0]]]])
+def test_log_prob_mean_and_gradient_are_finite_far_out(name):
+    likelihood = LIKELIHOODS[name]
+    far = jnp.float32([-200.0, 0.0, 200.0])
+    grid = jnp.stack(jnp.meshgrid(*[far] * likelihood.parameters_per_channel), axis=-1)
+    raw = grid.reshape(1, -1, 1, likelihood.parameters_per_channel)
     for x in (0.0, 0.5, 1.0):
+        image = jnp.full((*raw.shape[:3], 1), x)
 
-        def total(raw, x=x):
-            return LIKELIHOODS[name].log_prob(jnp.full_like(raw, x), raw, 0.1).sum()
+        def total(raw, image=image):
+            return likelihood.log_prob(image, raw, 0.1).sum() + likelihood.mean(raw).sum()
 
         value, gradient = jax.value_and_grad(total)(raw)
         assert np.isfinite(value)
         assert np.isfinite(gradient).all()
+    mean = likelihood.mean(raw)
+    assert (mean >= 0).all()
+    assert (mean <= 1).all()
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_mean_maximises_the_likelihood(name):
+def test_nothing_is_likelier_than_the_best_output(name):
     likelihood = LIKELIHOODS[name]
-    raw = jnp.linspace(-3, 3, 601).reshape(1, -1, 1, 1)
-    x = likelihood.mean(raw)[:, 400:401]
-    log_prob = likelihood.log_prob(jnp.broadcast_to(x, raw.shape), raw, 0.1)
-    assert int(jnp.argmax(log_prob)) == 400
+    rng = np.random.default_rng(0)
+    # Black and white have no best continuous Bernoulli: their density grows without end.
+    levels = rng.integers(1 if name == "continuous_bernoulli" else 0, 255, (2, 3, 3, 2)) / 255
+    x = jnp.asarray(levels, jnp.float32)
+    best = likelihood.log_prob(x, likelihood.best(x), 0.1).sum()
+    for size in (0.01, 0.3, 3.0):
+        for _ in range(5):
+            near = jnp.asarray(rng.normal(0, size, likelihood.best(x).shape), jnp.float32)
+            assert likelihood.log_prob(x, likelihood.best(x) + near, 0.1).sum() <= best + 1e-2
+            elsewhere = size * draw_raw(name, rng, x.shape)
+            assert likelihood.log_prob(x, elsewhere, 0.1).sum() <= best + 1e-2
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_log_prob_of_an_image_does_not_depend_on_its_batch(name):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.uniform(0, 1, (3, 4, 4, 2)), jnp.float32)
+    raw = draw_raw(name, rng, x.shape)
+    whole = LIKELIHOODS[name].log_prob(x, raw, 0.1)
+    alone = LIKELIHOODS[name].log_prob(x[1:2], raw[1:2], 0.1)
+    np.testing.assert_allclose(whole[1:2], alone, rtol=1e-6)

@@ -14,7 +14,7 @@ class Decoder(nn.Module):
 
     Attributes:
         image_size: H and W.
-        channels: of the output, C.
+        channels: of the output, P: those of the image times the parameters that the likelihood takes.
         widths: the encoder's; they are walked backwards.
         kernel_size: of the transposed convolutions, pixels.
         hidden_dim: width of a dense layer after z; 0 for none.
@@ -31,7 +31,7 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
+    def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output, before any squashing."""
         h = z.astype(self.dtype)
         if self.hidden_dim:

@@ -34,7 +34,7 @@ class Terms:
 
 
 def terms(
-    model: VAE, x: Float[Array, "B H W C"], posterior: Posterior, raw: Float[Array, "B H W C"]
+    model: VAE, x: Float[Array, "B H W C"], posterior: Posterior, raw: Float[Array, "B H W P"]
 ) -> Terms:
     """Computes both terms of every image from one forward pass."""
     reconstruction = -jnp.sum(model.log_prob(x, raw), axis=(1, 2, 3))

@@ -2,8 +2,8 @@
 
 Pure linen modules: noise comes in as an argument, nothing is drawn inside.
 
-x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, C] the decoder's output before
-the likelihood squashes it.
+x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the decoder's output before
+the likelihood squashes it, P = C times the parameters of a channel.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class VAE(nn.Module):
         latent_dim: Z.
         activation: a name in ACTIVATIONS.
         likelihood_name: a name in LIKELIHOODS.
-        sigma: standard deviation of the gaussian likelihood, in units of [0, 1] images.
+        sigma: standard deviation of the gaussian and laplace likelihoods, in units of [0, 1] images.
         sampled: False makes it an autoencoder: no logvar, no sampling, no KL.
         dtype: of the products.
     """
@@ -82,8 +82,8 @@ class VAE(nn.Module):
             self.sampled, self.dtype,
         )  # fmt: skip
         self.decoder = Decoder(
-            self.image_size, self.channels, self.widths, self.kernel_size, self.hidden_dim,
-            activation, self.dtype,
+            self.image_size, self.channels * self.likelihood.parameters_per_channel, self.widths,
+            self.kernel_size, self.hidden_dim, activation, self.dtype,
         )  # fmt: skip
 
     @property
@@ -96,19 +96,19 @@ class VAE(nn.Module):
         mu, logvar = self.encoder(x)
         return Posterior(mu, logvar)
 
-    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
+    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output for z; `likelihood.mean` makes an image of it."""
         return self.decoder(z)
 
     def log_prob(
-        self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W C"]
+        self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W P"]
     ) -> Float[Array, "B H W C"]:
         """log p(x | z) of every pixel, nats."""
         return self.likelihood.log_prob(x, raw, self.sigma)
 
     def __call__(
         self, x: Float[Array, "B H W C"], eps: Float[Array, "B Z"]
-    ) -> tuple[Posterior, Float[Array, "B H W C"]]:
+    ) -> tuple[Posterior, Float[Array, "B H W P"]]:
         """Returns q(z | x) and the raw output for the sample that eps picks."""
         posterior = self.encode(x)
         return posterior, self.decode(posterior.sample(eps))
@@ -130,7 +130,7 @@ class Bound:
         """Returns q(z | x)."""
         return self.model.apply({"params": self.params}, x, method=VAE.encode)
 
-    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W C"]:
+    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output for z."""
         return self.model.apply({"params": self.params}, z, method=VAE.decode)
 
