@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import pathlib
+import time
+from collections.abc import Sequence
 
 import jax
 import ml_collections
@@ -21,9 +23,10 @@ from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
 from vae_jax.scoring import baselines, reference
 from vae_jax.scoring.calibration import THRESHOLD_RULES, p_values
+from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.scoring.scores import NEEDS_POSTERIOR
+from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.memory import peak_memory_bytes
@@ -31,7 +34,7 @@ from vae_jax.training.memory import peak_memory_bytes
 log = logging.getLogger(__name__)
 
 # Figures of the model that are read beside the scores, in the same pass.
-_QUALITY = ("mse", "psnr", "ssim", "noisy_mse", "reconstruction", "kl")
+_QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
 # A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
 
@@ -73,17 +76,31 @@ def evaluate(
     names = [n for n in settings.names if model.sampled or n not in NEEDS_POSTERIOR]
     decision = settings.decision if settings.decision in names else names[0]
 
-    fitted = reference.fit(names, model, params, dataset.train.images, settings, config.seed)
+    fused = settings.fusion if "fusion" in names else ()
+    members = [n for n in fused if model.sampled or n not in NEEDS_POSTERIOR]
+    if fused and not members:
+        raise UserError(
+            "scoring.fusion names only scores that need a posterior, which an autoencoder has not; "
+            "add one, as mse"
+        )
+    singles = [n for n in dict.fromkeys((*names, *members)) if n != "fusion"]
+    fitted = reference.fit(singles, model, params, dataset.train.images, settings, config.seed)
 
-    def score(examples: Examples, description: str):
-        columns = tuple(dict.fromkeys((*names, *_QUALITY)))
+    def score(examples: Examples, columns: Sequence[str], description: str):
         scorer = make_scorer(
             model, columns, settings, config.seed, jax.devices(), fitted, description
         )
-        return scorer(params, examples.images)
+        started = time.perf_counter()
+        found = scorer(params, examples.images)
+        _tell_rate(columns, len(examples.images), time.perf_counter() - started)
+        return found
 
-    calibration = score(dataset.calibration, "scoring calibration")
-    test = score(dataset.test, "scoring test")
+    columns = tuple(dict.fromkeys((*singles, *_QUALITY)))
+    calibration = score(dataset.calibration, columns, "scoring calibration")
+    test = score(dataset.test, columns, "scoring test")
+    if members:
+        val = score(dataset.val, members, "scoring validation")
+        calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
     thresholds = {
         name: THRESHOLD_RULES[settings.threshold_rule](calibration[name], settings)
         for name in names
@@ -179,6 +196,15 @@ def _best_params(workdir: pathlib.Path, dataset: Dataset) -> dict:
     return params
 
 
+def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:
+    slow = [name for name in columns if name in BY_OPTIMISATION]
+    if slow:
+        log.info(
+            "%s: %d images in %.1f s with compilation, %.3g images/s",
+            ", ".join(slow), num_images, seconds, num_images / seconds,
+        )  # fmt: skip
+
+
 def _describe(dataset: Dataset) -> dict:
     labels = dataset.test.labels
     return {
@@ -199,7 +225,10 @@ def _describe(dataset: Dataset) -> dict:
 def _reconstruction(labels: np.ndarray, test: dict, noise_std: float) -> dict:
     """Image quality, mean over the images of each label; the noisy figure is of normals."""
     quality = {
-        kind: {name: float(test[name][labels == label].mean()) for name in ("mse", "psnr", "ssim")}
+        kind: {
+            name: float(test[f"quality_{name}"][labels == label].mean())
+            for name in ("mse", "psnr", "ssim")
+        }
         for label, kind in enumerate(("normal", "anomaly"))
         if np.any(labels == label)
     }

@@ -38,7 +38,7 @@ from vae_jax.training.step import make_train_step
 log = logging.getLogger(__name__)
 
 # Read at every validation: the loss's terms, and how well images come back.
-_VALIDATION = ("reconstruction", "kl", "mse", "psnr", "ssim")
+_VALIDATION = ("reconstruction", "kl", "quality_mse", "quality_psnr", "quality_ssim")
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -165,7 +165,9 @@ def _position(dataset: Dataset, epoch: int) -> dict:
 
 
 def _validate(columns: dict[str, np.ndarray], rates: dict[str, float]) -> dict[str, float]:
-    means = {name: float(values.mean()) for name, values in columns.items()}
+    means = {
+        name.removeprefix("quality_"): float(values.mean()) for name, values in columns.items()
+    }
     return {"loss": means["reconstruction"] + rates["beta"] * means["kl"], **means, **rates}
 
 

@@ -6,6 +6,7 @@ n training normals, Z latent.
 import dataclasses
 from collections.abc import Callable
 
+import ml_collections
 import numpy as np
 from jaxtyping import UInt8
 
@@ -20,10 +21,12 @@ class Normals:
         images: as stored.
         codes: () -> their posteriors, NumPy [n, Z].
         column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
+        settings: the `scoring` group of the config.
         seed: of the run, for fits that draw.
     """
 
     images: UInt8[np.ndarray, "n H W C"]
     codes: Callable[[], Posterior]
     column: Callable[[str], np.ndarray]
+    settings: ml_collections.ConfigDict
     seed: int

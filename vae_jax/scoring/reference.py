@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.model.vae import VAE, Bound, Posterior
-from vae_jax.scoring import probabilistic
+from vae_jax.scoring import latent, probabilistic
 from vae_jax.scoring.batches import batches
 from vae_jax.scoring.normals import Normals
 from vae_jax.scoring.scorer import make_scorer
@@ -23,7 +23,13 @@ from vae_jax.training.step import to_unit
 _MOST_NORMALS = 10_000
 
 # Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.reference`.
-REFERENCES: dict[str, Callable[[Normals], Any]] = {"typicality": probabilistic.fit_typicality}
+REFERENCES: dict[str, Callable[[Normals], Any]] = {
+    "typicality": probabilistic.fit_typicality,
+    "mahalanobis": latent.fit_mahalanobis,
+    "knn": latent.fit_knn,
+    "gmm": latent.fit_gmm,
+    "latent_statistics": latent.fit_latent_statistics,
+}
 
 
 def fit(
@@ -55,7 +61,7 @@ def fit(
     def codes() -> Posterior:
         return _encode(model, params, images, settings.batch_size)
 
-    normals = Normals(images, functools.cache(codes), functools.cache(column), seed)
+    normals = Normals(images, functools.cache(codes), functools.cache(column), settings, seed)
     return {name: REFERENCES[name](normals) for name in names if name in REFERENCES}
 
 

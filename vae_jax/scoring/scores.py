@@ -6,28 +6,15 @@ the view's parts are traced together and XLA drops what nobody reads.
 B batch, H W image, C channels, Z latent.
 """
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
+from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
+from vae_jax.scoring.latent import gmm, knn, latent_statistics, mahalanobis
+from vae_jax.scoring.optimisation import likelihood_regret, restoration
+from vae_jax.scoring.pixel_errors import bce, fft, l1, ms_ssim, mse, ssim
 from vae_jax.scoring.probabilistic import typicality
 from vae_jax.scoring.view import Score, View
-
-
-def mse(view: View) -> Float[Array, "B"]:
-    """Mean squared error of the reconstruction, per pixel of a [0, 1] image. Cost: one pass."""
-    return image_quality.mse(view.x, view.x_hat)
-
-
-def bce(view: View) -> Float[Array, "B"]:
-    """Binary cross-entropy of image and reconstruction, nats, summed over pixels. Cost: one pass.
-
-    -sum x log x_hat + (1 - x) log(1 - x_hat), with x_hat kept 1e-6 away from 0 and 1. Its least value
-    is the entropy of x taken as probabilities, not 0: grey pixels cost more than black and white ones.
-    """
-    x_hat = jnp.clip(view.x_hat, 1e-6, 1 - 1e-6)
-    log_prob = view.x * jnp.log(x_hat) + (1 - view.x) * jnp.log1p(-x_hat)
-    return -jnp.sum(log_prob, axis=(1, 2, 3))
 
 
 def elbo(view: View) -> Float[Array, "B"]:
@@ -46,22 +33,42 @@ def kl(view: View) -> Float[Array, "B"]:
 
 SCORES: dict[str, Score] = {
     "mse": mse,
+    "l1": l1,
     "bce": bce,
+    "ssim": ssim,
+    "ms_ssim": ms_ssim,
+    "fft": fft,
     "elbo": elbo,
     "kl": kl,
     "typicality": typicality,
+    "mahalanobis": mahalanobis,
+    "knn": knn,
+    "gmm": gmm,
+    "latent_statistics": latent_statistics,
+    "likelihood_regret": likelihood_regret,
+    "restoration": restoration,
+    "elbo_gradient": elbo_gradient,
+    "kl_gradient": kl_gradient,
 }
 
 # These ask for a posterior with a width; an autoencoder has none.
-NEEDS_POSTERIOR = ("elbo", "kl", "typicality")
+NEEDS_POSTERIOR = ("elbo", "kl", "typicality", "likelihood_regret", "kl_gradient")
+
+# These cost many passes an image.
+BY_OPTIMISATION = ("likelihood_regret", "restoration")
 
 
-def psnr(view: View) -> Float[Array, "B"]:
+def quality_mse(view: View) -> Float[Array, "B"]:
+    """Mean squared error of the reconstruction, whatever `scoring.aggregate` says."""
+    return image_quality.mse(view.x, view.x_hat)
+
+
+def quality_psnr(view: View) -> Float[Array, "B"]:
     """Peak signal-to-noise ratio of the reconstruction, dB."""
     return image_quality.psnr(view.x, view.x_hat)
 
 
-def ssim(view: View) -> Float[Array, "B"]:
+def quality_ssim(view: View) -> Float[Array, "B"]:
     """Structural similarity of image and reconstruction, at most 1."""
     return image_quality.ssim(view.x, view.x_hat)
 
@@ -76,10 +83,11 @@ def reconstruction(view: View) -> Float[Array, "B"]:
     return view.terms.reconstruction
 
 
-# Figures of the model, not of abnormality; they share the pass with the scores.
+# Figures of the model, not of abnormality; they share the pass with the scores, not the names.
 FIGURES: dict[str, Score] = {
-    "psnr": psnr,
-    "ssim": ssim,
+    "quality_mse": quality_mse,
+    "quality_psnr": quality_psnr,
+    "quality_ssim": quality_ssim,
     "noisy_mse": noisy_mse,
     "reconstruction": reconstruction,
 }
