@@ -31,8 +31,9 @@ def _value_and_gradients(module, params, x):
     @jax.jit
     def run(params, x):
         y, pull = jax.vjp(lambda p, x: module.apply({"params": p}, x), params, x)
-        weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
-        return y, pull(weights.astype(y.dtype))
+        # Rounded first, so that layers of either precision get the very same weights.
+        weights = jnp.cos(jnp.arange(y.size, dtype=jnp.float32)).astype(jnp.bfloat16)
+        return y, pull(weights.reshape(y.shape).astype(y.dtype))
 
     return run(params, x)
 
