@@ -56,7 +56,7 @@ def mahalanobis(view: View) -> Float[Array, "B"]:
     Source: Lee, Lee, Lee and Shin 2018, with one class; shrinkage by Ledoit and Wolf 2004.
     """
     fitted = view.reference["mahalanobis"]
-    whitened = jnp.matmul(view.posterior.mu - fitted.mean, fitted.whiten, precision=_EXACT)
+    whitened = jnp.matmul(view.posterior.mu - fitted.mean[None], fitted.whiten, precision=_EXACT)
     return jnp.linalg.norm(whitened, axis=1)
 
 
@@ -85,7 +85,7 @@ def knn(view: View) -> Float[Array, "B"]:
     mu, known = view.posterior.mu, view.reference["knn"]
     # |a - b|^2 less |a|^2, which all share. It finds the neighbour; its distance is taken anew, because
     # the difference of large squares has lost it where it is small.
-    partial = jnp.sum(jnp.square(known), axis=1) - 2 * jnp.matmul(mu, known.T, precision=_EXACT)
+    partial = jnp.sum(jnp.square(known), axis=1)[None] - 2 * jnp.matmul(mu, known.T, precision=_EXACT)
     _, nearest = jax.lax.top_k(-partial, view.settings.knn_k)
     return jnp.linalg.norm(mu - known[nearest[:, -1]], axis=1)
 
@@ -128,13 +128,13 @@ def gmm(view: View) -> Float[Array, "B"]:
     Source: Zong et al. 2018 (DAGMM), the energy of equation 6, fitted after and not during training.
     """
     fitted, mu = view.reference["gmm"], view.posterior.mu
-    centred = mu[:, None] - fitted.means  # [B, K, Z]
+    centred = mu[:, None] - fitted.means[None]  # [B, K, Z]
     whitened = jnp.einsum("bkz,kzy->bky", centred, fitted.whiten, precision=_EXACT)
     half_log_det = jnp.sum(jnp.log(jnp.diagonal(fitted.whiten, axis1=1, axis2=2)), axis=1)
-    log_prob = half_log_det - 0.5 * (
+    log_prob = half_log_det[None] - 0.5 * (
         jnp.sum(jnp.square(whitened), axis=2) + mu.shape[1] * math.log(2 * math.pi)
     )
-    return -jax.nn.logsumexp(fitted.log_weights + log_prob, axis=1)
+    return -jax.nn.logsumexp(fitted.log_weights[None] + log_prob, axis=1)
 
 
 def statistics(posterior: Posterior) -> Float[Array, "B S"]:
@@ -165,7 +165,7 @@ def latent_statistics(view: View) -> Float[Array, "B"]:
     norm and standard deviation of mu nearly agree and would count twice.
     """
     fitted = view.reference["latent_statistics"]
-    z = (statistics(view.posterior) - fitted["mean"]) / fitted["deviation"]
+    z = (statistics(view.posterior) - fitted["mean"][None]) / fitted["deviation"][None]
     return jnp.max(jnp.abs(z), axis=1)
 
 

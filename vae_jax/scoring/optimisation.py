@@ -58,7 +58,7 @@ def regret(
             raw = bound.decode(q.sample(noise_of_sample))
             return terms(bound.model, x, q, raw).loss(1.0)
 
-        return jnp.mean(jax.lax.map(one_sample, eps), axis=0)
+        return jnp.mean(jax.vmap(one_sample)(eps), axis=0)
 
     def total(q):
         each = negative_elbo(q)

@@ -1,0 +1,47 @@
+"""Views and normals that a test fills in."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax.model.objective import Terms
+from vae_jax.model.vae import Bound, Posterior, build_model
+from vae_jax.scoring.normals import Normals
+from vae_jax.scoring.view import View
+
+
+@pytest.fixture
+def make_view(config):
+    """View in the settings of `config.scoring`; what is not given is zero, and nothing is computed."""
+    without_params = Bound(build_model(config), {})
+
+    def make_view(count, **parts):
+        blank = jnp.zeros((count, 8, 8, 1))
+        each = jnp.zeros(count)
+        defaults = {
+            "x": blank,
+            "x_hat": blank,
+            "posterior": Posterior(jnp.zeros((count, 2)), jnp.zeros((count, 2))),
+            "terms": Terms(each, each),
+            "x_hat_noisy": blank,
+            "bound": without_params,
+            "keys": jax.random.split(jax.random.key(0), count),
+            "settings": config.scoring,
+            "reference": {},
+            "host": {},
+        }
+        return View(**defaults | parts)
+
+    return make_view
+
+
+@pytest.fixture
+def make_normals(config):
+    """Posterior -> training normals with these codes."""
+
+    def make_normals(codes):
+        images = np.zeros((len(codes.mu), 8, 8, 1), np.uint8)
+        return Normals(images, lambda: codes, lambda name: None, config.scoring, config.seed)
+
+    return make_normals

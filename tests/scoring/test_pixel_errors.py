@@ -1,0 +1,160 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax import config as config_lib
+from vae_jax.errors import UserError
+from vae_jax.metrics import image_quality
+from vae_jax.scoring import pixel_errors
+
+AGGREGATED = ("mse", "l1", "bce", "ssim")
+
+
+def show(view, x, x_hat):
+    """The view with other images."""
+    return dataclasses.replace(view, x=x, x_hat=x_hat, x_hat_noisy=x_hat)
+
+
+@pytest.fixture
+def view(make_view):
+    """Five images of 16 x 16 with three channels, and others in place of reconstructions."""
+    rng = np.random.default_rng(0)
+    x, x_hat = rng.uniform(0.05, 0.95, (2, 5, 16, 16, 3)).astype(np.float32)
+    return show(make_view(5), jnp.asarray(x), jnp.asarray(x_hat))
+
+
+def by_hand(name, view):
+    """Errors of every pixel and channel, in NumPy."""
+    x, x_hat = np.asarray(view.x, np.float64), np.asarray(view.x_hat, np.float64)
+    return {
+        "mse": np.square(x - x_hat),
+        "l1": np.abs(x - x_hat),
+        "bce": -x * np.log(x_hat) - (1 - x) * np.log(1 - x_hat),
+        "ssim": 1 - np.asarray(image_quality.ssim_map(view.x, view.x_hat)),
+    }[name]
+
+
+def unit(name, view):
+    return view.x[0].size if name == "bce" else 1
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_mean_is_over_pixels_and_channels(name, view):
+    expected = unit(name, view) * by_hand(name, view).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(getattr(pixel_errors, name)(view), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_max_is_the_worst_pixel(name, view, config):
+    config.scoring.aggregate = "max"
+    expected = unit(name, view) * by_hand(name, view).mean(axis=3).max(axis=(1, 2))
+    np.testing.assert_allclose(getattr(pixel_errors, name)(view), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_top_k_is_the_mean_of_the_worst_share(name, view, config):
+    config.scoring.aggregate, config.scoring.top_k = "top_k", 0.1
+    pixels = np.sort(by_hand(name, view).mean(axis=3).reshape(5, -1), axis=1)
+    expected = unit(name, view) * pixels[:, -round(0.1 * pixels.shape[1]) :].mean(axis=1)
+    np.testing.assert_allclose(getattr(pixel_errors, name)(view), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_top_k_goes_from_max_to_mean(name, view, config):
+    score = getattr(pixel_errors, name)
+    found = []
+    for aggregate, share in (("max", 0), ("top_k", 0), ("top_k", 1), ("mean", 1)):
+        config.scoring.aggregate, config.scoring.top_k = aggregate, share
+        found.append(score(view))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    np.testing.assert_allclose(found[2], found[3], rtol=1e-5)
+
+
+def test_mean_squared_error_is_to_the_bit_the_figure_of_quality(view):
+    np.testing.assert_array_equal(pixel_errors.mse(view), image_quality.mse(view.x, view.x_hat))
+
+
+def test_a_small_change_stands_out_most_in_its_worst_pixels(view, config):
+    whole = dataclasses.replace(view, x_hat=view.x + 0.02)
+    spot = dataclasses.replace(view, x_hat=view.x.at[:, 3:5, 3:5].add(0.1))
+    more = {}
+    for aggregate in pixel_errors.AGGREGATES:
+        config.scoring.aggregate = aggregate
+        more[aggregate] = bool((pixel_errors.l1(spot) > pixel_errors.l1(whole)).all())
+    assert more == {"mean": False, "max": True, "top_k": True}
+
+
+def test_fft_is_the_difference_of_numpys_magnitudes(view):
+    x, x_hat = (
+        np.abs(np.fft.fft2(np.asarray(image, np.float64), axes=(1, 2), norm="ortho"))
+        for image in (view.x, view.x_hat)
+    )
+    expected = np.square(x - x_hat).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(pixel_errors.fft(view), expected, rtol=1e-4)
+    assert (pixel_errors.fft(view) < pixel_errors.mse(view)).all()
+
+
+def test_fft_does_not_change_with_the_size_of_the_image(view):
+    tiled = show(view, jnp.tile(view.x, (1, 3, 3, 1)), jnp.tile(view.x_hat, (1, 3, 3, 1)))
+    np.testing.assert_allclose(pixel_errors.fft(tiled), pixel_errors.fft(view), rtol=1e-4)
+
+
+def test_fft_does_not_see_where_texture_lies(view):
+    moved = dataclasses.replace(view, x_hat=jnp.roll(view.x, (3, 5), axis=(1, 2)))
+    np.testing.assert_allclose(pixel_errors.fft(moved), 0, atol=1e-9)
+    assert (pixel_errors.mse(moved) > 0.01).all()
+
+
+@pytest.mark.parametrize("name", [*AGGREGATED, "fft"])
+def test_a_perfect_reconstruction_scores_least(name, view):
+    perfect = dataclasses.replace(view, x_hat=view.x)
+    score = getattr(pixel_errors, name)
+    assert (score(perfect) < score(view)).all()
+    if name != "bce":
+        np.testing.assert_allclose(score(perfect), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", AGGREGATED)
+def test_maps_are_as_large_as_the_image_and_their_mean_is_the_score(name, view):
+    found = pixel_errors.pixel_maps(view)
+    assert set(found) == set(AGGREGATED)
+    assert found[name].shape == (5, 16, 16)
+    errors = by_hand(name, view).mean(axis=3)
+    inner = (16 - errors.shape[1]) // 2
+    inside = np.asarray(found[name])[:, inner : 16 - inner, inner : 16 - inner]
+    np.testing.assert_allclose(inside, errors, rtol=1e-4, atol=1e-6)
+
+
+def test_pixels_near_the_edge_take_the_nearest_dissimilarity(view):
+    found = np.asarray(pixel_errors.pixel_maps(view)["ssim"])
+    np.testing.assert_array_equal(found[:, 0, :], found[:, 5, :])
+    np.testing.assert_array_equal(found[:, :, -1], found[:, :, -6])
+
+
+def test_ms_ssim_needs_the_size_that_the_config_says(make_view):
+    least = config_lib.LEAST_MS_SSIM
+    image = jnp.zeros((1, least, least, 1))
+    large = show(make_view(1), image, image)
+    np.testing.assert_allclose(pixel_errors.ms_ssim(large), 0, atol=1e-6)
+    small = show(make_view(1), image[:, 1:], image[:, 1:])
+    with pytest.raises(ValueError, match=f"at least {least} x {least}"):
+        pixel_errors.ms_ssim(small)
+
+
+def test_ms_ssim_of_a_smaller_image_is_refused_before_any_work(config):
+    config.scoring.names = ("mse", "ms_ssim")
+    with pytest.raises(
+        UserError, match=r"data.image_size is 8; the score ms_ssim needs at least 176"
+    ):
+        config_lib.validate(config)
+    config.scoring.names, config.scoring.fusion = ("mse",), ("ms_ssim",)
+    config_lib.validate(config)
+    config.scoring.names = ("mse", "fusion")
+    with pytest.raises(UserError, match="ms_ssim"):
+        config_lib.validate(config)
+
+
+def test_aggregates_are_those_of_the_config():
+    assert tuple(pixel_errors.AGGREGATES) == config_lib.AGGREGATES
