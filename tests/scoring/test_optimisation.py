@@ -1,0 +1,153 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae_jax.model.vae import VAE, Bound, Posterior, build_model, init_params
+from vae_jax.scoring import optimisation
+
+SIGMA = 0.3
+
+
+class LinearGaussian(VAE):
+    """log p(x | z) = log N(x; raw, SIGMA^2)."""
+
+    def log_prob(self, x, raw):
+        return -0.5 * jnp.square((x - raw) / SIGMA) - np.log(SIGMA) - 0.5 * np.log(2 * np.pi)
+
+
+class LinearBound(Bound):
+    """raw = W z, so that the best q is known; q(z | x) = N(0, 0.01) whatever the image is."""
+
+    def encode(self, x):
+        mu = jnp.zeros((len(x), 3))
+        return Posterior(mu, jnp.full_like(mu, np.log(0.01)))
+
+    def decode(self, z):
+        return (z @ self.params["rows"]).reshape(-1, 4, 4, 1)
+
+
+@pytest.fixture
+def linear(config):
+    """The columns of W are orthogonal."""
+    fields = {name: getattr(build_model(config), name) for name in VAE.__dataclass_fields__}
+    model = LinearGaussian(**{k: v for k, v in fields.items() if k not in ("parent", "name")})
+    rows = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 3)))[0].T * 1.5
+    return LinearBound(model, {"rows": jnp.asarray(rows, jnp.float32)})
+
+
+@pytest.fixture
+def small(config):
+    """An untrained VAE, images, and posteriors far from the best."""
+    model = build_model(config)
+    bound = Bound(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
+    x = jnp.asarray(np.random.default_rng(0).uniform(size=(5, 8, 8, 1)), jnp.float32)
+    mu = jnp.asarray(np.random.default_rng(1).normal(0, 2, (5, 2)), jnp.float32)
+    return bound, x, Posterior(mu, jnp.ones((5, 2)))
+
+
+def exact_regret(bound, x):
+    """Of q = N(0, 0.01): the expected ELBO is a quadratic in mu and convex in the variances."""
+    rows = np.asarray(bound.params["rows"], np.float64)
+    x = np.asarray(x, np.float64).reshape(len(x), -1)
+    precision = 1 + np.square(rows).sum(axis=1) / SIGMA**2
+    mu = x @ rows.T / SIGMA**2 / precision
+
+    def negative_elbo(mu, variance):
+        error = np.square(x - mu @ rows).sum(axis=1) + np.square(rows).sum(axis=1) @ variance
+        kl = 0.5 * (np.square(mu) + variance - 1 - np.log(variance)).sum(axis=1)
+        return error / (2 * SIGMA**2) + kl
+
+    return negative_elbo(np.zeros_like(mu), np.full(3, 0.01)) - negative_elbo(mu, 1 / precision)
+
+
+def test_regret_of_a_linear_model_is_the_known_one(linear):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
+    keys = jax.random.split(jax.random.key(1), 6)
+    # Many keys an image, because the ELBO before and after is measured on a few samples.
+    measured = jax.jit(jax.vmap(lambda keys: optimisation.regret(
+        linear, x, linear.encode(x), keys, 300, 0.1
+    )))  # fmt: skip
+    many = jax.vmap(lambda key: jax.random.split(key, 40))(keys).T
+    found = measured(many).mean(axis=0)
+    np.testing.assert_allclose(found, exact_regret(linear, x), rtol=0.03)
+
+
+def test_regret_of_the_best_posterior_is_next_to_nothing(linear):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
+    rows = linear.params["rows"]
+    precision = 1 + jnp.sum(jnp.square(rows), axis=1) / SIGMA**2
+    mu = x.reshape(6, -1) @ rows.T / SIGMA**2 / precision[None]
+    best = Posterior(mu, jnp.tile(-jnp.log(precision), (6, 1)))
+    keys = jax.random.split(jax.random.key(1), 6)
+    found = jax.jit(lambda: optimisation.regret(linear, x, best, keys, 100, 0.05))()
+    assert (found >= 0).all()
+    assert (found < 0.1).all()
+
+
+def test_regret_of_a_batch_is_that_of_a_loop_over_its_images(small):
+    bound, x, posterior = small
+    keys = jax.random.split(jax.random.key(1), len(x))
+    regret = jax.jit(lambda x, q, keys: optimisation.regret(bound, x, q, keys, 60, 0.05))
+    alone = [
+        regret(x[i : i + 1], jax.tree.map(lambda a, i=i: a[i : i + 1], posterior), keys[i : i + 1])
+        for i in range(len(x))
+    ]
+    found = regret(x, posterior, keys)
+    assert (found > 0.1).all()
+    np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-4)
+
+
+def test_regret_gains_from_more_steps(small):
+    bound, x, posterior = small
+    keys = jax.random.split(jax.random.key(1), len(x))
+    few, many = (
+        jax.jit(lambda n=n: optimisation.regret(bound, x, posterior, keys, n, 0.05))()
+        for n in (5, 100)
+    )
+    assert (many > few).all()
+
+
+def test_total_variation_is_that_of_a_loop():
+    images = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32)
+    expected = np.abs(np.diff(images, axis=1)).sum() + np.abs(np.diff(images, axis=2)).sum()
+    np.testing.assert_allclose(
+        optimisation.total_variation(jnp.asarray(images)), expected, rtol=2e-3
+    )
+
+
+def test_restoration_goes_to_the_reconstruction_where_only_the_likelihood_pulls(
+    linear, config, make_view
+):
+    """The model says N(0, SIGMA^2) whatever the image is, so its normal is the black image."""
+    config.scoring.restoration_tv, config.scoring.restoration_steps = 0.0, 200
+    x = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, (3, 4, 4, 1)), jnp.float32)
+    view = make_view(3, x=x, x_hat=x, x_hat_noisy=x, bound=linear)
+    np.testing.assert_allclose(jax.jit(lambda: optimisation.restore(view))(), 0, atol=0.01)
+    np.testing.assert_allclose(
+        jax.jit(lambda: optimisation.restoration(view))(), x.sum(axis=(1, 2, 3)), rtol=0.01
+    )
+
+
+def test_restoration_changes_whole_regions_where_total_variation_weighs_much(
+    linear, config, make_view
+):
+    config.scoring.restoration_steps = 60
+    x = jnp.asarray(np.random.default_rng(0).uniform(0.4, 0.8, (3, 4, 4, 1)), jnp.float32)
+    view = make_view(3, x=x, x_hat=x, x_hat_noisy=x, bound=linear)
+    rough = []
+    for weight in (0.0, 30.0):
+        config.scoring.restoration_tv = weight
+        change = jax.jit(lambda: optimisation.restore(view))() - x
+        rough.append(float(optimisation.total_variation(change)))
+    assert rough[1] < 0.5 * rough[0]
+
+
+def test_restored_images_stay_images(small, config, make_view):
+    bound, x, posterior = small
+    config.scoring.restoration_tv, config.scoring.restoration_rate = 0.0, 0.1
+    view = make_view(5, x=x, bound=bound, posterior=posterior)
+    restored = jax.jit(lambda: optimisation.restore(view))()
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+    assert (jnp.abs(restored - x).max(axis=(1, 2, 3)) > 0.05).all()
