@@ -28,7 +28,8 @@ BETA_SCHEDULES = ("constant", "linear", "cyclical")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 SCORES = (
-    "mse", "l1", "bce", "ssim", "ms_ssim", "fft", "elbo", "kl", "typicality", "mahalanobis", "knn",
+    "mse", "l1", "bce", "ssim", "ms_ssim", "fft", "elbo", "kl", "nll", "bits_per_dim", "corrected_nll",
+    "typicality", "input_complexity", "mahalanobis", "knn",
     "gmm", "latent_statistics", "likelihood_regret", "restoration", "elbo_gradient", "kl_gradient",
     "fusion",
 )  # fmt: skip
@@ -117,6 +118,7 @@ def default() -> ml_collections.ConfigDict:
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of calibration normals
     scoring.false_alarm_rate = 0.05  # promised share of normals that the quantile rule flags
     scoring.mean_std_k = 2.0  # standard deviations of the mean_std rule
+    scoring.importance_samples = 64  # K of nll and what rests on it
     scoring.bootstrap_resamples = 1000  # behind each 95 % interval
     scoring.aggregate = "mean"  # of errors over pixels: mean | max | top_k
     scoring.top_k = 0.01  # share of the pixels, the worst, that top_k averages
@@ -227,6 +229,7 @@ _LOWEST = {
     "train.plateau_patience": 0, "train.early_stopping_patience": 0,
     "train.epochs_per_validation": 1, "train.epochs_per_checkpoint": 1, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
+    "scoring.importance_samples": 1,
     "scoring.noise_std": 0, "scoring.knn_k": 1, "scoring.gmm_components": 1,
     "scoring.regret_steps": 1, "scoring.restoration_steps": 1, "scoring.restoration_tv": 0,
     "report.cases": 1, "report.samples": 1, "augment.rotation": 0,

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # Figures of the model that are read beside the scores, in the same pass.
 _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
+# They share one estimate, so where the first is selected the second is free.
+_LIKELIHOOD = ("nll", "bits_per_dim")
 # A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
 
@@ -95,7 +97,8 @@ def evaluate(
         _tell_rate(columns, len(examples.images), time.perf_counter() - started)
         return found
 
-    columns = tuple(dict.fromkeys((*singles, *_QUALITY)))
+    likelihood = _LIKELIHOOD if "nll" in singles else ()
+    columns = tuple(dict.fromkeys((*singles, *_QUALITY, *likelihood)))
     calibration = score(dataset.calibration, columns, "scoring calibration")
     test = score(dataset.test, columns, "scoring test")
     if members:
@@ -109,9 +112,7 @@ def evaluate(
     anomalous = thresholds[decision].flags(test[decision])
 
     reconstruct = make_reconstruct(model, params, min(settings.batch_size, 64))
-    samples = sample_prior(
-        model, params, config.report.samples, config.seed
-    )
+    samples = sample_prior(model, params, config.report.samples, config.seed)
     has_both = len(np.unique(dataset.test.labels)) == 2
     rivals = (
         baselines.scores(dataset.train, dataset.test, settings.pca_components, config.seed)
@@ -121,7 +122,7 @@ def evaluate(
     results = {
         "dataset": _describe(dataset),
         "reconstruction": _reconstruction(dataset.test.labels, test, settings.noise_std),
-        "likelihood": _likelihood(dataset.test.labels, test) if model.sampled else {},
+        "likelihood": _likelihood(dataset.test.labels, test, settings) if model.sampled else {},
         "detection": {
             name: _detection(dataset.test, test[name], thresholds[name], config) for name in names
         },
@@ -236,9 +237,16 @@ def _reconstruction(labels: np.ndarray, test: dict, noise_std: float) -> dict:
     return quality | {"noisy": {"noise_std": noise_std, "mse": noisy_mse}}
 
 
-def _likelihood(labels: np.ndarray, test: dict) -> dict:
+def _likelihood(labels: np.ndarray, test: dict, settings: ml_collections.ConfigDict) -> dict:
     """Of normal test images, mean; the ELBO itself, so its sign is the score's turned round."""
-    return {"elbo_nats": -float((test["reconstruction"] + test["kl"])[labels == 0].mean())}
+    found = {"elbo_nats": -float((test["reconstruction"] + test["kl"])[labels == 0].mean())}
+    if "nll" in test:
+        found |= {
+            "nll_nats": float(test["nll"][labels == 0].mean()),
+            "bits_per_dim": float(test["bits_per_dim"][labels == 0].mean()),
+            "importance_samples": settings.importance_samples,
+        }
+    return found
 
 
 def _detection(test: Examples, scores: np.ndarray, threshold, config) -> dict:

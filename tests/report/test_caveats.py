@@ -52,3 +52,15 @@ def test_more_false_alarms_than_chance_explains_are_told(results):
     [caveat] = caveats(results, "mse", 0.05)
     assert "20.0 % of the normal test images, promised were 5.0 %" in caveat
     assert caveats(results, "mse") == []  # another rule promises no rate
+
+
+@pytest.mark.parametrize(
+    ("active", "total", "told"),
+    [(0, 4, True), (1, 4, False), (0, 128, True), (12, 128, True), (13, 128, False), (1, 1, False)],
+)
+def test_a_collapsed_posterior_is_told(results, active, total, told):
+    results["latent"] = {"active_units": active, "kl_per_dimension": [0.5] * total}
+    found = caveats(results, "mse")
+    assert len(found) == told
+    if told:
+        assert f"{active} of {total} latent dimensions" in found[0]

@@ -9,6 +9,7 @@ from vae_jax.report.numerals import percent, rate
 from vae_jax.report.ranking import lines
 
 UNEXPECTED = 0.01  # probability below which an achieved rate counts as not the promised one
+FEW_ACTIVE = 0.1  # share of active latent dimensions below which the posterior counts as collapsed
 FEW_ALARMS = 5  # calibration normals expected above the threshold, below which it is a loose one
 
 
@@ -22,7 +23,7 @@ def caveats(
         decision: name of the score behind the decision.
         false_alarm_rate: what the quantile rule promises; None with another rule.
     """
-    found = [*_rivals(results, decision), *_inverted(results)]
+    found = [*_rivals(results, decision), *_inverted(results), *_collapsed(results)]
     if false_alarm_rate is not None:
         found += _promise(results, decision, false_alarm_rate)
     if results.get("dataset", {}).get("counts", {}).get("test_anomaly") == 0:
@@ -60,6 +61,20 @@ def _inverted(results: dict[str, Any]):
                 f"[{rate(auroc['low'])}, {rate(auroc['high'])}]. Turning it round because of this "
                 "number would be a choice made on test data."
             )
+
+
+def _collapsed(results: dict[str, Any]):
+    latent = results.get("latent")
+    if not latent:
+        return
+    active, total = latent["active_units"], len(latent["kl_per_dimension"])
+    if active < max(1, FEW_ACTIVE * total):
+        yield (
+            f"The posterior has collapsed: {active} of {total} latent dimensions carry anything of the "
+            f"image, {sum(latent['kl_per_dimension']):.2g} nats in all. Reconstructions hardly depend on "
+            "the image, and no score of the code means much; lower objective.beta, warm it up, or "
+            "train longer."
+        )
 
 
 def _promise(results: dict[str, Any], decision: str, alpha: float):

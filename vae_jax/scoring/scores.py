@@ -13,7 +13,13 @@ from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
 from vae_jax.scoring.latent import gmm, knn, latent_statistics, mahalanobis
 from vae_jax.scoring.optimisation import likelihood_regret, restoration
 from vae_jax.scoring.pixel_errors import bce, fft, l1, ms_ssim, mse, ssim
-from vae_jax.scoring.probabilistic import typicality
+from vae_jax.scoring.probabilistic import (
+    bits_per_dim,
+    corrected_nll,
+    input_complexity,
+    nll,
+    typicality,
+)
 from vae_jax.scoring.view import Score, View
 
 
@@ -40,7 +46,11 @@ SCORES: dict[str, Score] = {
     "fft": fft,
     "elbo": elbo,
     "kl": kl,
+    "nll": nll,
+    "bits_per_dim": bits_per_dim,
+    "corrected_nll": corrected_nll,
     "typicality": typicality,
+    "input_complexity": input_complexity,
     "mahalanobis": mahalanobis,
     "knn": knn,
     "gmm": gmm,
@@ -51,8 +61,11 @@ SCORES: dict[str, Score] = {
     "kl_gradient": kl_gradient,
 }
 
+# These rest on the importance-weighted likelihood: many decodes an image.
+BY_IMPORTANCE = ("nll", "bits_per_dim", "corrected_nll", "input_complexity")
+
 # These ask for a posterior with a width; an autoencoder has none.
-NEEDS_POSTERIOR = ("elbo", "kl", "typicality", "likelihood_regret", "kl_gradient")
+NEEDS_POSTERIOR = ("elbo", "kl", *BY_IMPORTANCE, "typicality", "likelihood_regret", "kl_gradient")
 
 # These cost many passes an image.
 BY_OPTIMISATION = ("likelihood_regret", "restoration")

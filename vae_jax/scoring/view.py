@@ -4,14 +4,20 @@ B batch, H W image, C channels, Z latent.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import ml_collections
 from jaxtyping import Array, Float, Key
 
 from vae_jax.model.objective import Terms
 from vae_jax.model.vae import Bound, Posterior
+from vae_jax.scoring import importance
+
+# A score's number enters the keys of what it draws: append, never reorder.
+_IMPORTANCE_STREAM = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +49,14 @@ class View:
     settings: ml_collections.ConfigDict
     reference: dict[str, Any]
     host: dict[str, Float[Array, "B"]]
+
+    @functools.cached_property
+    def log_likelihood(self) -> Float[Array, "B"]:
+        """log p(x), nats, from `scoring.importance_samples` samples; scores share the one estimate."""
+        keys = jax.vmap(lambda key: jax.random.fold_in(key, _IMPORTANCE_STREAM))(self.keys)
+        return importance.log_likelihood(
+            self.bound, self.x, self.posterior, keys, self.settings.importance_samples
+        )
 
 
 # One number an image; higher is more abnormal.
