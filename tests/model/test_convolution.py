@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from vae_jax.model import convolution
 from vae_jax.model.convolution import (
     BACKENDS,
     Conv,
@@ -128,6 +129,27 @@ def test_runs_inside_scan_as_outside(core):
     _, got = jax.jit(lambda k: lax.scan(lambda k, one: (k, gradient(k, one)), k, x))(kernel)
     want = jnp.stack([gradient(kernel, one) for one in x])
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@CORES
+def test_kernel_gradient_does_not_depend_on_the_blocks(core, monkeypatch):
+    x, kernel = _input(6, 8, 8, 2), _input(4, 4, 2, 3)
+    gradient = jax.grad(lambda k: jnp.sum(jnp.sin(core(x, k, 2))))
+    whole = gradient(kernel)
+    monkeypatch.setattr(convolution, "_BLOCK", 1)
+    np.testing.assert_allclose(gradient(kernel), whole, rtol=1e-5, atol=1e-4)
+
+
+@CORES
+def test_second_derivative_is_that_of_the_library(core):
+    x, kernel = _input(1, 4, 4, 1), _input(4, 4, 1, 2)
+    library = BACKENDS["library"][core is transposed_convolution]
+
+    def of_gradient(core):
+        slope = jax.grad(lambda x, k: jnp.sum(jnp.sin(core(x, k, 2))))
+        return jax.grad(lambda k: jnp.sum(jnp.sin(slope(x, k))))(kernel)
+
+    np.testing.assert_allclose(of_gradient(core), of_gradient(library), rtol=1e-4, atol=1e-4)
 
 
 def test_transposed_is_the_transpose_of_strided():
