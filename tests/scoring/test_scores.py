@@ -1,0 +1,112 @@
+"""What holds for every score, whatever it measures."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax import config as config_lib
+from vae_jax.model.vae import Bound, build_model, init_params
+from vae_jax.scoring import reference
+from vae_jax.scoring.host_features import HOST_FEATURES
+from vae_jax.scoring.reference import REFERENCES
+from vae_jax.scoring.scorer import make_scorer, view_batch
+from vae_jax.scoring.scores import NEEDS_POSTERIOR, SCORES
+from vae_jax.training.step import Batch
+
+COUNT, SEED = 11, 0
+# name -> images a step, devices; the last step is padded where 11 images do not fill it.
+PASSES = {
+    "all at once": (COUNT, 1),
+    "in padded batches": (4, 1),
+    "on eight devices": (8, 8),
+}
+
+
+class Subject:
+    """An untrained model, its images, and all scores that run at their size."""
+
+    def __init__(self, image_size, names):
+        config = config_lib.default()
+        config.data.image_size, config.data.channels = image_size, 1
+        config.model.widths, config.model.latent_dim = (2, 4), 3
+        config.model.likelihood = "continuous_bernoulli"
+        config.scoring.importance_samples = 3
+        config.scoring.regret_steps = config.scoring.restoration_steps = 2
+        config.scoring.gmm_components = 2
+        self.settings, self.names = config.scoring, names
+        self.model = build_model(config)
+        self.params = init_params(self.model, jax.random.key(0))
+        rng = np.random.default_rng(0)
+        normals = rng.integers(0, 256, (30, image_size, image_size, 1), np.uint8)
+        self.images = rng.integers(0, 256, (COUNT, image_size, image_size, 1), np.uint8)
+        self.fitted = reference.fit(names, self.model, self.params, normals, self.settings, SEED)
+
+    @functools.cache  # noqa: B019 - two subjects live as long as the tests
+    def scores(self, name):
+        settings = self.settings.copy_and_resolve_references()
+        settings.batch_size, num_devices = PASSES[name]
+        devices = jax.devices()[:num_devices]
+        scorer = make_scorer(self.model, self.names, settings, SEED, devices, self.fitted)
+        return scorer(self.params, self.images)
+
+    def in_order(self, order):
+        """Scores of the images in another order, each with the index that it had."""
+        batch = Batch(self.images[order], order.astype(np.int32), np.ones(COUNT, np.float32))
+        host = {n: HOST_FEATURES[n](batch.image) for n in self.names if n in HOST_FEATURES}
+
+        @jax.jit
+        def score(params, fitted, batch, host):
+            view = view_batch(Bound(self.model, params), batch, self.settings, SEED, fitted, host)
+            return {name: SCORES[name](view) for name in self.names}
+
+        return jax.device_get(score(self.params, self.fitted, batch, host))
+
+
+@pytest.fixture(scope="module")
+def subjects():
+    """Small images for all but the score that wants large ones."""
+    small = Subject(8, tuple(name for name in SCORES if name != "ms_ssim"))
+    large = Subject(config_lib.LEAST_MS_SSIM, ("ms_ssim",))
+    return {name: large if name == "ms_ssim" else small for name in SCORES}
+
+
+def assert_same(found, expected):
+    """Equal but for rounding, which is judged beside what tells images apart."""
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3 * np.std(expected))
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("how", [name for name in PASSES if name != "all at once"])
+def test_score_depends_on_the_image_alone(subjects, score, how):
+    found = subjects[score].scores(how)[score]
+    assert_same(found, subjects[score].scores("all at once")[score])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_score_tells_images_apart_and_is_finite(subjects, score):
+    found = subjects[score].scores("all at once")[score]
+    assert found.shape == (COUNT,)
+    assert np.isfinite(found).all()
+    assert len(np.unique(found)) == COUNT
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_score_does_not_depend_on_the_order_of_images(subjects, score):
+    order = np.random.default_rng(1).permutation(COUNT)
+    found = subjects[score].in_order(order)[score]
+    assert_same(found, subjects[score].scores("all at once")[score][order])
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_docstring_says_what_a_score_costs(score):
+    assert "Cost: " in SCORES[score].__doc__
+
+
+def test_config_names_the_scores():
+    assert set(config_lib.SCORES) == {*SCORES, "fusion"}
+
+
+def test_what_is_fitted_and_read_and_asked_for_belongs_to_a_score():
+    assert {*REFERENCES, *HOST_FEATURES, *NEEDS_POSTERIOR} <= set(SCORES)
