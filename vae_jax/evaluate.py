@@ -13,12 +13,12 @@ import jax
 import ml_collections
 import numpy as np
 
+from vae_jax import results
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
-from vae_jax.metrics import bootstrap, detection
-from vae_jax.model.vae import build_model, num_params
+from vae_jax.model.vae import VAE, build_model
 from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
 from vae_jax.scoring import baselines, reference
@@ -27,9 +27,7 @@ from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR
-from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
-from vae_jax.training.memory import peak_memory_bytes
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +35,8 @@ log = logging.getLogger(__name__)
 _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
 # They share one estimate, so where the first is selected the second is free.
 _LIKELIHOOD = ("nll", "bits_per_dim")
-# A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
-_ACTIVE_VARIANCE = 0.01
+# Baselines whose scores the report draws as curves, and scores.csv therefore holds.
+_CURVES = ("pca",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,18 +72,71 @@ def evaluate(
     """
     model = build_model(config)
     params = _best_params(workdir, dataset)
-    settings = config.scoring
-    names = [n for n in settings.names if model.sampled or n not in NEEDS_POSTERIOR]
+    settings, seed, test = config.scoring, config.seed, dataset.test
+    names = _names_for(model, settings.names)
     decision = settings.decision if settings.decision in names else names[0]
+    calibration_columns, columns = _score(config, model, params, dataset, names)
+    rule = THRESHOLD_RULES[settings.threshold_rule]
+    thresholds = {name: rule(calibration_columns[name], settings) for name in names}
+    decided = p_values(calibration_columns[decision], columns[decision])
 
-    fused = settings.fusion if "fusion" in names else ()
-    members = [n for n in fused if model.sampled or n not in NEEDS_POSTERIOR]
-    if fused and not members:
+    rivals = {}
+    if results.has_both_labels(test):
+        rivals = baselines.scores(dataset.train, test, settings.pca_components, seed)
+    reconstruct = make_reconstruct(model, params, min(settings.batch_size, 64))
+    found = {
+        "dataset": results.describe(dataset),
+        "reconstruction": results.reconstruction(columns, test.labels, settings.noise_std),
+        "detection": {
+            name: results.detection(
+                test, columns[name], thresholds[name], settings.bootstrap_resamples, seed
+            )
+            for name in names
+        },
+        "baselines": results.rivals(rivals, test.labels, settings.bootstrap_resamples, seed),
+        "cost": results.cost(workdir, params),
+    }
+    if model.sampled:
+        found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
+        found["latent"] = results.latent(reconstruct(dataset.calibration.images))
+    rows = _rows(
+        test,
+        {name: columns[name] for name in names}
+        | {name: rivals[name] for name in _CURVES if name in rivals},
+        decided,
+        thresholds[decision].flags(columns[decision]),
+    )
+    gallery = selection.select(
+        test, columns[decision], decided, dataset.calibration, reconstruct,
+        sample_prior(model, params, config.report.samples, seed), config.report.cases, seed,
+    )  # fmt: skip
+    promised = settings.false_alarm_rate if settings.threshold_rule == "quantile" else None
+    warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
+    warnings += caveats.caveats(found, decision, promised)
+    return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
+
+
+def _names_for(model: VAE, names: Sequence[str]) -> list[str]:
+    """Leaves out what asks for a posterior's width where the model has none."""
+    return [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
+
+
+def _score(
+    config: ml_collections.ConfigDict,
+    model: VAE,
+    params: dict,
+    dataset: Dataset,
+    names: Sequence[str],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns the columns of the calibration and of the test images."""
+    settings = config.scoring
+    members = _names_for(model, settings.fusion) if "fusion" in names else []
+    if "fusion" in names and not members:
         raise UserError(
             "scoring.fusion names only scores that need a posterior, which an autoencoder has not; "
             "add one, as mse"
         )
-    singles = [n for n in dict.fromkeys((*names, *members)) if n != "fusion"]
+    singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
     fitted = reference.fit(singles, model, params, dataset.train.images, settings, config.seed)
 
     def score(examples: Examples, columns: Sequence[str], description: str):
@@ -104,64 +155,27 @@ def evaluate(
     if members:
         val = score(dataset.val, members, "scoring validation")
         calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
-    thresholds = {
-        name: THRESHOLD_RULES[settings.threshold_rule](calibration[name], settings)
-        for name in names
-    }
-    decided = p_values(calibration[decision], test[decision])
-    anomalous = thresholds[decision].flags(test[decision])
+    return calibration, test
 
-    reconstruct = make_reconstruct(model, params, min(settings.batch_size, 64))
-    samples = sample_prior(model, params, config.report.samples, config.seed)
-    has_both = len(np.unique(dataset.test.labels)) == 2
-    rivals = (
-        baselines.scores(dataset.train, dataset.test, settings.pca_components, config.seed)
-        if has_both
-        else {}
-    )
-    results = {
-        "dataset": _describe(dataset),
-        "reconstruction": _reconstruction(dataset.test.labels, test, settings.noise_std),
-        "likelihood": _likelihood(dataset.test.labels, test, settings) if model.sampled else {},
-        "detection": {
-            name: _detection(dataset.test, test[name], thresholds[name], config) for name in names
-        },
-        "baselines": {
-            name: bootstrap.intervals(
-                values, dataset.test.labels, settings.bootstrap_resamples, config.seed
-            )
-            for name, values in rivals.items()
-        },
-        "latent": _latent(reconstruct, dataset) if model.sampled else {},
-        "cost": _cost(workdir, params),
-    }
-    rows = [
+
+def _rows(
+    test: Examples,
+    columns: dict[str, np.ndarray],
+    decided: np.ndarray,
+    anomalous: np.ndarray,
+) -> list[dict]:
+    """The rows of scores.csv."""
+    return [
         {
-            "file": file,
-            "class": class_,
-            "label": int(label),
-            **{name: float(test[name][i]) for name in names},
-            **{name: float(rivals[name][i]) for name in ("pca",) if name in rivals},
+            "file": test.files[i],
+            "class": test.classes[i],
+            "label": int(test.labels[i]),
+            **{name: float(values[i]) for name, values in columns.items()},
             "p_value": float(decided[i]),
             "anomalous": int(anomalous[i]),
         }
-        for i, (file, class_, label) in enumerate(
-            zip(dataset.test.files, dataset.test.classes, dataset.test.labels, strict=True)
-        )
+        for i in range(len(test.files))
     ]
-    gallery = selection.select(
-        dataset.test, test[decision], decided, dataset.calibration, reconstruct, samples,
-        config.report.cases, config.seed,
-    )  # fmt: skip
-    results = {name: part for name, part in results.items() if part or name in _ALWAYS}
-    promised = settings.false_alarm_rate if settings.threshold_rule == "quantile" else None
-    warnings = [t.warning for t in thresholds.values() if t.warning]
-    warnings += caveats.caveats(results, decision, promised)
-    return Evaluation(results, rows, gallery, list(dict.fromkeys(warnings)))
-
-
-# These keys of results.json stand there even when nothing could be measured.
-_ALWAYS = ("dataset", "reconstruction", "detection", "baselines", "cost")
 
 
 def report(
@@ -204,80 +218,3 @@ def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:
             "%s: %d images in %.1f s with compilation, %.3g images/s",
             ", ".join(slow), num_images, seconds, num_images / seconds,
         )  # fmt: skip
-
-
-def _describe(dataset: Dataset) -> dict:
-    labels = dataset.test.labels
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "image_size": dataset.image_size,
-        "channels": dataset.channels,
-        "counts": {
-            "train": len(dataset.train.images),
-            "val": len(dataset.val.images),
-            "calibration": len(dataset.calibration.images),
-            "test_normal": int(np.sum(labels == 0)),
-            "test_anomaly": int(np.sum(labels == 1)),
-        },
-    }
-
-
-def _reconstruction(labels: np.ndarray, test: dict, noise_std: float) -> dict:
-    """Image quality, mean over the images of each label; the noisy figure is of normals."""
-    quality = {
-        kind: {
-            name: float(test[f"quality_{name}"][labels == label].mean())
-            for name in ("mse", "psnr", "ssim")
-        }
-        for label, kind in enumerate(("normal", "anomaly"))
-        if np.any(labels == label)
-    }
-    noisy_mse = float(test["noisy_mse"][labels == 0].mean())
-    return quality | {"noisy": {"noise_std": noise_std, "mse": noisy_mse}}
-
-
-def _likelihood(labels: np.ndarray, test: dict, settings: ml_collections.ConfigDict) -> dict:
-    """Of normal test images, mean; the ELBO itself, so its sign is the score's turned round."""
-    found = {"elbo_nats": -float((test["reconstruction"] + test["kl"])[labels == 0].mean())}
-    if "nll" in test:
-        found |= {
-            "nll_nats": float(test["nll"][labels == 0].mean()),
-            "bits_per_dim": float(test["bits_per_dim"][labels == 0].mean()),
-            "importance_samples": settings.importance_samples,
-        }
-    return found
-
-
-def _detection(test: Examples, scores: np.ndarray, threshold, config) -> dict:
-    entry = {}
-    if len(np.unique(test.labels)) == 2:
-        resamples = config.scoring.bootstrap_resamples
-        entry |= bootstrap.intervals(scores, test.labels, resamples, config.seed)
-        entry["oracle"] = detection.oracle(scores, test.labels)
-    entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
-    if threshold.lower is not None:
-        entry["threshold_low"] = threshold.lower
-    flagged = threshold.flags(scores)
-    return entry | detection.at_decision(flagged, test.labels, test.classes)
-
-
-def _latent(reconstruct, dataset: Dataset) -> dict:
-    """KL of each dimension over calibration normals, nats, and how many dimensions carry anything."""
-    found = reconstruct(dataset.calibration.images)
-    kl = 0.5 * (np.square(found.mu) + np.exp(found.logvar) - 1 - found.logvar)
-    return {
-        "active_units": int(np.sum(found.mu.var(axis=0) > _ACTIVE_VARIANCE)),
-        "kl_per_dimension": [float(value) for value in kl.mean(axis=0)],
-    }
-
-
-def _cost(workdir: pathlib.Path, params: dict) -> dict:
-    lines = [line for line in history.read(workdir) if line["split"] == "train"]
-    peak = max([peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
-    cost = {"parameters": num_params(params), "peak_memory_bytes": peak}
-    if lines:
-        # The median, because the first epoch of every start compiles.
-        rate = float(np.median([line["images_per_second"] for line in lines]))
-        cost |= {"train_seconds": sum(line["seconds"] for line in lines), "images_per_second": rate}
-    return cost

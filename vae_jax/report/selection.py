@@ -3,6 +3,7 @@
 N test images, n of them in a row of the gallery.
 """
 
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from vae_jax.report.gallery import Cases, Gallery
 from vae_jax.scoring.reconstruct import Reconstruct
 
 # Of the calibration normals' pixels: what the top of the colour scale leaves above it.
-_ERROR_QUANTILE = 0.999
+_ERROR_QUANTILE = 0.995
 # Calibration images behind that quantile.
 _MAX_LIMIT_IMAGES = 256
 
@@ -69,14 +70,19 @@ def _caser(test, scores, p_values, reconstruct) -> Callable[[np.ndarray], Cases]
             reconstructions=x_hat,
             error_maps=_error_maps(images, x_hat),
             captions=[
-                f"{test.classes[row]} · {test.files[row]} · score {scores[row]:.4g} · "
-                f"p {p_values[row]:.3f}"
+                f"{_name(test, row)} · score {scores[row]:.4g} · p {p_values[row]:.3f}"
                 for row in rows
             ],
             scores=scores[rows],
         )
 
     return cases
+
+
+def _name(test: Examples, row: int) -> str:
+    """The file, and the class where the file's folder does not say it."""
+    file, class_ = test.files[row], test.classes[row]
+    return file if class_ in pathlib.PurePosixPath(file).parts else f"{class_} · {file}"
 
 
 def _error_maps(images, x_hat):

@@ -1,0 +1,123 @@
+"""What results.json says, section by section; a value that does not apply is absent.
+
+N test images, n calibration normals.
+"""
+
+import pathlib
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.metrics import bootstrap
+from vae_jax.metrics import detection as detection_metrics
+from vae_jax.model.vae import num_params
+from vae_jax.scoring.calibration import Threshold
+from vae_jax.scoring.reconstruct import Reconstructions
+from vae_jax.training import history
+from vae_jax.training.memory import peak_memory_bytes
+
+# A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
+_ACTIVE_VARIANCE = 0.01
+
+# Name of a column -> its value for each image.
+Columns = dict[str, Float[np.ndarray, "N"]]
+Labels = Int[np.ndarray, "N"]
+
+
+def has_both_labels(test: Examples) -> bool:
+    """Whether there is anything to tell apart."""
+    return len(np.unique(test.labels)) == 2
+
+
+def describe(dataset: Dataset) -> dict:
+    """What was learnt from and judged."""
+    labels = dataset.test.labels
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "image_size": dataset.image_size,
+        "channels": dataset.channels,
+        "counts": {
+            "train": len(dataset.train.images),
+            "val": len(dataset.val.images),
+            "calibration": len(dataset.calibration.images),
+            "test_normal": int(np.sum(labels == 0)),
+            "test_anomaly": int(np.sum(labels == 1)),
+        },
+    }
+
+
+def reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:
+    """Image quality, mean over the images of each label; the noisy figure is of normals."""
+    quality = {
+        kind: {
+            name: float(test[f"quality_{name}"][labels == label].mean())
+            for name in ("mse", "psnr", "ssim")
+        }
+        for label, kind in enumerate(("normal", "anomaly"))
+        if np.any(labels == label)
+    }
+    noisy_mse = float(test["noisy_mse"][labels == 0].mean())
+    return quality | {"noisy": {"noise_std": noise_std, "mse": noisy_mse}}
+
+
+def likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
+    """Of normal test images, mean; the ELBO itself, so its sign is the score's turned round."""
+    found = {"elbo_nats": -float((test["reconstruction"] + test["kl"])[labels == 0].mean())}
+    if "nll" in test:
+        found |= {
+            "nll_nats": float(test["nll"][labels == 0].mean()),
+            "bits_per_dim": float(test["bits_per_dim"][labels == 0].mean()),
+            "importance_samples": importance_samples,
+        }
+    return found
+
+
+def detection(
+    test: Examples,
+    scores: Float[np.ndarray, "N"],
+    threshold: Threshold,
+    num_resamples: int,
+    seed: int,
+) -> dict:
+    """Ranking with intervals, then what the threshold does; the first only where there are anomalies."""
+    entry = {}
+    if has_both_labels(test):
+        entry |= bootstrap.intervals(scores, test.labels, num_resamples, seed)
+        entry["oracle"] = detection_metrics.oracle(scores, test.labels)
+    entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
+    if threshold.lower is not None:
+        entry["threshold_low"] = threshold.lower
+    flagged = threshold.flags(scores)
+    return entry | detection_metrics.at_decision(flagged, test.labels, test.classes)
+
+
+def rivals(scores: Columns, labels: Labels, num_resamples: int, seed: int) -> dict:
+    """Ranking of each baseline, with intervals."""
+    return {
+        name: bootstrap.intervals(values, labels, num_resamples, seed)
+        for name, values in scores.items()
+    }
+
+
+def latent(calibration: Reconstructions) -> dict:
+    """KL of each dimension over calibration normals, nats, and how many dimensions carry anything."""
+    mu, logvar = calibration.mu, calibration.logvar
+    kl = 0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)
+    return {
+        "active_units": int(np.sum(mu.var(axis=0) > _ACTIVE_VARIANCE)),
+        "kl_per_dimension": [float(value) for value in kl.mean(axis=0)],
+    }
+
+
+def cost(workdir: pathlib.Path, params: dict) -> dict:
+    """Time of training over all starts, and the most memory of any of them or of this evaluation."""
+    lines = [line for line in history.read(workdir) if line["split"] == "train"]
+    peak = max([peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
+    cost = {"parameters": num_params(params), "peak_memory_bytes": peak}
+    if lines:
+        # The median, because the first epoch of every start compiles.
+        rate = float(np.median([line["images_per_second"] for line in lines]))
+        cost |= {"train_seconds": sum(line["seconds"] for line in lines), "images_per_second": rate}
+    return cost
