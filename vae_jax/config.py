@@ -122,6 +122,7 @@ def default() -> ml_collections.ConfigDict:
     scoring.bootstrap_resamples = 1000  # behind each 95 % interval
     scoring.aggregate = "mean"  # of errors over pixels: mean | max | top_k
     scoring.top_k = 0.01  # share of the pixels, the worst, that top_k averages
+    scoring.map_smoothing = 0.0  # standard deviation of the Gaussian over anomaly maps, pixels
     scoring.knn_k = 5  # which nearest training normal the knn score takes the distance to
     scoring.gmm_components = 10  # of the mixture behind the gmm score
     scoring.regret_steps = 100  # of Adam in likelihood_regret
@@ -230,7 +231,7 @@ _LOWEST = {
     "train.epochs_per_validation": 1, "train.epochs_per_checkpoint": 1, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
     "scoring.importance_samples": 1,
-    "scoring.noise_std": 0, "scoring.knn_k": 1, "scoring.gmm_components": 1,
+    "scoring.noise_std": 0, "scoring.map_smoothing": 0, "scoring.knn_k": 1, "scoring.gmm_components": 1,
     "scoring.regret_steps": 1, "scoring.restoration_steps": 1, "scoring.restoration_tv": 0,
     "report.cases": 1, "report.samples": 1, "augment.rotation": 0,
 }  # fmt: skip

@@ -24,6 +24,7 @@ from vae_jax.report.gallery import Gallery
 from vae_jax.scoring import baselines, reference
 from vae_jax.scoring.calibration import THRESHOLD_RULES, p_values
 from vae_jax.scoring.fusion import fuse
+from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR
@@ -99,6 +100,11 @@ def evaluate(
     if model.sampled:
         found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
         found["latent"] = results.latent(reconstruct(dataset.calibration.images))
+    localisation = localise(
+        model, params, names, dataset.train, dataset.calibration, test, settings, seed
+    )
+    if localisation:
+        found["localisation"] = localisation
     rows = _rows(
         test,
         {name: columns[name] for name in names}

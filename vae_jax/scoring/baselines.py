@@ -5,7 +5,7 @@ Higher is more anomalous. All directions are fixed before a test image is seen.
 N test images, n training normals, P = H W C pixel values, F features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -64,13 +64,24 @@ def pca(
     The linear autoencoder with the least error, per pixel of a [0, 1] image. At most as many components
     as there are training images or pixel values.
     """
+    residual = fit_pca(train, num_components, seed)
+    chunks = (test[start : start + _CHUNK] for start in range(0, len(test), _CHUNK))
+    return np.concatenate([residual(chunk).mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
+
+
+def fit_pca(
+    train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int
+) -> Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N H W"]]:
+    """Returns images -> squared error of each pixel, mean over channels, of `pca`'s reconstruction."""
     num_components = min(num_components, len(train), train[0].size)
     model = PCA(num_components, copy=False, random_state=seed).fit(_flat(train))
-    errors = [
-        np.square(x - model.inverse_transform(model.transform(x))).mean(axis=1, dtype=np.float64)
-        for x in _flat_chunks(test)
-    ]
-    return np.concatenate(errors)
+
+    def residual(images):
+        x = _flat(images)
+        error = np.square(x - model.inverse_transform(model.transform(x)))
+        return error.reshape(images.shape).mean(axis=3)
+
+    return residual
 
 
 def nearest_neighbour(

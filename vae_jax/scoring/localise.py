@@ -1,0 +1,143 @@
+"""Where an image is abnormal: a map a score, on a scale that normal images fix, held against masks.
+
+A pixel's value is how many standard deviations its error lies above what calibration normals have at that
+place, so that an edge which is always hard to copy is not red on every image, and one colour scale serves
+all images.
+
+N images, n calibration normals, H W image.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy import ndimage
+
+from vae_jax.data.pipeline import Examples
+from vae_jax.metrics.localisation import Localisation
+from vae_jax.model.vae import VAE, Bound
+from vae_jax.progress import progress
+from vae_jax.scoring import baselines
+from vae_jax.scoring.batches import batches
+from vae_jax.scoring.gradient import gradient_maps
+from vae_jax.scoring.pixel_errors import pixel_maps
+from vae_jax.scoring.scorer import view_batch
+
+# Of the mean deviation over pixels: less than this is a chance of few calibration images.
+_LEAST_DEVIATION = 0.1
+
+Mapper = Callable[[UInt8[np.ndarray, "N H W C"]], dict[str, Float[np.ndarray, "N H W"]]]
+
+
+def localise(
+    model: VAE,
+    params: dict,
+    names: Sequence[str],
+    train: Examples,
+    calibration: Examples,
+    test: Examples,
+    settings: ml_collections.ConfigDict,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """Measures the maps of the selected scores, and that of PCA, against masks, in constant memory.
+
+    Args:
+        model: that was trained.
+        params: its parameters.
+        names: of the selected scores; those without a map are passed over.
+        train: normals that the PCA residual is fitted on.
+        calibration: normals that fix each map's scale.
+        test: its images with a mask are looked at; a normal one counts as an empty mask.
+        settings: the `scoring` group of the config.
+        seed: of the noise, and of the draw behind PCA.
+
+    Returns:
+        `{map: {pixel_auroc, pixel_ap, aupro}}`; empty without masks.
+    """
+    if test.masks is None or not test.masks[test.has_mask].any():
+        return {}
+    mappers = [
+        _model_maps(model, params, names, settings, seed),
+        _pca_map(train, settings.pca_components, seed),
+    ]
+    rows = np.flatnonzero(test.has_mask)
+    found: dict[str, dict[str, float]] = {}
+    with progress(len(rows) * len(mappers), "localising", unit="image") as bar:
+        for mapper in mappers:
+            scale = _Scale.of(mapper, calibration.images, settings)
+            measured: dict[str, Localisation] = {}
+            for chunk in _chunks(rows, settings.batch_size):
+                maps = scale.apply(mapper(test.images[chunk]))
+                for name, values in maps.items():
+                    measured.setdefault(name, Localisation()).update(values, test.masks[chunk])
+                bar.update(len(chunk))
+            found |= {name: one.result() for name, one in measured.items()}
+    return found
+
+
+class _Scale:
+    """Mean and deviation over calibration normals of each pixel of each map."""
+
+    def __init__(self, mean: dict, deviation: dict, smoothing: float):
+        self._mean, self._deviation, self._smoothing = mean, deviation, smoothing
+
+    @classmethod
+    def of(
+        cls, mapper: Mapper, images: np.ndarray, settings: ml_collections.ConfigDict
+    ) -> "_Scale":
+        total, squares = {}, {}
+        for chunk in _chunks(np.arange(len(images)), settings.batch_size):
+            for name, values in mapper(images[chunk]).items():
+                values = _smooth(values, settings.map_smoothing).astype(np.float64)
+                total[name] = total.get(name, 0) + values.sum(axis=0)
+                squares[name] = squares.get(name, 0) + np.square(values).sum(axis=0)
+        mean = {name: values / len(images) for name, values in total.items()}
+        deviation = {
+            name: np.sqrt(np.maximum(squares[name] / len(images) - np.square(mean[name]), 0))
+            for name in mean
+        }
+        floor = {name: max(_LEAST_DEVIATION * d.mean(), 1e-12) for name, d in deviation.items()}
+        deviation = {name: np.maximum(d, floor[name]) for name, d in deviation.items()}
+        return cls(mean, deviation, settings.map_smoothing)
+
+    def apply(self, maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {
+            name: (_smooth(values, self._smoothing) - self._mean[name]) / self._deviation[name]
+            for name, values in maps.items()
+        }
+
+
+def _model_maps(
+    model: VAE, params: dict, names: Sequence[str], settings: ml_collections.ConfigDict, seed: int
+) -> Mapper:
+    @jax.jit
+    def one_batch(params, batch):
+        view = view_batch(Bound(model, params), batch, settings, seed, {}, {})
+        maps = pixel_maps(view)
+        if any(name.endswith("_gradient") for name in names):
+            maps |= gradient_maps(view)
+        return {name: values for name, values in maps.items() if name in names}
+
+    def mapper(images):
+        parts = []
+        for batch in batches(images, settings.batch_size):
+            part = jax.device_get(one_batch(params, batch))
+            parts.append({name: values[batch.mask > 0] for name, values in part.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    return mapper
+
+
+def _pca_map(train: Examples, num_components: int, seed: int) -> Mapper:
+    residual = baselines.fit_pca(train.images, num_components, seed)
+    return lambda images: {"pca": residual(images)}
+
+
+def _smooth(maps: Float[np.ndarray, "N H W"], sigma: float) -> Float[np.ndarray, "N H W"]:
+    return ndimage.gaussian_filter(maps, (0, sigma, sigma)) if sigma else maps
+
+
+def _chunks(rows: np.ndarray, size: int):
+    return (rows[start : start + size] for start in range(0, len(rows), size))
