@@ -130,3 +130,10 @@ def test_autoencoder_trains_without_kl(tmp_path, config, dataset, kind):
     train(config, tmp_path, dataset)
     kl = [line["kl"] for line in history.read(tmp_path)]
     assert all(value == 0 for value in kl) == (kind == "ae")
+
+
+def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, config):
+    workdir_lib.enter(tmp_path, config)
+    config.scoring.mean_std_k = 3.0
+    with pytest.raises(UserError, match="--mode=evaluate to judge that run otherwise"):
+        workdir_lib.enter(tmp_path, config)

@@ -97,7 +97,9 @@ def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> N
         if old[name] != new[name] and name not in _PLACES
     ]
     if differences:
+        judged = all(difference.startswith(("scoring.", "report.")) for difference in differences)
         raise UserError(
-            f"--workdir={workdir} holds a run of another config: {'; '.join(differences)}. "
-            "Take another --workdir, or the same values"
+            f"--workdir={workdir} holds a run of another config: {'; '.join(differences)}. Take "
+            + ("--mode=evaluate to judge that run otherwise, " if judged else "")
+            + "another --workdir, or the same values"
         )
