@@ -112,7 +112,12 @@ def default() -> ml_collections.ConfigDict:
     train.parallel = "auto"  # jit | pmap | sharded (jit) | auto (pmap on more than one device)
 
     scoring = config.scoring = ml_collections.ConfigDict()
-    scoring.names = ("mse", "bce", "elbo", "kl")  # which of SCORES to compute
+    # Which of SCORES to compute. These cost about 2 passes of plain reconstruction together; the others
+    # up to 300, and gmm a slow fit.
+    scoring.names = (
+        "mse", "l1", "bce", "ssim", "fft", "elbo", "kl", "typicality", "mahalanobis", "knn",
+        "latent_statistics", "fusion",
+    )  # fmt: skip
     scoring.decision = "mse"  # the score behind p_value and anomalous in scores.csv
     scoring.batch_size = 256  # images a step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of calibration normals
@@ -130,9 +135,10 @@ def default() -> ml_collections.ConfigDict:
     scoring.restoration_steps = 50  # of Adam in restoration
     scoring.restoration_rate = 0.01  # its learning rate, in units of [0, 1] images
     scoring.restoration_tv = 1.0  # weight of the total variation of what it changes, nats a unit
-    # What fusion is the mean of: three looks at the reconstruction, two at the code, one that is
-    # two-sided. An autoencoder goes without those that need a posterior.
-    scoring.fusion = ("mse", "ssim", "fft", "kl", "knn", "typicality")
+    # What fusion is the mean of: three looks at the reconstruction (size of errors, structure, texture),
+    # two at the code, one at the likelihood; the last two also find an image that is too simple, for
+    # which errors and KL are small. An autoencoder goes without those that need a posterior.
+    scoring.fusion = ("mse", "ssim", "fft", "knn", "latent_statistics", "typicality")
     scoring.pca_components = 16  # of the PCA reconstruction baseline
     scoring.noise_std = 0.1  # of the Gaussian noise in the robustness figure, on [0, 1] images
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from vae_jax import evaluate as evaluate_lib
+from vae_jax import train as train_lib
 from vae_jax.errors import UserError
 from vae_jax.metrics import detection
 from vae_jax.scoring import calibration
@@ -107,3 +109,28 @@ def test_false_alarm_rate_of_the_fused_score_is_the_promised_one(num_val):
 def test_validation_normals_that_cannot_set_a_scale_are_refused(normals, message):
     with pytest.raises(UserError, match=message):
         surprise(np.array(normals), np.array([1.0]))
+
+
+@pytest.mark.parametrize("kind", ["vae", "ae"])
+def test_evaluation_fuses_on_the_scale_of_validation_normals(kind, tmp_path, config, dataset):
+    config.model.kind, config.train.epochs = kind, 1
+    config.scoring.names = ("mse", "fusion")
+    config.scoring.decision, config.scoring.fusion = "fusion", ("mse", "kl")
+    train_lib.train(config, tmp_path, dataset)
+    found = evaluate_lib.evaluate(config, tmp_path, dataset)
+    assert set(found.results["detection"]) == {"mse", "fusion"}
+    fused, mse = (np.array([row[name] for row in found.rows]) for name in ("fusion", "mse"))
+    flagged = np.array([row["anomalous"] for row in found.rows], bool)
+    np.testing.assert_array_equal(
+        flagged, fused > found.results["detection"]["fusion"]["threshold"]
+    )
+    if kind == "ae":  # without a posterior its one member is mse, and only the scale is another
+        assert (np.diff(fused[np.argsort(mse)]) >= 0).all()
+
+
+def test_fusion_of_nothing_that_an_autoencoder_has_is_refused(tmp_path, config, dataset):
+    config.model.kind, config.train.epochs = "ae", 1
+    config.scoring.names, config.scoring.fusion = ("mse", "fusion"), ("elbo", "kl")
+    train_lib.train(config, tmp_path, dataset)
+    with pytest.raises(UserError, match=r"scoring.fusion names only scores that need a posterior"):
+        evaluate_lib.evaluate(config, tmp_path, dataset)

@@ -70,7 +70,7 @@ def _caser(test, scores, p_values, reconstruct) -> Callable[[np.ndarray], Cases]
             reconstructions=x_hat,
             error_maps=_error_maps(images, x_hat),
             captions=[
-                f"{_name(test, row)} · score {scores[row]:.4g} · p {p_values[row]:.3f}"
+                f"{_name(test, int(row))} · score {scores[row]:.4g} · p {p_values[row]:.3f}"
                 for row in rows
             ],
             scores=scores[rows],
