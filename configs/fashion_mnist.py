@@ -1,4 +1,13 @@
-"""Fashion-MNIST, latent 16: the ankle boot as the anomaly, or MNIST."""
+"""Fashion-MNIST, latent 16: the ankle boot as the anomaly, or all of MNIST.
+
+    python -m vae_jax.main --config=configs/fashion_mnist.py
+    python -m vae_jax.main --config=configs/fashion_mnist.py:mnist
+
+Data: Fashion-MNIST (Zalando, MIT), downloaded, or the four official idx files under `data.manual_dir`; the other
+dataset's under `data.anomaly_manual_dir`. Test images are those of the official test split.
+
+FASHION_MNIST_NUMBERS
+"""
 
 from vae_jax.config import default
 from vae_jax.errors import UserError
@@ -16,6 +25,7 @@ def get_config(variant: str = ""):
     config.model.widths = (32, 64)
     config.model.hidden_dim = 256
     config.model.latent_dim = 16
+    config.model.likelihood = "bernoulli"
     config.train.epochs = 20
     config.train.batch_size = 128
     config.train.learning_rate_schedule = "cosine"

@@ -1,4 +1,13 @@
-"""MNIST, latent 16: the digit zero as the anomaly, or Fashion-MNIST."""
+"""MNIST, latent 16: the digit zero as the anomaly, or all of Fashion-MNIST.
+
+    python -m vae_jax.main --config=configs/mnist.py
+    python -m vae_jax.main --config=configs/mnist.py:fashion_mnist
+
+Data: MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0), downloaded, or the four official idx files under `data.manual_dir`; the other
+dataset's under `data.anomaly_manual_dir`. Test images are those of the official test split.
+
+MNIST_NUMBERS
+"""
 
 from vae_jax.config import default
 from vae_jax.errors import UserError
@@ -15,6 +24,7 @@ def get_config(variant: str = ""):
     config.model.widths = (32, 64)
     config.model.hidden_dim = 256
     config.model.latent_dim = 16
+    config.model.likelihood = "bernoulli"
     config.train.epochs = 20
     config.train.batch_size = 128
     config.train.learning_rate_schedule = "cosine"

@@ -83,6 +83,7 @@ def config():
     config.data.channels = 1
     config.model.widths = (4, 8)
     config.model.latent_dim = 2
+    config.model.likelihood = "bernoulli"
     config.train.batch_size = 16
     config.train.epochs = 5
     config.train.epochs_per_checkpoint = 2

@@ -79,7 +79,7 @@ def default() -> ml_collections.ConfigDict:
     model.hidden_dim = 0  # width of a dense layer on either side of the latent; 0 for none
     model.latent_dim = 16  # Z
     model.activation = "relu"  # one of ACTIVATIONS
-    model.likelihood = "bernoulli"  # p(x | z), one of LIKELIHOODS
+    model.likelihood = "gaussian_optimal"  # p(x | z), one of LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
 
     objective = config.objective = ml_collections.ConfigDict()
@@ -118,7 +118,7 @@ def default() -> ml_collections.ConfigDict:
         "mse", "l1", "bce", "ssim", "fft", "elbo", "kl", "typicality", "mahalanobis", "knn",
         "latent_statistics", "fusion",
     )  # fmt: skip
-    scoring.decision = "mse"  # the score behind p_value and anomalous in scores.csv
+    scoring.decision = ""  # the score behind p_value and anomalous; "" is fusion, else the first
     scoring.batch_size = 256  # images a step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of calibration normals
     scoring.false_alarm_rate = 0.05  # promised share of normals that the quantile rule flags
@@ -186,7 +186,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
         _one_of("scoring.names", name, SCORES)
     if not scoring.names:
         raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
-    _one_of("scoring.decision", scoring.decision, tuple(scoring.names))
+    if scoring.decision:
+        _one_of("scoring.decision", scoring.decision, tuple(scoring.names))
     _one_of("scoring.aggregate", scoring.aggregate, AGGREGATES)
     single = tuple(name for name in SCORES if name != "fusion")
     for name in scoring.fusion:

@@ -27,7 +27,7 @@ from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR
+from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, decisive
 from vae_jax.training.checkpoint import Checkpoints
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ def evaluate(
     model = build_model(config)
     params = _best_params(workdir, dataset)
     settings, seed, test = config.scoring, config.seed, dataset.test
-    names = _names_for(model, settings.names)
-    decision = settings.decision if settings.decision in names else names[0]
+    names = _names_for(model, settings.names, "scoring.names")
+    decision = decisive(settings.decision, names)
     calibration_columns, columns = _score(config, model, params, dataset, names)
     rule = THRESHOLD_RULES[settings.threshold_rule]
     thresholds = {name: rule(calibration_columns[name], settings) for name in names}
@@ -122,9 +122,15 @@ def evaluate(
     return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
 
 
-def _names_for(model: VAE, names: Sequence[str]) -> list[str]:
+def _names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:
     """Leaves out what asks for a posterior's width where the model has none."""
-    return [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
+    found = [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
+    if not found:
+        raise UserError(
+            f"{field} names only scores that need a posterior ({', '.join(names)}), which an "
+            "autoencoder has not; add one, as mse"
+        )
+    return found
 
 
 def _score(
@@ -136,12 +142,9 @@ def _score(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Returns the columns of the calibration and of the test images."""
     settings = config.scoring
-    members = _names_for(model, settings.fusion) if "fusion" in names else []
-    if "fusion" in names and not members:
-        raise UserError(
-            "scoring.fusion names only scores that need a posterior, which an autoencoder has not; "
-            "add one, as mse"
-        )
+    members = []
+    if "fusion" in names:
+        members = _names_for(model, settings.fusion, "scoring.fusion")
     singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
     fitted = reference.fit(singles, model, params, dataset.train.images, settings, config.seed)
 

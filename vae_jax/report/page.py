@@ -26,7 +26,8 @@ from vae_jax.report import (
 )
 from vae_jax.report.gallery import Cases, Gallery
 from vae_jax.report.record import Record
-from vae_jax.scoring.scores import SCORES
+from vae_jax.scoring.fusion import fuse
+from vae_jax.scoring.scores import SCORES, decisive
 
 # Attribute of Gallery -> its heading; the template says how to read each.
 _GALLERIES = {
@@ -95,9 +96,7 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
     """Returns the words and numbers of the page."""
     config, results = run.config, run.results
     detected = results.get("detection", {})
-    decision = config.scoring.decision
-    if decision not in detected:  # an autoencoder has no elbo
-        decision = next(iter(detected), "")
+    decision = decisive(config.scoring.decision, list(detected)) if detected else ""
     quantile = config.scoring.threshold_rule == "quantile"
     promised = config.scoring.false_alarm_rate if quantile else None
     lines = ranking.lines(results)
@@ -139,8 +138,8 @@ def _classes(run: Record) -> list[tuple[str, int, int, dict[str, float]]]:
 
 def _meaning(score: str) -> str:
     """Returns the first line of the score's own docstring."""
-    function = SCORES.get(score)
-    return (function.__doc__ or "").partition("\n")[0].partition(" Cost:")[0] if function else ""
+    function = {**SCORES, "fusion": fuse}[score]
+    return (function.__doc__ or "").partition("\n")[0].partition(" Cost:")[0]
 
 
 def _versions() -> str:

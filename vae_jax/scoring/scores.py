@@ -6,6 +6,8 @@ the view's parts are traced together and XLA drops what nobody reads.
 B batch, H W image, C channels, Z latent.
 """
 
+from collections.abc import Sequence
+
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
@@ -69,6 +71,18 @@ NEEDS_POSTERIOR = ("elbo", "kl", *BY_IMPORTANCE, "typicality", "likelihood_regre
 
 # These cost many passes an image.
 BY_OPTIMISATION = ("likelihood_regret", "restoration")
+
+
+def decisive(wanted: str, names: Sequence[str]) -> str:
+    """Returns which of the computed scores decides.
+
+    Args:
+        wanted: `scoring.decision`.
+        names: of the scores that were computed, at least one.
+    """
+    if wanted in names:  # an autoencoder may lack it
+        return wanted
+    return "fusion" if "fusion" in names else names[0]
 
 
 def quality_mse(view: View) -> Float[Array, "B"]:
