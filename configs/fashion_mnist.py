@@ -3,8 +3,8 @@
     python -m vae_jax.main --config=configs/fashion_mnist.py
     python -m vae_jax.main --config=configs/fashion_mnist.py:mnist
 
-Data: Fashion-MNIST (Zalando, MIT), downloaded, or the four official idx files under `data.manual_dir`; the other
-dataset's under `data.anomaly_manual_dir`. Test images are those of the official test split.
+Data: Fashion-MNIST (Zalando, MIT), downloaded, or the four official idx files under
+`data.manual_dir`; the other dataset's under `data.anomaly_manual_dir`. Tested on the official test split.
 
 FASHION_MNIST_NUMBERS
 """

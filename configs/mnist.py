@@ -3,8 +3,8 @@
     python -m vae_jax.main --config=configs/mnist.py
     python -m vae_jax.main --config=configs/mnist.py:fashion_mnist
 
-Data: MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0), downloaded, or the four official idx files under `data.manual_dir`; the other
-dataset's under `data.anomaly_manual_dir`. Test images are those of the official test split.
+Data: MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0), downloaded, or the four official idx files under
+`data.manual_dir`; the other dataset's under `data.anomaly_manual_dir`. Tested on the official test split.
 
 MNIST_NUMBERS
 """

@@ -5,14 +5,15 @@ import sys
 import tqdm
 
 
-def progress(total: int, description: str | None, unit: str) -> tqdm.tqdm:
-    """Returns a bar on stderr; no description, no bar.
+def progress(total: int, description: str | None, unit: str, done: int = 0) -> tqdm.tqdm:
+    """Returns a bar on stderr, `done` of it behind us already; no description, no bar.
 
     Where stderr is a file and not a terminal, the bar is written every ten seconds only, so that a log
     stays readable.
     """
     return tqdm.tqdm(
         total=total,
+        initial=done,
         desc=description,
         unit=unit,
         disable=description is None,

@@ -96,9 +96,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         )  # fmt: skip
         with (
             History(workdir, int(state.step)) as history,
-            progress(settings.epochs * len(images), "training", unit="image") as bar,
+            progress(
+                settings.epochs * len(images), "training", "image", epoch * len(images)
+            ) as bar,
         ):
-            bar.update(epoch * len(images))
             while epoch < settings.epochs and not _has_stalled(state, settings):
                 started, first_step = time.perf_counter(), int(state.step)
                 plans = epoch_lib.plans(

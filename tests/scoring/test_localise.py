@@ -1,0 +1,55 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax.model.vae import build_model, init_params
+from vae_jax.scoring.localise import localise
+
+NAMES = ("mse", "l1", "ssim", "kl", "elbo_gradient")
+
+
+@pytest.fixture
+def localised(config, dataset):
+    """Runs `localise` with an untrained model on test images that hold a bright square each."""
+    model = build_model(config)
+    params = init_params(model, jax.random.key(0))
+    test = dataset.test
+    images, masks = test.images // 2, np.zeros(test.images.shape[:3], np.uint8)
+    images[:20, 2:4, 2:4], masks[:20, 2:4, 2:4] = 255, 1
+
+    def run(*, masks=masks, batch_size=256, smoothing=0.0):
+        config.scoring.batch_size, config.scoring.map_smoothing = batch_size, smoothing
+        marked = dataclasses.replace(
+            test, images=images, masks=masks, has_mask=np.ones(len(images), bool)
+        )
+        return localise(
+            model, params, NAMES, dataset.train, dataset.calibration, marked, config.scoring, 0
+        )
+
+    return run
+
+
+def test_maps_of_the_selected_scores_and_of_pca_find_a_bright_square(localised):
+    found = localised()
+    assert set(found) == {"mse", "l1", "ssim", "elbo_gradient", "pca"}  # kl has no map
+    assert found["mse"]["pixel_auroc"] > 0.7
+    for entry in found.values():
+        assert set(entry) == {"pixel_auroc", "pixel_ap", "aupro"}
+        assert all(0 <= value <= 1 for value in entry.values())
+
+
+def test_localisation_does_not_depend_on_batch_size(localised):
+    whole, parts = localised(), localised(batch_size=7)
+    for name, entry in whole.items():
+        assert entry == pytest.approx(parts[name], abs=2e-3)
+
+
+def test_smoothing_changes_the_maps(localised):
+    assert localised()["mse"] != localised(smoothing=1.5)["mse"]
+
+
+def test_without_masks_there_is_nothing_to_measure(localised):
+    assert localised(masks=None) == {}
+    assert localised(masks=np.zeros((25, 8, 8), np.uint8)) == {}
