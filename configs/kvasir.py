@@ -3,15 +3,17 @@
     python -m vae_jax.main --config=configs/kvasir.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/kvasir.py:tight --config.data.manual_dir=DIR
 
-Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0, by hand),
-a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as far as they are there.
+Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0,
+by hand), a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as
+far as they are there.
 
 KVASIR_NUMBERS
 
-A warning about this data. In the lower left corner of 98 % of the normals and 55 % of the polyps stands a dark
-box, and the width of the stored file alone separates them. At the experiment's crop of 0.7 the box is still in
-view, so part of what any score finds there is the box. `:tight` keeps the central 38 %, which leaves the box out
-(and the polyp's surroundings with it): what is found there is mucosa.
+A warning about this data. In the lower left corner of 98 % of the normals and 55 % of the polyps
+stands a dark box, and the width of the stored file alone separates them. At the experiment's crop
+of 0.7 the box is still in view, so part of what any score finds there is the box. `:tight` keeps
+the central 38 %, which leaves the box out (and the polyp's surroundings with it): what is found
+there is mucosa.
 """
 
 from vae_jax.config import default
