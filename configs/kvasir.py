@@ -46,8 +46,13 @@ def get_config(variant: str = ""):
     config.model.latent_dim = 128
     config.model.likelihood = "bernoulli"
 
-    config.train.epochs = 100
-    config.train.batch_size = 32
+    # From the start at full weight the KL keeps the code from learning where the dark box stands for 60 epochs.
+    config.objective.beta_schedule = "linear"
+    config.objective.beta_warmup = 20.0
+
+    config.train.epochs = 150
+    config.train.batch_size = 16
+    config.train.learning_rate_schedule = "cosine"
     config.train.epochs_per_checkpoint = 5
     if variant == "tight":
         config.name = "kvasir_tight"
