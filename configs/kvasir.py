@@ -46,7 +46,7 @@ def get_config(variant: str = ""):
     config.model.latent_dim = 128
     config.model.likelihood = "bernoulli"
 
-    # From the start at full weight the KL keeps the code from learning where the dark box stands for 60 epochs.
+    # At full weight from the start, the KL keeps the code empty of detail for 60 epochs.
     config.objective.beta_schedule = "linear"
     config.objective.beta_warmup = 20.0
 
