@@ -58,7 +58,6 @@ def test_a_test_set_without_anomalies_still_gets_a_page(
     write_scores(workdir / "scores.csv", num_anomalies=0)
     html = page.write(workdir, make_gallery(num_anomalies=0)).read_text(encoding="utf-8")
     assert "Anomalous images" not in html
-    assert "holds no anomaly" in html
     assert not (workdir / "figures" / "roc.png").exists()
 
 

@@ -9,6 +9,7 @@ import pytest
 from vae_jax import config as config_lib
 from vae_jax.model.vae import Bound, build_model, init_params
 from vae_jax.scoring import reference
+from vae_jax.scoring.batches import content_index
 from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.reference import REFERENCES
 from vae_jax.scoring.scorer import make_scorer, view_batch
@@ -52,8 +53,9 @@ class Subject:
         return scorer(self.params, self.images)
 
     def in_order(self, order):
-        """Scores of the images in another order, each with the index that it had."""
-        batch = Batch(self.images[order], order.astype(np.int32), np.ones(COUNT, np.float32))
+        """Scores of the images in another order."""
+        images = self.images[order]
+        batch = Batch(images, content_index(images), np.ones(COUNT, np.float32))
         host = {n: HOST_FEATURES[n](batch.image) for n in self.names if n in HOST_FEATURES}
 
         @jax.jit

@@ -34,7 +34,7 @@ def view_batch(
     reference: dict[str, Any],
     host: dict[str, Float[Array, "B"]],
 ) -> View:
-    """Looks at a batch; what is drawn for an image follows from its index in the role alone."""
+    """Looks at a batch; what is drawn for an image follows from its index alone."""
     x = to_unit(batch.image)
     keys = noise.example_keys(noise.stream(seed, "eval"), 0, batch.index)
     latent_keys, pixel_keys, score_keys = (
@@ -92,16 +92,16 @@ def make_scorer(
 
     def run(params, images):
         params, fitted = jax.device_put((params, reference or {}), whole)
-        found = {name: np.empty(len(images), np.float64) for name in functions}
+        parts = {name: [np.empty(0)] for name in functions}
         with progress(len(images), description, unit="image") as bar:
             for batch in batches(images, batch_size):
-                real = batch.mask > 0
+                count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
                 given = jax.device_put((batch, host), by_example)
                 columns = jax.device_get(score(params, fitted, *given))
                 for name, values in columns.items():
-                    found[name][batch.index[real]] = values[real]
-                bar.update(int(real.sum()))
-        return found
+                    parts[name].append(values[:count].astype(np.float64))
+                bar.update(count)
+        return {name: np.concatenate(values) for name, values in parts.items()}
 
     return run
