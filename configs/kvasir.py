@@ -3,17 +3,25 @@
     python -m vae_jax.main --config=configs/kvasir.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/kvasir.py:tight --config.data.manual_dir=DIR
 
-Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0,
-by hand), a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as
-far as they are there.
+Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0, by
+hand), a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as far
+as they are there.
 
-KVASIR_NUMBERS
+On the cecum, bbps-2-3 and polyps of HyperKvasir, shorter side 256 (463 training normals, 46 normals
+and 764 polyps to judge, seed 0): AUROC of mse 0.851 [0.782, 0.912], fusion 0.854, mahalanobis 0.876;
+beside them PCA 0.856, nearest neighbour in pixels 0.908, width of the stored file 0.969. Pixel AUROC
+on the polyp masks 0.586 (PCA 0.578), AUPRO 0.226 (0.222). Normals are copied with MSE 0.0037, PSNR
+24.7 dB, SSIM 0.66, polyps with 0.0067, 22.1 dB, 0.60. Two cores: 12 minutes while shared with other
+work, at best 145 images a second; 2.3 GiB.
+
+Five other seeds split the same images so that PCA's AUROC runs from 0.82 to 0.90: with 46 normals the
+figures of one split say little beyond their interval.
 
 A warning about this data. In the lower left corner of 98 % of the normals and 55 % of the polyps
-stands a dark box, and the width of the stored file alone separates them. At the experiment's crop
-of 0.7 the box is still in view, so part of what any score finds there is the box. `:tight` keeps
-the central 38 %, which leaves the box out (and the polyp's surroundings with it): what is found
-there is mucosa.
+stands a dark box, and the width of the stored file alone separates them. At the experiment's crop of
+0.7 the box is still in view, so part of what any score finds there is the box. `:tight` keeps the
+central 38 %, which leaves the box out (and the polyp's surroundings with it): what is found there is
+mucosa. With it the AUROC of PCA falls from 0.86 to 0.74 (mean of six splits).
 """
 
 from vae_jax.config import default
