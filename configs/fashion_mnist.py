@@ -4,9 +4,13 @@
     python -m vae_jax.main --config=configs/fashion_mnist.py:mnist
 
 Data: Fashion-MNIST (Zalando, MIT), downloaded, or the four official idx files under
-`data.manual_dir`; the other dataset's under `data.anomaly_manual_dir`. Tested on the official test split.
+`data.manual_dir`; the other dataset's under `data.anomaly_manual_dir`. Tested on the official test
+split.
 
-FASHION_MNIST_NUMBERS
+`:mnist`, all 10,000 + 10,000 test images, seed 0: AUROC of fusion 0.983 [0.982, 0.985], knn 0.989,
+mse 0.980, elbo 0.980; beside them band energy 0.989, nearest neighbour in pixels 0.980, size of the
+compressed image 0.970. Test MSE of normals 0.0107. Two cores: 5 minutes while shared with other
+work, 1.0 GiB.
 """
 
 from vae_jax.config import default
@@ -25,8 +29,8 @@ def get_config(variant: str = ""):
     config.model.widths = (32, 64)
     config.model.hidden_dim = 256
     config.model.latent_dim = 16
-    config.model.likelihood = "bernoulli"
-    config.train.epochs = 20
+    config.model.likelihood = "gaussian_optimal"  # its greys are no probabilities
+    config.train.epochs = 10
     config.train.batch_size = 128
     config.train.learning_rate_schedule = "cosine"
     config.train.epochs_per_checkpoint = 1
