@@ -15,6 +15,16 @@ CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
 pytestmark = pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
 
 
+_UNKNOWN_FIELD = """
+from vae_jax.config import default
+
+def get_config():
+    config = default()
+    config.train.epoch = 3
+    return config
+"""
+
+
 def parse(*args):
     return command_line.parse(["main", *args])
 
@@ -79,7 +89,7 @@ def test_fields_are_overridden_and_lists_of_names_are_forgiving():
         ("--config.train.epochs=many", "many"),
         ("--config.train.epochs=2.5", "2.5"),
         ("--config.data.skip_corrupt=perhaps", "perhaps"),
-        ("--config=configs/absent.py", "there is no file configs/absent.py"),
+        ("--config=configs/absent.py", "configs/absent.py: there is no such file"),
         ("--mode=trian", "train|evaluate"),
         ("--wrokdir=x", "wrokdir"),
         ("stray", "stray is not a flag"),
@@ -93,6 +103,7 @@ def test_fields_are_overridden_and_lists_of_names_are_forgiving():
         ("--config.data.val_fraction=0.9", "must stay below 1"),
         ("--config.data.normal_classes=0", "class 0 is in both"),
         ("--config.model.widths=(0,4)", "model.widths"),
+        ("--config.seed=4294967296", "must stay below"),
     ],
 )
 def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, said):
@@ -102,6 +113,30 @@ def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, said):
 @pytest.mark.parametrize("config", ["mnist.py:fashon_mnist", "fashion_mnist.py:kmnist"])
 def test_an_unknown_variant_names_the_known_ones(config):
     assert "valid: " in refusal(f"--config={ROOT / 'configs' / config}")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def (", "SyntaxError"),
+        ("def get_config():\n    raise ValueError('first\\nthe reason')", "the reason"),
+        (
+            _UNKNOWN_FIELD,
+            "sets train.epoch, and there is no such field; did you mean train.epochs?",
+        ),
+    ],
+)
+def test_a_config_file_that_cannot_be_read_is_one_line(tmp_path, code, said):
+    (tmp_path / "mine.py").write_text(code)
+    assert said in refusal(f"--config={tmp_path / 'mine.py'}")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"train": {"epochs": "x"}}', '{"train": {"epoch": 1}}']
+)
+def test_a_damaged_config_of_a_run_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    assert str(tmp_path) in refusal("--mode=evaluate", f"--workdir={tmp_path}")
 
 
 def test_evaluate_reads_the_runs_own_config_and_changes_only_how_it_is_judged(tmp_path):

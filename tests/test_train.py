@@ -110,8 +110,16 @@ def test_changed_data_is_refused(tmp_path, config, dataset):
         train(config, tmp_path, dataclasses.replace(dataset, fingerprint="xyz"))
 
 
+def test_a_run_that_was_refused_before_it_began_leaves_its_workdir_free(tmp_path, config):
+    workdir_lib.enter(tmp_path, config)
+    config.data.skip_corrupt = True
+    workdir_lib.enter(tmp_path, config)
+    assert workdir_lib.read_config(tmp_path).data.skip_corrupt
+
+
 def test_workdir_of_another_config_is_refused_by_field(tmp_path, config):
     workdir_lib.enter(tmp_path, config)
+    (tmp_path / "metrics.jsonl").touch()  # a run has begun
     config.data.manual_dir = "elsewhere"
     config.train.epochs = 50
     workdir_lib.enter(tmp_path, config)
@@ -134,6 +142,7 @@ def test_autoencoder_trains_without_kl(tmp_path, config, dataset, kind):
 
 def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, config):
     workdir_lib.enter(tmp_path, config)
+    (tmp_path / "metrics.jsonl").touch()
     config.scoring.mean_std_k = 3.0
     with pytest.raises(UserError, match="--mode=evaluate to judge that run otherwise"):
         workdir_lib.enter(tmp_path, config)

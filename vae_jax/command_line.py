@@ -60,12 +60,14 @@ class Command:
         config: resolved and valid.
         workdir: of the run.
         jax_cache_dir: for compiled programs; None for no cache.
+        trains: whether the mode begins or continues a run, and so claims the workdir for its config.
     """
 
     module: str
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
     jax_cache_dir: pathlib.Path | None
+    trains: bool
 
 
 def parse(argv: Sequence[str]) -> Command | None:
@@ -80,10 +82,13 @@ def parse(argv: Sequence[str]) -> Command | None:
     if {"--help", "-h", "-help"} & set(argv):
         return None
     _check_field_names(argv)
-    for arg in argv:
-        path = arg.partition("=")[2].partition(":")[0]
-        if arg.startswith("--config=") and not pathlib.Path(path).is_file():
-            raise UserError(f"{arg}: there is no file {path}; the shipped ones are configs/*.py")
+    for arg, following in zip(argv, [*argv[1:], ""], strict=True):
+        flag, _, value = arg.partition("=")
+        path = (value or following).partition(":")[0]
+        if flag == "--config" and not pathlib.Path(path).is_file():
+            raise UserError(
+                f"--config={path}: there is no such file; the shipped ones are configs/*.py"
+            )
     values = flags.FlagValues()
     try:
         # ml_collections reads the overrides of a default file when the flag is defined.
@@ -96,8 +101,14 @@ def parse(argv: Sequence[str]) -> Command | None:
         rest = values(list(argv))
         config = config_flag.value
         name = config.name
+    except UserError:
+        raise
     except flags.Error as error:
-        raise UserError(f"{error}; --help lists the flags") from error
+        raise UserError(f"{_last_line(error)}; --help lists the flags") from error
+    except Exception as error:
+        # The config file is the user's own code: whatever it raises is theirs to mend.
+        raise UserError(f"--config: {type(error).__name__}: {_last_line(error)}") from error
+    _check_fields(config)
     if len(rest) > 1:
         raise UserError(f"{rest[1]} is not a flag; fields are given as --config.group.field=value")
     workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
@@ -107,7 +118,9 @@ def parse(argv: Sequence[str]) -> Command | None:
     config_lib.resolve(config)
     config_lib.validate(config)
     cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
-    return Command(MODES[mode_flag.value][0], config, workdir, cache)
+    return Command(
+        MODES[mode_flag.value][0], config, workdir, cache, trains=mode_flag.value == "train"
+    )
 
 
 def _judge_again(workdir: pathlib.Path, given: dict, mode: str) -> ml_collections.ConfigDict:
@@ -121,6 +134,20 @@ def _judge_again(workdir: pathlib.Path, given: dict, mode: str) -> ml_collection
             )
     workdir_lib.override(config, given)
     return config
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def _check_fields(config: ml_collections.ConfigDict) -> None:
+    """Refuses a config file that sets a field which nothing reads."""
+    given, known = workdir_lib.flatten(config), workdir_lib.flatten(config_lib.default())
+    for field in sorted(given.keys() - known.keys()):
+        close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
+        raise UserError(f"the config file sets {field}, and there is no such field; {hint}")
 
 
 def _check_field_names(argv: Sequence[str]) -> None:

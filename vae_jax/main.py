@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import absl.logging
 
-from vae_jax import command_line
+from vae_jax import command_line, workdir
 from vae_jax.errors import UserError
 from vae_jax.training.allocator import keep_memory
 
@@ -22,14 +22,17 @@ def main(argv: Sequence[str]) -> int:
             print(command_line.HELP)
             return 0
         _set_up_process(command.jax_cache_dir)
-        # JAX is imported here and not before, so that mistakes are answered at once.
+        if command.trains:
+            workdir.enter(command.workdir, command.config)
+        # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
+        importlib.import_module("vae_jax.data.prepare").prepare_all(command.config.data)
         importlib.import_module(command.module).run(command.config, command.workdir)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except OSError as error:  # no permission, no space, no such folder
         where = error.filename or "a file"
-        print(f"error: {where}: {error.strerror}; change it or name another place", file=sys.stderr)
+        print(f"error: {where}: {error.strerror}; mend it or name another place", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -11,7 +11,6 @@ import ml_collections
 import numpy as np
 
 from vae_jax import evaluate
-from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.augment import make_augmentation
 from vae_jax.data.pipeline import Dataset
@@ -42,8 +41,7 @@ _VALIDATION = ("reconstruction", "kl", "quality_mse", "quality_psnr", "quality_s
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The mode `train`: trains, then evaluates and reports from the best checkpoint."""
-    workdir_lib.enter(workdir, config)
+    """The mode `train`, in a workdir that is the config's: trains, evaluates the best checkpoint, reports."""
     dataset = pipeline.load(config.data, config.seed)
     train(config, workdir, dataset)
     evaluate.report(config, workdir, evaluate.evaluate(config, workdir, dataset))

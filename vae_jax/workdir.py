@@ -53,6 +53,8 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
         raise UserError(f"{workdir} holds no run (no config.json); train one first") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not readable JSON ({error}); take another --workdir") from error
+    if not isinstance(stored, dict):
+        raise UserError(f"{path} is not the config of a run; take another --workdir")
     config = default()
     flat = flatten(ml_collections.ConfigDict(stored))
     unknown = sorted(flat.keys() - flatten(config).keys())
@@ -60,7 +62,13 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
         raise UserError(
             f"{path} has the field {unknown[0]}, which this version does not know; take another --workdir"
         )
-    override(config, flat)
+    try:
+        override(config, flat)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} has a value of the wrong type ({reason}); take another --workdir"
+        ) from error
     return config
 
 
@@ -82,7 +90,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"--workdir={workdir} cannot be written ({reason}); take another, or change its permissions"
         ) from error
-    if (workdir / "config.json").exists():
+    # A run that was refused before its first step has left nothing that another config could spoil.
+    if (workdir / "config.json").exists() and (workdir / "metrics.jsonl").exists():
         _refuse_other(workdir, config)
     write_text(workdir / "config.json", config.to_json(indent=2, sort_keys=True) + "\n")
 

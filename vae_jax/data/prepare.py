@@ -5,6 +5,7 @@ import io
 import logging
 import pathlib
 
+import ml_collections
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
@@ -68,6 +69,17 @@ def prepare(
             "name another place with --config.data.dir=DIR"
         ) from error
     return builder
+
+
+def prepare_all(data: ml_collections.ConfigDict) -> None:
+    """Prepares every dataset that the `data` group names; imports no JAX, so what is missing is told fast.
+
+    Raises:
+        UserError: as `prepare`.
+    """
+    prepare(data.dataset, data.manual_dir, data.dir, data.skip_corrupt)
+    if data.anomaly_dataset:
+        prepare(data.anomaly_dataset, data.anomaly_manual_dir, data.dir, data.skip_corrupt)
 
 
 def _manual_folder(dataset: str, official: sources.Official, manual_dir: str) -> pathlib.Path:

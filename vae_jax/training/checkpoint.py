@@ -4,7 +4,9 @@ A checkpoint holds three items: `state` (arrays), `data` (JSON: which data, and 
 been seen; the order within an epoch follows from the seed) and `config` (JSON).
 """
 
+import functools
 import pathlib
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -113,6 +115,7 @@ class Checkpoints:
         return state["params"], position
 
     def _restore(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
+        _ignore_orphaned_reads()
         try:
             items = self._manager.restore(
                 step, args=ocp.args.Composite(state=state, data=ocp.args.JsonRestore())
@@ -120,9 +123,25 @@ class Checkpoints:
         except Exception as error:
             # Orbax raises many types for a file that is missing or cut short, none its own.
             reason = " ".join(str(error).split())[:160]
+            others = [other for other in self._manager.all_steps() if other != step]
+            mend = f"delete that folder to go on from step {max(others)}, or " if others else ""
             raise UserError(
                 f"checkpoint {self._directory / str(step)} is damaged "
-                f"({type(error).__name__}: {reason}); delete that folder to go on from an earlier "
-                "checkpoint, or take another --workdir"
+                f"({type(error).__name__}: {reason}); {mend}train into another --workdir"
             ) from error
         return items.state, items.data
+
+
+@functools.cache
+def _ignore_orphaned_reads() -> None:
+    """Keeps quiet about reads that go on when another one of the same checkpoint has failed.
+
+    Orbax closes its event loop under them; each then complains to nobody, after the error was told.
+    """
+    tell = sys.unraisablehook
+
+    def hook(event):
+        if "Event loop is closed" not in str(event.exc_value):
+            tell(event)
+
+    sys.unraisablehook = hook
