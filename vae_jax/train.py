@@ -41,7 +41,7 @@ _VALIDATION = ("reconstruction", "kl", "quality_mse", "quality_psnr", "quality_s
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The mode `train`, in a workdir that is the config's: trains, evaluates the best checkpoint, reports."""
+    """The mode `train`: trains, then evaluates and reports from the best checkpoint."""
     dataset = pipeline.load(config.data, config.seed)
     train(config, workdir, dataset)
     evaluate.report(config, workdir, evaluate.evaluate(config, workdir, dataset))
