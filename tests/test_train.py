@@ -61,6 +61,15 @@ def test_what_was_written_after_the_last_checkpoint_is_written_once(tmp_path, co
     assert steps == [3, 6, 9, 12]
 
 
+def test_tensorboard_gets_scalars_and_images(tmp_path, config, dataset):
+    config.train.epochs = 2
+    train(config, tmp_path, dataset)
+    [events] = (tmp_path / "tensorboard").iterdir()
+    written = events.read_bytes()
+    for name in (b"train/loss", b"val/psnr", b"val/image_and_copy", b"PNG"):
+        assert name in written
+
+
 def test_seeds_give_other_runs_and_one_seed_the_same(tmp_path, config, dataset):
     config.train.epochs = 1
     first = train(config, tmp_path / "a", dataset)

@@ -16,7 +16,7 @@ from vae_jax.data.augment import make_augmentation
 from vae_jax.data.pipeline import Dataset
 from vae_jax.errors import UserError
 from vae_jax.model.objective import make_beta_schedule
-from vae_jax.model.vae import build_model, num_params
+from vae_jax.model.vae import Bound, build_model, num_params
 from vae_jax.progress import progress
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
@@ -32,10 +32,11 @@ from vae_jax.training.optimizer import (
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import place
 from vae_jax.training.state import TrainState, create_state
-from vae_jax.training.step import make_train_step
+from vae_jax.training.step import make_train_step, to_unit
 
 log = logging.getLogger(__name__)
 
+_SHOWN = 8  # validation images in TensorBoard
 # Read at every validation: the loss's terms, and how well images come back.
 _VALIDATION = ("reconstruction", "kl", "quality_mse", "quality_psnr", "quality_ssim")
 
@@ -81,6 +82,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
 
     run_steps = make_run_steps(make_step, settings.parallel, settings.batch_size, devices)
     score = make_scorer(model, _VALIDATION, config.scoring, seed, devices)
+    reconstruct = jax.jit(lambda params, x: Bound(model, params).reconstruct(to_unit(x)))
     placement = place(images, config.data.cache)
 
     with Checkpoints(workdir / "checkpoints") as checkpoints:
@@ -133,6 +135,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
                     if not replicas_agree(state):
                         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
+                    shown = val_images[:_SHOWN]
+                    pairs = [shown / np.float32(255), np.asarray(reconstruct(state.params, shown))]
+                    history.images(
+                        int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
+                    )
                     reconstruction = val_line["reconstruction"] if val_line else None
                     checkpoints.save(
                         state, _position(dataset, epoch), config.to_dict(), reconstruction
