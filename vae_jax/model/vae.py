@@ -116,7 +116,7 @@ class VAE(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A model with its parameters, as plain functions that every JAX transformation takes.
+    """A model with its parameters, as plain functions for jit, grad, vmap and scan (not jvp, on the CPU).
 
     Attributes:
         model: the module.
