@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from vae_jax import config as config_lib
+from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 
@@ -20,12 +21,17 @@ MODES = {
         "fit, then evaluate, then report (the default); resumes a stopped run",
     ),
     "evaluate": ("vae_jax.evaluate", "score and report again, from the best checkpoint"),
+    "explore": ("vae_jax.explore", "samples, traversals and maps of the latent space"),
+    "ablate": ("vae_jax.ablate", "train a grid of configs (ablate.factors) and compare them"),
 }
+# They take a config of the user's; the others read that of the run in the workdir.
+_FROM_CONFIG = ("train", "ablate")
 
 # What may change when a finished run is judged again: how it is judged and shown, where the data lies.
 _JUDGING = (
     "scoring.",
     "report.",
+    "explore.",
     "data.dir",
     "data.manual_dir",
     "data.anomaly_manual_dir",
@@ -112,11 +118,11 @@ def parse(argv: Sequence[str]) -> Command | None:
     if len(rest) > 1:
         raise UserError(f"{rest[1]} is not a flag; fields are given as --config.group.field=value")
     workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
-    if mode_flag.value != "train":
+    if mode_flag.value not in _FROM_CONFIG:
         given = config_flags.get_override_values(values["config"])
         config = _judge_again(workdir, given, mode_flag.value)
-    config_lib.resolve(config)
-    config_lib.validate(config)
+    validate_lib.resolve(config)
+    validate_lib.validate(config)
     cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     return Command(
         MODES[mode_flag.value][0], config, workdir, cache, trains=mode_flag.value == "train"

@@ -1,42 +1,15 @@
 """Every field of the configuration, with its unit and one comment.
 
 Files in `configs/` start from `default()` and only override. Nothing else in the package invents a
-field or a default, so what stands here is all there is to configure.
+field or a default, so what stands here is all there is to configure; `validate.py` beside it holds
+the names that a field may take, and refuses the rest.
 
 This module is also what `python -m vae_jax.main` runs without `--config`: the embedded default is
 the handwritten digits that scikit-learn carries. It imports neither JAX nor TFDS, so that a mistake
 in a field is answered at once.
 """
 
-import difflib
-import math
-from collections.abc import Sequence
-
 import ml_collections
-
-from vae_jax.errors import UserError
-
-DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir")
-CACHES = ("auto", "device", "host")
-MODELS = ("vae", "ae")
-LIKELIHOODS = (
-    "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "gaussian_optimal", "laplace",
-    "discretised_logistic",
-)  # fmt: skip
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
-BETA_SCHEDULES = ("constant", "linear", "cyclical")
-LEARNING_RATE_SCHEDULES = ("constant", "cosine")
-PRECISIONS = ("float32", "bfloat16")
-SCORES = (
-    "mse", "l1", "bce", "ssim", "ms_ssim", "fft", "elbo", "kl", "nll", "bits_per_dim", "corrected_nll",
-    "typicality", "input_complexity", "mahalanobis", "knn",
-    "gmm", "latent_statistics", "likelihood_regret", "restoration", "elbo_gradient", "kl_gradient",
-    "fusion",
-)  # fmt: skip
-AGGREGATES = ("mean", "max", "top_k")
-LEAST_MS_SSIM = 176  # pixels: its window at the coarsest of five scales
-THRESHOLD_RULES = ("quantile", "mean_std")
-PARALLEL = ("auto", "jit", "pmap", "sharded")
 
 
 def default() -> ml_collections.ConfigDict:
@@ -54,6 +27,10 @@ def default() -> ml_collections.ConfigDict:
     data.image_size = 8  # height and width in pixels that the model sees
     data.channels = 1  # 1 grey, 3 RGB
     data.crop = 1.0  # side of the central square that is kept, as a fraction of the shorter side
+    data.tile_stride = 0  # cuts a wide image into squares this many stored pixels apart; 0 crops it
+    data.max_saturated = 1.0  # share of near-white pixels above which an image or tile is left out
+    data.normalise = "none"  # none | material (each fabric to the same mean and contrast)
+    data.roi = ""  # region that counts: "" all | ellipse | dataset (its roi.png) | path of a PNG
     data.normal_classes = ()  # () is every class that is not an anomaly
     data.anomaly_classes = ("0",)  # () is every class that is not normal
     data.val_fraction = 0.08  # of the normals, for early stopping and the plateau rule
@@ -61,9 +38,12 @@ def default() -> ml_collections.ConfigDict:
     data.test_fraction = 0.15  # of the normals; unused where the dataset has an official test split
     data.balanced_test = False  # draw as many test anomalies as there are test normals
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing them
-    data.cache = "auto"  # where decoded images wait: device | host | auto (device where they fit)
+    data.cache = (
+        "auto"  # where decoded images wait: device | host | none (read as they are needed) | auto
+    )
 
     augment = config.augment = ml_collections.ConfigDict()
+    augment.strength = 1.0  # multiplies all below; 0 switches augmentation off
     augment.horizontal_flip = 0.0  # probability
     augment.vertical_flip = 0.0  # probability
     augment.rotation = 0.0  # largest angle, degrees, either way
@@ -79,11 +59,14 @@ def default() -> ml_collections.ConfigDict:
     model.hidden_dim = 0  # width of a dense layer on either side of the latent; 0 for none
     model.latent_dim = 16  # Z
     model.activation = "relu"  # one of ACTIVATIONS
+    model.conditional = False  # the class of an image, one-hot, to encoder and decoder
     model.likelihood = "gaussian_optimal"  # p(x | z), one of LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
 
     objective = config.objective = ml_collections.ConfigDict()
     objective.beta = 1.0  # weight of the KL term
+    objective.pixel_weight = 1.0  # weight of -log p(x | z)
+    objective.frequency_weight = 0.0  # weight of the squared difference of magnitude spectra
     objective.beta_schedule = "constant"  # constant | linear (warm-up) | cyclical
     objective.beta_warmup = (
         0.0  # epochs from weight 0 to beta; in cyclical the rising part of a cycle
@@ -93,6 +76,7 @@ def default() -> ml_collections.ConfigDict:
     train = config.train = ml_collections.ConfigDict()
     train.epochs = 60  # passes over the training normals
     train.batch_size = 64  # images a step, over all devices
+    train.accumulate = 1  # parts that a batch is computed in, one after the other, to save memory
     train.learning_rate = 1e-3  # peak
     train.learning_rate_schedule = "constant"  # constant | cosine (to 0 at the last epoch)
     train.warmup_epochs = 0.0  # epochs of linear rise from 0
@@ -105,6 +89,9 @@ def default() -> ml_collections.ConfigDict:
     train.early_stopping_patience = 0  # validations without improvement before the end; 0 never
     train.epochs_per_validation = 1  # a validation also writes metrics and may save the best state
     train.epochs_per_checkpoint = 10  # the latest state is saved this often, and at the end
+    train.epochs_per_frame = (
+        0  # of the films of the latent map and of reconstructions; 0 makes none
+    )
     train.steps_per_call = 64  # steps that run on the device between two looks from the host
     train.precision = (
         "float32"  # float32 | bfloat16 (products in bfloat16, sums and parameters float32)
@@ -119,9 +106,11 @@ def default() -> ml_collections.ConfigDict:
         "latent_statistics", "fusion",
     )  # fmt: skip
     scoring.decision = ""  # the score behind p_value and anomalous; "" is fusion, else the first
+    scoring.condition = "marginal"  # conditional models: marginal over classes | given
     scoring.batch_size = 256  # images a step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of calibration normals
     scoring.false_alarm_rate = 0.05  # promised share of normals that the quantile rule flags
+    scoring.false_discovery = False  # decide by Benjamini-Hochberg over all test images together
     scoring.mean_std_k = 2.0  # standard deviations of the mean_std rule
     scoring.importance_samples = 64  # K of nll and what rests on it
     scoring.bootstrap_resamples = 1000  # behind each 95 % interval
@@ -145,154 +134,22 @@ def default() -> ml_collections.ConfigDict:
     report = config.report = ml_collections.ConfigDict()
     report.cases = 8  # images in each row of the galleries
     report.samples = 64  # images drawn from the prior
+
+    explore = config.explore = ml_collections.ConfigDict()
+    explore.samples = 64  # images drawn for each gallery
+    explore.mixture_components = 10  # of the Gaussian mixture over the codes
+    explore.steps = 11  # images of a traversal or an interpolation
+    explore.map_images = 2000  # images in the maps of the latent space
+    explore.generated = 2048  # images behind Frechet distance and Inception Score
+    explore.inception = ""  # local file of Inception-v3 weights; "" takes a classifier's features
+    explore.classifier_epochs = 5  # of that classifier, on the dataset's own labels
+
+    ablate = config.ablate = ml_collections.ConfigDict()
+    ablate.factors = ()  # as "model.latent_dim=64,128,256"; the first level is the base
+    ablate.design = "one_at_a_time"  # one_at_a_time | full (every combination)
+    ablate.seeds = (0, 1, 2)  # each cell is trained once for each
     return config
 
 
 # ml_collections' flags call this when the file is given as --config.
 get_config = default
-
-
-def resolve(config: ml_collections.ConfigDict) -> None:
-    """Brings lists of names as a shell gives them into shape, in place: `3`, `a,b` -> tuples of str."""
-    for field in (
-        "data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion",
-    ):  # fmt: skip
-        group, name = field.split(".")
-        parts = [part.strip() for value in config[group][name] for part in str(value).split(",")]
-        config[group][name] = tuple(part for part in parts if part)
-
-
-def validate(config: ml_collections.ConfigDict) -> None:
-    """Checks the values of a resolved config.
-
-    Raises:
-        UserError: names the wrong value and the valid ones.
-    """
-    data, model, train, scoring = config.data, config.model, config.train, config.scoring
-    _one_of("data.dataset", data.dataset, DATASETS)
-    if data.anomaly_dataset:
-        _one_of("data.anomaly_dataset", data.anomaly_dataset, DATASETS)
-    _one_of("data.cache", data.cache, CACHES)
-    _one_of("data.channels", data.channels, (1, 3))
-    _one_of("model.kind", model.kind, MODELS)
-    _one_of("model.likelihood", model.likelihood, LIKELIHOODS)
-    _one_of("model.activation", model.activation, ACTIVATIONS)
-    _one_of("objective.beta_schedule", config.objective.beta_schedule, BETA_SCHEDULES)
-    _one_of("train.learning_rate_schedule", train.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
-    _one_of("train.precision", train.precision, PRECISIONS)
-    _one_of("train.parallel", train.parallel, PARALLEL)
-    _one_of("scoring.threshold_rule", scoring.threshold_rule, THRESHOLD_RULES)
-    for name in scoring.names:
-        _one_of("scoring.names", name, SCORES)
-    if not scoring.names:
-        raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
-    if scoring.decision:
-        _one_of("scoring.decision", scoring.decision, tuple(scoring.names))
-    _one_of("scoring.aggregate", scoring.aggregate, AGGREGATES)
-    single = tuple(name for name in SCORES if name != "fusion")
-    for name in scoring.fusion:
-        _one_of("scoring.fusion", name, single)
-    if not scoring.fusion:
-        raise UserError(f"scoring.fusion is empty; name at least one of {', '.join(single)}")
-    selected = (*scoring.names, *(scoring.fusion if "fusion" in scoring.names else ()))
-    if "ms_ssim" in selected and data.image_size < LEAST_MS_SSIM:
-        raise UserError(
-            f"data.image_size is {data.image_size}; the score ms_ssim needs at least {LEAST_MS_SSIM} "
-            "pixels: take it out of scoring.names and scoring.fusion, or take ssim"
-        )
-    if config.seed >= 2**31:
-        raise UserError(f"seed is {config.seed}; it must stay below 2147483648")
-    if not config.name or "/" in config.name:
-        raise UserError(f"name is {config.name!r}; give a plain folder name, it names the workdir")
-    for field, low in _LOWEST.items():
-        value = _get(config, field)
-        if not (math.isfinite(value) and value >= low):
-            raise UserError(f"{field} is {value}; it must be a finite number, at least {low}")
-    for field in _POSITIVE:
-        value = _get(config, field)
-        if not (math.isfinite(value) and value > 0):
-            raise UserError(f"{field} is {value}; it must be a finite number above 0")
-    for field in _UNIT_INTERVAL:
-        value = _get(config, field)
-        if not 0 <= value <= 1:
-            raise UserError(f"{field} is {value}; it must lie in [0, 1]")
-    for field in _OPEN_UNIT_INTERVAL:
-        value = _get(config, field)
-        if not 0 < value < 1:
-            raise UserError(f"{field} is {value}; it must lie between 0 and 1, both excluded")
-    if data.crop == 0:
-        raise UserError("data.crop is 0; it must lie in (0, 1], 1 keeps the whole central square")
-    _check_fractions(data)
-    _check_model(data.image_size, model)
-    overlap = set(data.normal_classes) & set(data.anomaly_classes)
-    if overlap and not data.anomaly_dataset:
-        raise UserError(
-            f"class {sorted(overlap)[0]} is in both data.normal_classes and "
-            "data.anomaly_classes; take it out of one of them"
-        )
-
-
-_LOWEST = {
-    "seed": 0, "data.image_size": 1, "model.kernel_size": 1, "model.hidden_dim": 0,
-    "model.latent_dim": 1, "objective.beta": 0, "objective.beta_warmup": 0, "train.epochs": 1,
-    "train.batch_size": 1, "train.warmup_epochs": 0, "train.weight_decay": 0,
-    "train.plateau_patience": 0, "train.early_stopping_patience": 0,
-    "train.epochs_per_validation": 1, "train.epochs_per_checkpoint": 1, "train.steps_per_call": 1,
-    "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
-    "scoring.importance_samples": 1,
-    "scoring.noise_std": 0, "scoring.map_smoothing": 0, "scoring.knn_k": 1, "scoring.gmm_components": 1,
-    "scoring.regret_steps": 1, "scoring.restoration_steps": 1, "scoring.restoration_tv": 0,
-    "report.cases": 1, "report.samples": 1, "augment.rotation": 0,
-}  # fmt: skip
-_POSITIVE = ("model.sigma", "objective.beta_cycle", "train.learning_rate", "train.clip_norm",
-             "scoring.mean_std_k", "scoring.regret_rate", "scoring.restoration_rate")  # fmt: skip
-_UNIT_INTERVAL = (
-    "data.crop", "augment.horizontal_flip", "augment.vertical_flip", "augment.brightness",
-    "augment.contrast", "augment.saturation", "augment.hue", "scoring.top_k",
-)  # fmt: skip
-_OPEN_UNIT_INTERVAL = (
-    "data.val_fraction", "data.calibration_fraction", "train.b1", "train.b2",
-    "train.plateau_factor", "scoring.false_alarm_rate",
-)  # fmt: skip
-
-
-def _get(config: ml_collections.ConfigDict, field: str):
-    for part in field.split("."):
-        config = config[part]
-    return config
-
-
-def _one_of(field: str, value, valid: Sequence) -> None:
-    if value in valid:
-        return
-    names = [str(v) for v in valid]
-    close = difflib.get_close_matches(str(value), names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise UserError(f"{field} is {value!r}; valid: {', '.join(names)}{hint}")
-
-
-def _check_fractions(data: ml_collections.ConfigDict) -> None:
-    if not 0 <= data.test_fraction < 1:
-        raise UserError(f"data.test_fraction is {data.test_fraction}; it must lie in [0, 1)")
-    held_out = data.val_fraction + data.calibration_fraction + data.test_fraction
-    if held_out >= 1:
-        raise UserError(
-            f"data.val_fraction + data.calibration_fraction + data.test_fraction is "
-            f"{held_out:g}; it must stay below 1, the rest is for training"
-        )
-
-
-def _check_model(image_size: int, model: ml_collections.ConfigDict) -> None:
-    if not model.widths or any(not isinstance(w, int) or w < 1 for w in model.widths):
-        raise UserError(
-            f"model.widths is {tuple(model.widths)}; give one or more whole numbers "
-            "above 0, the channels after each stride-2 convolution"
-        )
-    factor = 2 ** len(model.widths)
-    if image_size % factor:
-        below, above = image_size // factor * factor, -(-image_size // factor) * factor
-        nearest = " or ".join(str(size) for size in (below, above) if size)
-        raise UserError(
-            f"data.image_size is {image_size}; with {len(model.widths)} stride-2 convolutions "
-            f"(model.widths) it must be divisible by {factor}: take {nearest}, or fewer widths"
-        )

@@ -10,8 +10,15 @@ import ml_collections
 from vae_jax.config import default
 from vae_jax.errors import UserError
 
-# Where the data lies or waits does not make another run of it.
-_PLACES = ("data.dir", "data.manual_dir", "data.anomaly_manual_dir", "data.cache")
+# Neither where the data lies or waits, nor what other modes do with a run, makes another run of it.
+_APART = (
+    "data.dir",
+    "data.manual_dir",
+    "data.anomaly_manual_dir",
+    "data.cache",
+    "explore.",
+    "ablate.",
+)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -103,7 +110,7 @@ def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> N
     differences = [
         f"{name} is {old[name]} there and {new[name]} here"
         for name in sorted(new)
-        if old[name] != new[name] and name not in _PLACES
+        if old[name] != new[name] and not name.startswith(_APART)
     ]
     if differences:
         judged = all(difference.startswith(("scoring.", "report.")) for difference in differences)

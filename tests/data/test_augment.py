@@ -29,6 +29,13 @@ def test_nothing_switched_on_changes_nothing(x):
     np.testing.assert_array_equal(augment(x), x)
 
 
+def test_strength_scales_every_change_and_zero_switches_all_off(x):
+    changes = {"horizontal_flip": 1.0, "rotation": 10.0, "brightness": 0.2, "hue": 0.1}
+    np.testing.assert_array_equal(augment(x, **changes, strength=0.0), x)
+    halved = {name: value / 2 for name, value in changes.items()}
+    np.testing.assert_allclose(augment(x, **changes, strength=0.5), augment(x, **halved), atol=1e-6)
+
+
 @pytest.mark.parametrize("rotation", [0.0, 1e-9])
 @pytest.mark.parametrize(
     ("name", "flipped"),

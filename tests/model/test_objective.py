@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vae_jax.config import BETA_SCHEDULES as NAMES
 from vae_jax.config import default
 from vae_jax.model.objective import BETA_SCHEDULES, make_beta_schedule, terms
 from vae_jax.model.vae import build_model, init_params
+from vae_jax.validate import BETA_SCHEDULES as NAMES
 
 
 def schedule(name, steps, *, warmup=2.0, cycle=5.0, beta=4.0):

@@ -3,10 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.config import LIKELIHOODS as CONFIG_LIKELIHOODS
 from vae_jax.config import default
 from vae_jax.model.distributions import LIKELIHOODS
 from vae_jax.model.vae import ACTIVATIONS, build_model, init_params, num_params
+from vae_jax.validate import LIKELIHOODS as CONFIG_LIKELIHOODS
 
 
 def kvasir_config():
@@ -83,7 +83,7 @@ def test_an_autoencoder_ignores_noise():
 
 
 def test_config_names_what_the_model_knows():
-    from vae_jax import config
+    from vae_jax import validate
 
     assert set(CONFIG_LIKELIHOODS) == set(LIKELIHOODS)
-    assert set(config.ACTIVATIONS) == set(ACTIVATIONS)
+    assert set(validate.ACTIVATIONS) == set(ACTIVATIONS)

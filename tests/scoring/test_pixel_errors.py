@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax import config as config_lib
+from vae_jax import validate as validate_lib
 from vae_jax.errors import UserError
 from vae_jax.metrics import image_quality
 from vae_jax.scoring import pixel_errors
@@ -134,7 +134,7 @@ def test_pixels_near_the_edge_take_the_nearest_dissimilarity(view):
 
 
 def test_ms_ssim_needs_the_size_that_the_config_says(make_view):
-    least = config_lib.LEAST_MS_SSIM
+    least = validate_lib.LEAST_MS_SSIM
     image = jnp.zeros((1, least, least, 1))
     large = show(make_view(1), image, image)
     np.testing.assert_allclose(pixel_errors.ms_ssim(large), 0, atol=1e-6)
@@ -148,13 +148,13 @@ def test_ms_ssim_of_a_smaller_image_is_refused_before_any_work(config):
     with pytest.raises(
         UserError, match=r"data.image_size is 8; the score ms_ssim needs at least 176"
     ):
-        config_lib.validate(config)
+        validate_lib.validate(config)
     config.scoring.names, config.scoring.fusion = ("mse",), ("ms_ssim",)
-    config_lib.validate(config)
+    validate_lib.validate(config)
     config.scoring.names = ("mse", "fusion")
     with pytest.raises(UserError, match="ms_ssim"):
-        config_lib.validate(config)
+        validate_lib.validate(config)
 
 
 def test_aggregates_are_those_of_the_config():
-    assert tuple(pixel_errors.AGGREGATES) == config_lib.AGGREGATES
+    assert tuple(pixel_errors.AGGREGATES) == validate_lib.AGGREGATES

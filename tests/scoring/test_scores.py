@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vae_jax import config as config_lib
+from vae_jax import validate as validate_lib
 from vae_jax.model.vae import Bound, build_model, init_params
 from vae_jax.scoring import reference
 from vae_jax.scoring.batches import content_index
@@ -70,7 +71,7 @@ class Subject:
 def subjects():
     """Small images for all but the score that wants large ones."""
     small = Subject(8, tuple(name for name in SCORES if name != "ms_ssim"))
-    large = Subject(config_lib.LEAST_MS_SSIM, ("ms_ssim",))
+    large = Subject(validate_lib.LEAST_MS_SSIM, ("ms_ssim",))
     return {name: large if name == "ms_ssim" else small for name in SCORES}
 
 
@@ -107,7 +108,7 @@ def test_docstring_says_what_a_score_costs(score):
 
 
 def test_config_names_the_scores():
-    assert set(config_lib.SCORES) == {*SCORES, "fusion"}
+    assert set(validate_lib.SCORES) == {*SCORES, "fusion"}
 
 
 def test_what_is_fitted_and_read_and_asked_for_belongs_to_a_score():

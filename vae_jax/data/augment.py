@@ -25,7 +25,13 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 
 
 def make_augmentation(augment: ml_collections.ConfigDict) -> Augmentation:
-    """Returns (x, keys) -> augmented x, as `augment` says; what is 0 there costs nothing."""
+    """Returns (x, keys) -> augmented x, as `augment` says; what is 0 there costs nothing.
+
+    `augment.strength` multiplies every probability and every range.
+    """
+    augment = ml_collections.ConfigDict(
+        {name: augment.strength * value for name, value in augment.items() if name != "strength"}
+    )
     flips = augment.horizontal_flip > 0 or augment.vertical_flip > 0
     colour = any(augment[name] > 0 for name in ("brightness", "contrast", "saturation", "hue"))
 
