@@ -34,11 +34,11 @@ def make_ours(model: str, batch: int, precision: str):
 
     from vae_jax.config import default
     from vae_jax.data.augment import make_augmentation
-    from vae_jax.model.objective import make_beta_schedule
+    from vae_jax.model.objective import Distortion, make_beta_schedule
     from vae_jax.model.vae import build_model
     from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
     from vae_jax.training.state import create_state
-    from vae_jax.training.step import Batch, make_train_step
+    from vae_jax.training.step import Batch, Knobs, make_train_step
 
     config = default()
     config.train.precision = precision
@@ -51,16 +51,20 @@ def make_ours(model: str, batch: int, precision: str):
     optimizer = make_optimizer(config.train, rate)
     beta = make_beta_schedule(config.objective, steps_per_epoch=100)
     augmentation = make_augmentation(config.augment)
+    distortion = Distortion(pixel_weight=1.0, frequency_weight=0.0)
     train_step = jax.jit(
-        make_train_step(vae, optimizer, rate, beta, augmentation, seed=0), donate_argnums=0
+        make_train_step(vae, optimizer, rate, beta, distortion, augmentation), donate_argnums=0
     )
+    knobs = Knobs(np.uint32(0), np.float32(1.0))
     state = create_state(vae, optimizer, make_plateau(config.train), seed=0)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, channels), np.uint8)
-    images = Batch(jnp.asarray(pixels), jnp.arange(batch), jnp.ones(batch))
+    images = Batch(
+        jnp.asarray(pixels), jnp.arange(batch), jnp.ones(batch), jnp.zeros(batch, jnp.int32)
+    )
 
     def step():
         nonlocal state
-        state, metrics = train_step(state, images)
+        state, metrics = train_step(state, images, knobs)
         jax.block_until_ready((state, metrics))
 
     return step, jax.devices()[0].device_kind

@@ -59,7 +59,7 @@ def default() -> ml_collections.ConfigDict:
     model.hidden_dim = 0  # width of a dense layer on either side of the latent; 0 for none
     model.latent_dim = 16  # Z
     model.activation = "relu"  # one of ACTIVATIONS
-    model.conditional = False  # the class of an image, one-hot, to encoder and decoder
+    model.num_classes = 0  # conditional on the class, one-hot, of so many; 0 is not conditional
     model.likelihood = "gaussian_optimal"  # p(x | z), one of LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import logging
@@ -16,6 +17,7 @@ import numpy as np
 from vae_jax import results
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
+from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE, build_model
@@ -84,7 +86,7 @@ def evaluate(
     rivals = {}
     if results.has_both_labels(test):
         rivals = baselines.scores(dataset.train, test, settings.pca_components, seed)
-    reconstruct = make_reconstruct(model, params, min(settings.batch_size, 64))
+    reconstruct = functools.partial(make_reconstruct(model, min(settings.batch_size, 64)), params)
     found = {
         "dataset": results.describe(dataset),
         "reconstruction": results.reconstruction(columns, test.labels, settings.noise_std),
@@ -146,14 +148,17 @@ def _score(
     if "fusion" in names:
         members = _names_for(model, settings.fusion, "scoring.fusion")
     singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
-    fitted = reference.fit(singles, model, params, dataset.train.images, settings, config.seed)
+    fitted = reference.fit(
+        singles, model, params, dataset.train.images, settings, config.seed,
+        _given(config, dataset, dataset.train),
+    )  # fmt: skip
 
     def score(examples: Examples, columns: Sequence[str], description: str):
         scorer = make_scorer(
             model, columns, settings, config.seed, jax.devices(), fitted, description
         )
         started = time.perf_counter()
-        found = scorer(params, examples.images)
+        found = scorer(params, examples.images, _given(config, dataset, examples))
         _tell_rate(columns, len(examples.images), time.perf_counter() - started)
         return found
 
@@ -165,6 +170,15 @@ def _score(
         val = score(dataset.val, members, "scoring validation")
         calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
     return calibration, test
+
+
+def _given(
+    config: ml_collections.ConfigDict, dataset: Dataset, examples: Examples
+) -> np.ndarray | None:
+    """The classes that a conditional model is given; None where it looks at all."""
+    if config.scoring.condition != "given":
+        return None
+    return conditions(config, dataset, examples)
 
 
 def _rows(

@@ -13,11 +13,13 @@ import numpy as np
 from vae_jax import evaluate
 from vae_jax.data import pipeline
 from vae_jax.data.augment import make_augmentation
+from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset
 from vae_jax.errors import UserError
-from vae_jax.model.objective import make_beta_schedule
-from vae_jax.model.vae import Bound, build_model, num_params
+from vae_jax.model.objective import Distortion, Terms, make_beta_schedule
+from vae_jax.model.vae import build_model, num_params
 from vae_jax.progress import progress
+from vae_jax.scoring.reconstruct import make_reconstruct
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.checkpoint import Checkpoints
@@ -32,13 +34,13 @@ from vae_jax.training.optimizer import (
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import place
 from vae_jax.training.state import TrainState, create_state
-from vae_jax.training.step import make_train_step, to_unit
+from vae_jax.training.step import Knobs, make_train_step
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 8  # validation images in TensorBoard
-# Read at every validation: the loss's terms, and how well images come back.
-_VALIDATION = ("reconstruction", "kl", "quality_mse", "quality_psnr", "quality_ssim")
+# Read at every validation, beside the loss's terms.
+_QUALITY = ("quality_mse", "quality_psnr", "quality_ssim")
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -76,13 +78,25 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     plateau = make_plateau(settings)
     beta = make_beta_schedule(config.objective, steps_per_epoch)
     augmentation = make_augmentation(config.augment)
+    distortion = Distortion(config.objective.pixel_weight, config.objective.frequency_weight)
+    knobs = Knobs(np.uint32(seed), np.float32(config.objective.beta))
+    classes, val_classes = (
+        conditions(config, dataset, role) for role in (dataset.train, dataset.val)
+    )
+    glance_classes = None if classes is None else classes[: len(val_images)]
 
     def make_step(axis_name: str | None):
-        return make_train_step(model, optimizer, learning_rate, beta, augmentation, seed, axis_name)
+        return make_train_step(
+            model, optimizer, learning_rate, beta, distortion, augmentation,
+            settings.accumulate, axis_name,
+        )  # fmt: skip
 
-    run_steps = make_run_steps(make_step, settings.parallel, settings.batch_size, devices)
-    score = make_scorer(model, _VALIDATION, config.scoring, seed, devices)
-    reconstruct = jax.jit(lambda params, x: Bound(model, params).reconstruct(to_unit(x)))
+    run_steps = make_run_steps(
+        make_step, settings.parallel, settings.batch_size, devices, settings.accumulate
+    )
+    validated = (*distortion.names, "kl", *_QUALITY)
+    score = make_scorer(model, validated, config.scoring, seed, devices)
+    reconstruct = make_reconstruct(model, _SHOWN)
     placement = place(images, config.data.cache)
 
     with Checkpoints(workdir / "checkpoints") as checkpoints:
@@ -103,9 +117,15 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
             while epoch < settings.epochs and not _has_stalled(state, settings):
                 started, first_step = time.perf_counter(), int(state.step)
                 plans = epoch_lib.plans(
-                    seed, epoch, len(images), settings.batch_size, settings.steps_per_call
+                    seed,
+                    epoch,
+                    np.zeros(len(images), np.int32) if classes is None else classes,
+                    settings.batch_size,
+                    settings.steps_per_call,
                 )
-                state, metrics = epoch_lib.run_epoch(run_steps, placement, state, plans, bar.update)
+                state, metrics = epoch_lib.run_epoch(
+                    run_steps, placement, state, plans, knobs, bar.update
+                )
                 epoch_lib.check_finite(metrics, first_step, workdir / "checkpoints")
                 seconds = time.perf_counter() - started
                 epoch += 1
@@ -118,12 +138,14 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 val_line = None
                 if epoch % settings.epochs_per_validation == 0 or epoch == settings.epochs:
                     rates = {name: train_line[name] for name in ("beta", "learning_rate")}
-                    val_line = _validate(score(state.params, val_images), rates)
+                    columns = score(state.params, val_images, val_classes)
+                    val_line = _validate(columns, rates, distortion)
                     as_step = {name: np.array([value]) for name, value in val_line.items()}
                     epoch_lib.check_finite(as_step, int(state.step), workdir / "checkpoints")
-                    glance = _validate(score(state.params, glance_images), rates)
+                    columns = score(state.params, glance_images, glance_classes)
+                    glance = _validate(columns, rates, distortion)
                     train_line |= {name: glance[name] for name in ("mse", "psnr", "ssim")}
-                    state = _tell(state, val_line["reconstruction"], plateau, settings)
+                    state = _tell(state, _distortion(val_line), plateau, settings)
                     told = f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
                     bar.set_postfix_str(told, refresh=False)
                 history.write(int(state.step), epoch, "train", train_line)
@@ -136,14 +158,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     if not replicas_agree(state):
                         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
                     shown = val_images[:_SHOWN]
-                    pairs = [shown / np.float32(255), np.asarray(reconstruct(state.params, shown))]
+                    pairs = [shown / np.float32(255), reconstruct(state.params, shown).x_hat]
                     history.images(
                         int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
                     )
-                    reconstruction = val_line["reconstruction"] if val_line else None
-                    checkpoints.save(
-                        state, _position(dataset, epoch), config.to_dict(), reconstruction
-                    )
+                    found = _distortion(val_line) if val_line else None
+                    checkpoints.save(state, _position(dataset, epoch), config.to_dict(), found)
         if _has_stalled(state, settings):
             log.info(
                 "stopped at epoch %d: %d validations without a better one", epoch, int(state.stale)
@@ -170,21 +190,31 @@ def _position(dataset: Dataset, epoch: int) -> dict:
     return {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": epoch}
 
 
-def _validate(columns: dict[str, np.ndarray], rates: dict[str, float]) -> dict[str, float]:
+def _validate(
+    columns: dict[str, np.ndarray], rates: dict[str, float], distortion: Distortion
+) -> dict[str, float]:
     means = {
         name.removeprefix("quality_"): float(values.mean()) for name, values in columns.items()
     }
-    return {"loss": means["reconstruction"] + rates["beta"] * means["kl"], **means, **rates}
+    names = ("reconstruction", "kl", "frequency")
+    mean = Terms(**{name: jnp.full(1, means.get(name, 0.0), jnp.float32) for name in names})
+    loss = float(distortion(mean)[0]) + rates["beta"] * means["kl"]
+    return {"loss": loss, **means, **rates}
+
+
+def _distortion(val_line: dict[str, float]) -> float:
+    """What the best state is chosen by: the loss without its KL, whose weight may change."""
+    return val_line["loss"] - val_line["beta"] * val_line["kl"]
 
 
 def _tell(
-    state: TrainState, reconstruction: float, plateau, settings: ml_collections.ConfigDict
+    state: TrainState, distortion: float, plateau, settings: ml_collections.ConfigDict
 ) -> TrainState:
     """Tells the plateau rule and the early-stopping count of one validation."""
     if settings.plateau_patience:
-        state = state.replace(plateau=drive_plateau(plateau, state.plateau, reconstruction))
+        state = state.replace(plateau=drive_plateau(plateau, state.plateau, distortion))
     # In float32 on both sides: a best that was rounded up would be beaten by its own equal.
-    best = jnp.asarray(reconstruction, jnp.float32)
+    best = jnp.asarray(distortion, jnp.float32)
     if best < state.best:
         return state.replace(best=best, stale=jnp.zeros((), jnp.int32))
     return state.replace(stale=state.stale + 1)

@@ -110,6 +110,15 @@ def validate(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"{field} is {value}; it must lie between 0 and 1, both excluded")
     if data.crop == 0:
         raise UserError("data.crop is 0; it must lie in (0, 1], 1 keeps the whole central square")
+    if train.batch_size % train.accumulate:
+        raise UserError(
+            f"train.batch_size is {train.batch_size}, not divisible by train.accumulate={train.accumulate}"
+        )
+    if config.objective.pixel_weight == config.objective.frequency_weight == 0:
+        raise UserError(
+            "objective.pixel_weight and objective.frequency_weight are both 0, so nothing ties the "
+            "reconstruction to the image; give one of them a weight"
+        )
     _check_fractions(data)
     _check_model(data.image_size, model)
     overlap = set(data.normal_classes) & set(data.anomaly_classes)
@@ -122,8 +131,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 _LOWEST = {
     "seed": 0, "data.image_size": 1, "model.kernel_size": 1, "model.hidden_dim": 0,
-    "model.latent_dim": 1, "objective.beta": 0, "objective.beta_warmup": 0, "objective.pixel_weight": 0,
-    "objective.frequency_weight": 0, "data.tile_stride": 0, "train.accumulate": 1,
+    "model.latent_dim": 1, "model.num_classes": 0, "objective.beta": 0,
+    "objective.beta_warmup": 0, "objective.pixel_weight": 0, "objective.frequency_weight": 0,
+    "data.tile_stride": 0, "train.accumulate": 1,
     "train.epochs_per_frame": 0,
     "explore.samples": 1, "explore.mixture_components": 1, "explore.steps": 2, "explore.map_images": 2,
     "explore.generated": 2, "explore.classifier_epochs": 1, "train.epochs": 1,

@@ -23,7 +23,7 @@ def make_view(config):
             "x": blank,
             "x_hat": blank,
             "posterior": Posterior(jnp.zeros((count, 2)), jnp.zeros((count, 2))),
-            "terms": Terms(each, each),
+            "terms": Terms(each, each, each),
             "x_hat_noisy": blank,
             "bound": without_params,
             "keys": jax.random.split(jax.random.key(0), count),

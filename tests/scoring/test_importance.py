@@ -24,7 +24,7 @@ class Affine(nn.Module):
     outputs: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, label=None):
         flat = x.reshape(len(x), -1)
         return nn.Dense(int(np.prod(self.outputs)))(flat).reshape(-1, *self.outputs)
 
@@ -33,7 +33,7 @@ class LinearEncoder(nn.Module):
     """mu an affine function of x, logvar the same for every x: so is the exact posterior."""
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, label=None):
         mu = Affine((LATENT,), name="mu")(x)
         logvar = self.param("logvar", nn.initializers.zeros, (LATENT,))
         return mu, jnp.broadcast_to(logvar, mu.shape)

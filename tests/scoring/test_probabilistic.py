@@ -114,7 +114,7 @@ def test_scores_that_share_the_estimate_cost_one(config):
     for names in (("nll",), ("nll", "bits_per_dim", "corrected_nll")):
 
         def step(params, image, names=names):
-            batch = Batch(image, jnp.arange(2), jnp.ones(2))
+            batch = Batch(image, jnp.arange(2), jnp.ones(2), jnp.zeros(2, jnp.int32))
             view = view_batch(Bound(model, params), batch, config.scoring, 0, {}, {})
             return [SCORES[name](view) for name in names]
 

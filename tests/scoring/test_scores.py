@@ -56,7 +56,8 @@ class Subject:
     def in_order(self, order):
         """Scores of the images in another order."""
         images = self.images[order]
-        batch = Batch(images, content_index(images), np.ones(COUNT, np.float32))
+        blank = np.zeros(COUNT, np.int32)
+        batch = Batch(images, content_index(images), np.ones(COUNT, np.float32), blank)
         host = {n: HOST_FEATURES[n](batch.image) for n in self.names if n in HOST_FEATURES}
 
         @jax.jit

@@ -4,17 +4,19 @@ import pytest
 
 from vae_jax.data.augment import make_augmentation
 from vae_jax.errors import UserError
-from vae_jax.model.objective import make_beta_schedule
+from vae_jax.model.objective import Distortion, make_beta_schedule
 from vae_jax.model.vae import build_model
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
 from vae_jax.training.parallel import MODES, make_run_steps, replicas_agree
 from vae_jax.training.placement import place
 from vae_jax.training.state import create_state
-from vae_jax.training.step import make_train_step
+from vae_jax.training.step import Knobs, make_train_step
 
 
-def run_one_epoch(config, images, mode, devices, *, cache="device", steps_per_call=64):
+def run_one_epoch(
+    config, images, mode, devices, *, cache="device", steps_per_call=64, accumulate=1
+):
     steps_per_epoch = -(-len(images) // config.train.batch_size)
     model = build_model(config)
     learning_rate = make_learning_rate(config.train, steps_per_epoch)
@@ -22,17 +24,21 @@ def run_one_epoch(config, images, mode, devices, *, cache="device", steps_per_ca
     plateau = make_plateau(config.train)
     beta = make_beta_schedule(config.objective, steps_per_epoch)
     augmentation = make_augmentation(config.augment)
+    distortion = Distortion(config.objective.pixel_weight, config.objective.frequency_weight)
     run_steps = make_run_steps(
         lambda axis: make_train_step(
-            model, optimizer, learning_rate, beta, augmentation, config.seed, axis
+            model, optimizer, learning_rate, beta, distortion, augmentation, accumulate, axis
         ),
         mode,
         config.train.batch_size,
         devices,
+        accumulate,
     )
     state = create_state(model, optimizer, plateau, config.seed)
-    plans = epoch_lib.plans(config.seed, 0, len(images), config.train.batch_size, steps_per_call)
-    return epoch_lib.run_epoch(run_steps, place(images, cache), state, plans, lambda _: None)
+    knobs = Knobs(np.uint32(config.seed), np.float32(config.objective.beta))
+    classes = np.zeros(len(images), np.int32)
+    plans = epoch_lib.plans(config.seed, 0, classes, config.train.batch_size, steps_per_call)
+    return epoch_lib.run_epoch(run_steps, place(images, cache), state, plans, knobs, lambda _: None)
 
 
 def assert_same_params(state, other, tolerance):
@@ -72,6 +78,18 @@ def test_result_does_not_depend_on_where_the_images_wait(small_config, images, m
     on_device, _ = run_one_epoch(small_config, images, mode, devices)
     on_host, _ = run_one_epoch(small_config, images, mode, devices, cache="host", steps_per_call=2)
     assert_same_params(on_device, on_host, 1e-7)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_result_does_not_depend_on_the_parts_that_a_batch_is_computed_in(
+    small_config, images, mode
+):
+    devices = jax.devices()[:2]
+    whole, record = run_one_epoch(small_config, images, mode, devices)
+    parts, parts_record = run_one_epoch(small_config, images, mode, devices, accumulate=4)
+    assert_same_params(whole, parts, 1e-6)
+    for name, values in record.items():
+        np.testing.assert_allclose(values, parts_record[name], rtol=1e-4, atol=1e-4)
 
 
 def test_padding_does_not_change_the_result(small_config, images):

@@ -31,9 +31,11 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
-        """Returns the raw output, before any squashing."""
-        h = z.astype(self.dtype)
+    def __call__(
+        self, z: Float[Array, "B Z"], label: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W P"]:
+        """Returns the raw output, before any squashing; a label joins z."""
+        h = (z if label is None else jnp.concatenate([z, label], axis=1)).astype(self.dtype)
         if self.hidden_dim:
             h = self.activation(nn.Dense(self.hidden_dim, dtype=self.dtype, name="hidden")(h))
         side = self.image_size // 2 ** len(self.widths)

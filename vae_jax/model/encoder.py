@@ -32,14 +32,19 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B H W C"]
+        self, x: Float[Array, "B H W C"], label: Float[Array, "B K"] | None = None
     ) -> tuple[Float[Array, "B Z"], Float[Array, "B Z"] | None]:
-        """Returns mu and logvar; logvar is None where nothing is sampled."""
+        """Returns mu and logvar; logvar is None where nothing is sampled.
+
+        A label joins after the convolutions.
+        """
         h = x.astype(self.dtype)
         for i, width in enumerate(self.widths):
             h = Conv(width, self.kernel_size, stride=2, dtype=self.dtype, name=f"conv_{i}")(h)
             h = self.activation(h)  # [B, H / 2^(i+1), W / 2^(i+1), width]
         h = h.reshape(h.shape[0], -1)
+        if label is not None:
+            h = jnp.concatenate([h, label.astype(self.dtype)], axis=1)
         if self.hidden_dim:
             h = self.activation(nn.Dense(self.hidden_dim, dtype=self.dtype, name="hidden")(h))
         mu = nn.Dense(self.latent_dim, dtype=self.dtype, name="mu")(h).astype(jnp.float32)

@@ -3,7 +3,8 @@
 Pure linen modules: noise comes in as an argument, nothing is drawn inside.
 
 x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the decoder's output before
-the likelihood squashes it, P = C times the parameters of a channel.
+the likelihood squashes it, P = C times the parameters of a channel; label [B, K] the class, one-hot, where
+the model is conditional on it, else None.
 """
 
 import dataclasses
@@ -17,9 +18,11 @@ import jax.numpy as jnp
 import ml_collections
 from jaxtyping import Array, Float
 
+from vae_jax.data import roi
 from vae_jax.model.decoder import Decoder
 from vae_jax.model.distributions import LIKELIHOODS, Likelihood
 from vae_jax.model.encoder import Encoder
+from vae_jax.model.region import Region
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -59,6 +62,8 @@ class VAE(nn.Module):
         likelihood_name: a name in LIKELIHOODS.
         sigma: standard deviation of the gaussian and laplace likelihoods, in units of [0, 1] images.
         sampled: False makes it an autoencoder: no logvar, no sampling, no KL.
+        num_classes: K, of the classes that condition the model; 0 for none.
+        region: of interest; None is the whole image.
         dtype: of the products.
     """
 
@@ -72,6 +77,8 @@ class VAE(nn.Module):
     likelihood_name: str
     sigma: float
     sampled: bool = True
+    num_classes: int = 0
+    region: Region | None = None
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
@@ -91,27 +98,46 @@ class VAE(nn.Module):
         """p(x | z) as functions of the decoder's output."""
         return LIKELIHOODS[self.likelihood_name]
 
-    def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
+    def encode(
+        self, x: Float[Array, "B H W C"], label: Float[Array, "B K"] | None = None
+    ) -> Posterior:
         """Returns q(z | x)."""
-        mu, logvar = self.encoder(x)
+        mu, logvar = self.encoder(x, label)
         return Posterior(mu, logvar)
 
-    def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
-        """Returns the raw output for z; `likelihood.mean` makes an image of it."""
-        return self.decoder(z)
+    def decode(
+        self, z: Float[Array, "B Z"], label: Float[Array, "B K"] | None = None
+    ) -> Float[Array, "B H W P"]:
+        """Returns the raw output for z; `mean` makes an image of it."""
+        return self.decoder(z, label)
+
+    def mean(self, raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
+        """Returns the expected image in [0, 1], black outside the region of interest."""
+        return self.cover(self.likelihood.mean(raw))
+
+    def cover(self, images: Float[Array, "B H W Q"]) -> Float[Array, "B H W Q"]:
+        """Returns the images, 0 outside the region of interest."""
+        return images if self.region is None else self.region.cover(images)
+
+    def pixels(self, values: Float[Array, "B h w Q"]) -> Float[Array, "B i j Q"]:
+        """Returns the values that count: a line of those in the region, or all of them as they are."""
+        return values if self.region is None else self.region.pixels(values)
 
     def log_prob(
         self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W P"]
-    ) -> Float[Array, "B H W C"]:
-        """log p(x | z) of every pixel, nats."""
-        return self.likelihood.log_prob(x, raw, self.sigma)
+    ) -> Float[Array, "B i j C"]:
+        """log p(x | z) of every pixel that counts, nats."""
+        return self.likelihood.log_prob(self.pixels(x), self.pixels(raw), self.sigma)
 
     def __call__(
-        self, x: Float[Array, "B H W C"], eps: Float[Array, "B Z"]
+        self,
+        x: Float[Array, "B H W C"],
+        eps: Float[Array, "B Z"],
+        label: Float[Array, "B K"] | None = None,
     ) -> tuple[Posterior, Float[Array, "B H W P"]]:
         """Returns q(z | x) and the raw output for the sample that eps picks."""
-        posterior = self.encode(x)
-        return posterior, self.decode(posterior.sample(eps))
+        posterior = self.encode(x, label)
+        return posterior, self.decode(posterior.sample(eps), label)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,22 +147,30 @@ class Bound:
     Attributes:
         model: the module.
         params: its parameters.
+        condition: the classes of a conditional model: one for all images, int32 [], or one each, [B].
     """
 
     model: VAE
     params: dict
+    condition: Any = None
 
     def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
         """Returns q(z | x)."""
-        return self.model.apply({"params": self.params}, x, method=VAE.encode)
+        return self.model.apply({"params": self.params}, x, self._label(len(x)), method=VAE.encode)
 
     def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output for z."""
-        return self.model.apply({"params": self.params}, z, method=VAE.decode)
+        return self.model.apply({"params": self.params}, z, self._label(len(z)), method=VAE.decode)
 
     def reconstruct(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Returns x_hat from the posterior mean, in [0, 1]."""
-        return self.model.likelihood.mean(self.decode(self.encode(x).mu))
+        return self.model.mean(self.decode(self.encode(x).mu))
+
+    def _label(self, count: int) -> Float[Array, "B K"] | None:
+        if self.condition is None:
+            return None
+        label = jax.nn.one_hot(self.condition, self.model.num_classes, dtype=jnp.float32)
+        return jnp.broadcast_to(label, (count, self.model.num_classes))
 
 
 def build_model(config: ml_collections.ConfigDict) -> VAE:
@@ -153,14 +187,22 @@ def build_model(config: ml_collections.ConfigDict) -> VAE:
         likelihood_name=model.likelihood,
         sigma=model.sigma,
         sampled=model.kind == "vae",
+        num_classes=model.num_classes,
+        region=_region(config.data),
         dtype=jnp.dtype(config.train.precision),
     )
+
+
+def _region(data: ml_collections.ConfigDict) -> Region | None:
+    mask = roi.load(data)
+    return None if mask is None else Region(mask)
 
 
 def init_params(model: VAE, key: jax.Array) -> dict:
     """Draws the initial parameters, float32."""
     x = jnp.zeros((1, model.image_size, model.image_size, model.channels))
-    return model.init(key, x, jnp.zeros((1, model.latent_dim)))["params"]
+    label = jnp.zeros((1, model.num_classes)) if model.num_classes else None
+    return model.init(key, x, jnp.zeros((1, model.latent_dim)), label)["params"]
 
 
 def num_params(params: dict) -> int:

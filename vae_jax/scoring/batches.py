@@ -12,13 +12,26 @@ from jaxtyping import Int32, UInt8
 from vae_jax.training.step import Batch
 
 
-def batches(images: UInt8[np.ndarray, "N H W C"], batch_size: int) -> Iterator[Batch]:
-    """Yields every image once and in order; the last batch is padded with its first image and masked."""
+def batches(
+    images: UInt8[np.ndarray, "N H W C"],
+    batch_size: int,
+    conditions: Int32[np.ndarray, "N"] | None = None,
+) -> Iterator[Batch]:
+    """Yields every image once and in order; the last batch is padded with its first image and masked.
+
+    Args:
+        images: as stored.
+        batch_size: of every batch.
+        conditions: class of each image, for a conditional model to which it is given.
+    """
+    if conditions is None:
+        conditions = np.zeros(len(images), np.int32)
     for start in range(0, len(images), batch_size):
         rows = np.arange(start, start + batch_size)
         counts = rows < len(images)
-        batch = images[np.where(counts, rows, start)]
-        yield Batch(batch, content_index(batch), counts.astype(np.float32))
+        rows = np.where(counts, rows, start)
+        batch = images[rows]
+        yield Batch(batch, content_index(batch), counts.astype(np.float32), conditions[rows])
 
 
 def content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:

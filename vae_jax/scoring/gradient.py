@@ -47,9 +47,9 @@ def gradient_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
 def _elbo_map(view: View) -> Float[Array, "B H W"]:
     # The gradient of a sum over images is that of each image: none touches another's term.
     gradient = jax.grad(lambda x: jnp.sum(mean_terms(view.bound, x).loss(1.0)))(view.x)
-    return jnp.sum(jnp.abs(gradient), axis=3)
+    return jnp.sum(jnp.abs(view.bound.model.cover(gradient)), axis=3)
 
 
 def _kl_map(view: View) -> Float[Array, "B H W"]:
     gradient = jax.grad(lambda x: jnp.sum(mean_terms(view.bound, x).kl))(view.x)
-    return jnp.sum(jnp.abs(gradient), axis=3)
+    return jnp.sum(jnp.abs(view.bound.model.cover(gradient)), axis=3)

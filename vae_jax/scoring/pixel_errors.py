@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
+from vae_jax.model.spectrum import magnitude_error
 from vae_jax.scoring.view import View
 
 Errors = Float[Array, "B h w C"]
@@ -34,7 +35,8 @@ AGGREGATES: dict[str, Callable[[Errors, float], Float[Array, "B"]]] = {
 
 
 def _aggregate(view: View, errors: Errors) -> Float[Array, "B"]:
-    return AGGREGATES[view.settings.aggregate](errors, view.settings.top_k)
+    pixels = view.bound.model.pixels(errors)
+    return AGGREGATES[view.settings.aggregate](pixels, view.settings.top_k)
 
 
 def _squared(view: View) -> Errors:
@@ -71,7 +73,7 @@ def bce(view: View) -> Float[Array, "B"]:
     is the entropy of x taken as probabilities, not 0: grey pixels cost more than black and white ones.
     Under `max` and `top_k` the sum is what it would be if every pixel were as bad as those.
     """
-    return view.x[0].size * _aggregate(view, _cross_entropy(view))
+    return view.num_values * _aggregate(view, _cross_entropy(view))
 
 
 def ssim(view: View) -> Float[Array, "B"]:
@@ -95,13 +97,10 @@ def ms_ssim(view: View) -> Float[Array, "B"]:
 def fft(view: View) -> Float[Array, "B"]:
     """Squared difference of the magnitude spectra, mean over frequencies. Cost: one pass and two FFTs.
 
-    Sees texture that is missing, wherever it lies: the phase does not count. The transform is
-    orthonormal, so the unit is that of `mse`, by Parseval its upper bound, whatever the image size.
+    Sees texture that is missing, wherever it lies: the phase does not count. The unit is that of `mse`,
+    by Parseval its upper bound, whatever the image size (`spectrum.magnitude_error`).
     """
-    spectrum, spectrum_hat = (
-        jnp.abs(jnp.fft.fft2(image, axes=(1, 2), norm="ortho")) for image in (view.x, view.x_hat)
-    )
-    return jnp.mean(jnp.square(spectrum - spectrum_hat), axis=(1, 2, 3))
+    return jnp.mean(magnitude_error(view.x, view.x_hat), axis=(1, 2, 3))
 
 
 def pixel_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
@@ -120,4 +119,5 @@ def pixel_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
         "bce": _cross_entropy(view),
         "ssim": jnp.pad(dissimilarity, pads, mode="edge"),
     }
-    return {name: jnp.mean(values, axis=3) for name, values in errors.items()}
+    cover = view.bound.model.cover
+    return {name: jnp.mean(cover(values), axis=3) for name, values in errors.items()}

@@ -36,7 +36,7 @@ def bits_per_dim(view: View) -> Float[Array, "B"]:
     of the mean over the level that uniform dequantisation would take; Theis et al. 2016, "A note on the
     evaluation of generative models", section 3.1). It ranks images as `nll` does.
     """
-    per_value = view.x[0].size * math.log(2)
+    per_value = view.num_values * math.log(2)
     offset = math.log2(LEVELS) if view.bound.model.likelihood.is_density else 0.0
     return -view.log_likelihood / per_value + offset
 

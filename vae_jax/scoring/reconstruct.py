@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 
 from vae_jax.model.vae import VAE, Bound
 from vae_jax.scoring.batches import batches
+from vae_jax.scoring.condition import bind
 from vae_jax.training import noise
 from vae_jax.training.step import to_unit
 
@@ -33,20 +34,24 @@ class Reconstructions:
     logvar: Any  # float32 [N, Z], or None
 
 
-Reconstruct = Callable[[UInt8[np.ndarray, "N H W C"]], Reconstructions]
+Reconstruct = Callable[[dict, UInt8[np.ndarray, "N H W C"]], Reconstructions]
 
 
-def make_reconstruct(model: VAE, params: dict, batch_size: int) -> Reconstruct:
-    """Returns images -> reconstructions, all of them in host memory at once."""
+def make_reconstruct(model: VAE, batch_size: int) -> Reconstruct:
+    """Returns (params, images) -> reconstructions, all of them in host memory at once.
+
+    A conditional model takes each image's most likely class.
+    """
 
     @jax.jit
     def one_batch(params, image):
-        bound = Bound(model, params)
-        posterior = bound.encode(to_unit(image))
-        x_hat = model.likelihood.mean(bound.decode(posterior.mu))
+        x = to_unit(image)
+        bound = bind(model, params, x)
+        posterior = bound.encode(x)
+        x_hat = model.mean(bound.decode(posterior.mu))
         return Reconstructions(x_hat, posterior.mu, posterior.logvar)
 
-    def reconstruct(images):
+    def reconstruct(params, images):
         parts = []
         for batch in batches(images, batch_size):
             count = int(batch.mask.sum())
@@ -62,7 +67,7 @@ def sample_prior(
 ) -> Float[np.ndarray, "count H W C"]:
     """Decodes `count` draws z ~ N(0, 1) of the `sample` stream; the expected image of each.
 
-    An autoencoder has no prior, so it gives none.
+    A conditional model takes its classes in turn. An autoencoder has no prior, so it gives none.
     """
     if not model.sampled:
         return np.zeros((0, model.image_size, model.image_size, model.channels), np.float32)
@@ -71,6 +76,7 @@ def sample_prior(
     def draw(params):
         keys = noise.example_keys(noise.stream(seed, "sample"), 0, jnp.arange(count))
         z = noise.normal(keys, model.latent_dim)
-        return model.likelihood.mean(Bound(model, params).decode(z))
+        classes = jnp.arange(count) % model.num_classes if model.num_classes else None
+        return model.mean(Bound(model, params, classes).decode(z))
 
     return np.asarray(draw(params))

@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int32, UInt8
 
-from vae_jax.model.vae import VAE, Bound, Posterior
+from vae_jax.model.vae import VAE, Posterior
 from vae_jax.scoring import latent, probabilistic
 from vae_jax.scoring.batches import batches
+from vae_jax.scoring.condition import bind
 from vae_jax.scoring.normals import Normals
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training.step import to_unit
@@ -39,6 +40,7 @@ def fit(
     images: UInt8[np.ndarray, "n H W C"],
     settings: ml_collections.ConfigDict,
     seed: int,
+    conditions: Int32[np.ndarray, "n"] | None = None,
 ) -> dict[str, Any]:
     """Fits what the named scores need, on at most 10,000 training normals drawn by the seed.
 
@@ -49,14 +51,16 @@ def fit(
         images: training normals.
         settings: the `scoring` group of the config.
         seed: of the draw, and of the `eval` stream.
+        conditions: class of each image, for a conditional model to which it is given.
     """
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
     images = images[rows]
+    conditions = None if conditions is None else conditions[rows]
 
     def column(name: str) -> np.ndarray:
         told = f"fitting on {name}"
         score = make_scorer(model, (name,), settings, seed, jax.devices(), description=told)
-        return score(params, images)[name]
+        return score(params, images, conditions)[name]
 
     def codes() -> Posterior:
         return _encode(model, params, images, settings.batch_size)
@@ -70,7 +74,8 @@ def _encode(
 ) -> Posterior:
     @jax.jit
     def encode(params, image):
-        return Bound(model, params).encode(to_unit(image))
+        x = to_unit(image)
+        return bind(model, params, x).encode(x)
 
     parts = []
     for batch in batches(images, batch_size):

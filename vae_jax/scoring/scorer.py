@@ -3,6 +3,7 @@
 N images, B the batch.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,26 +12,28 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, UInt32
 
 from vae_jax.model.objective import terms
 from vae_jax.model.vae import VAE, Bound
 from vae_jax.progress import progress
 from vae_jax.scoring.batches import batches
+from vae_jax.scoring.condition import marginalise
 from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.scores import COLUMNS
 from vae_jax.scoring.view import View
 from vae_jax.training import noise
 from vae_jax.training.step import Batch, to_unit
 
-Scorer = Callable[[dict, UInt8[np.ndarray, "N H W C"]], dict[str, np.ndarray]]
+# (params, images, class of each where it is given) -> columns.
+Scorer = Callable[..., dict[str, np.ndarray]]
 
 
 def view_batch(
     bound: Bound,
     batch: Batch,
     settings: ml_collections.ConfigDict,
-    seed: int,
+    seed: UInt32[Array, ""] | int,
     reference: dict[str, Any],
     host: dict[str, Float[Array, "B"]],
 ) -> View:
@@ -45,10 +48,10 @@ def view_batch(
     pixel_noise = noise.normal(pixel_keys, x[0].size).reshape(x.shape)
     return View(
         x=x,
-        x_hat=bound.model.likelihood.mean(bound.decode(posterior.mu)),
+        x_hat=bound.model.mean(bound.decode(posterior.mu)),
         posterior=posterior,
         terms=terms(bound.model, x, posterior, bound.decode(z)),
-        x_hat_noisy=bound.reconstruct(x + settings.noise_std * pixel_noise),
+        x_hat_noisy=bound.reconstruct(x + bound.model.cover(settings.noise_std * pixel_noise)),
         bound=bound,
         keys=score_keys,
         settings=settings,
@@ -66,7 +69,9 @@ def make_scorer(
     reference: dict[str, Any] | None = None,
     description: str | None = None,
 ) -> Scorer:
-    """Returns (params, images) -> one float64 array [N] a column.
+    """Returns (params, images, conditions=None) -> one float64 array [N] a column.
+
+    A conditional model looks at each image under its class where conditions are given, else under all.
 
     Args:
         model: to score with.
@@ -85,20 +90,34 @@ def make_scorer(
     whole = NamedSharding(mesh, PartitionSpec())
     batch_size = -(-settings.batch_size // len(devices)) * len(devices)
 
-    @jax.jit
-    def score(params, fitted, batch, host):
-        view = view_batch(Bound(model, params), batch, settings, seed, fitted, host)
-        return {name: function(view).astype(jnp.float32) for name, function in functions.items()}
+    @functools.partial(jax.jit, static_argnames="given")
+    def score(params, fitted, batch, host, seed, given):
+        def under(condition):
+            bound = Bound(model, params, condition)
+            view = view_batch(bound, batch, settings, seed, fitted, host)
+            found = {name: function(view) for name, function in functions.items()}
+            return found, view.terms.loss(1.0)
 
-    def run(params, images):
+        if not model.num_classes:
+            columns, _ = under(None)
+        elif given:
+            columns, _ = under(batch.condition)
+        else:
+            columns = marginalise(*jax.lax.map(under, jnp.arange(model.num_classes)))
+        return {name: values.astype(jnp.float32) for name, values in columns.items()}
+
+    def run(params, images, conditions=None):
         params, fitted = jax.device_put((params, reference or {}), whole)
         parts = {name: [np.empty(0)] for name in functions}
         with progress(len(images), description, unit="image") as bar:
-            for batch in batches(images, batch_size):
+            for batch in batches(images, batch_size, conditions):
                 count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
-                given = jax.device_put((batch, host), by_example)
-                columns = jax.device_get(score(params, fitted, *given))
+                placed = jax.device_put((batch, host), by_example)
+                found = score(
+                    params, fitted, *placed, np.uint32(seed), given=conditions is not None
+                )
+                columns = jax.device_get(found)
                 for name, values in columns.items():
                     parts[name].append(values[:count].astype(np.float64))
                 bar.update(count)

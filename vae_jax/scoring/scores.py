@@ -8,6 +8,7 @@ B batch, H W image, C channels, Z latent.
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
@@ -87,27 +88,38 @@ def decisive(wanted: str, names: Sequence[str]) -> str:
 
 def quality_mse(view: View) -> Float[Array, "B"]:
     """Mean squared error of the reconstruction, whatever `scoring.aggregate` says."""
-    return image_quality.mse(view.x, view.x_hat)
+    return image_quality.mse(*_pixels(view, view.x_hat))
 
 
 def quality_psnr(view: View) -> Float[Array, "B"]:
     """Peak signal-to-noise ratio of the reconstruction, dB."""
-    return image_quality.psnr(view.x, view.x_hat)
+    return image_quality.psnr(*_pixels(view, view.x_hat))
 
 
 def quality_ssim(view: View) -> Float[Array, "B"]:
     """Structural similarity of image and reconstruction, at most 1."""
-    return image_quality.ssim(view.x, view.x_hat)
+    return jnp.mean(
+        view.bound.model.pixels(image_quality.ssim_map(view.x, view.x_hat)), axis=(1, 2, 3)
+    )
 
 
 def noisy_mse(view: View) -> Float[Array, "B"]:
     """Mean squared error between the clean image and the reconstruction of its noisy version."""
-    return image_quality.mse(view.x, view.x_hat_noisy)
+    return image_quality.mse(*_pixels(view, view.x_hat_noisy))
 
 
 def reconstruction(view: View) -> Float[Array, "B"]:
     """-log p(x | z) of one posterior sample, nats: the training loss's first term."""
     return view.terms.reconstruction
+
+
+def frequency(view: View) -> Float[Array, "B"]:
+    """Squared difference of the magnitude spectra, summed: the training loss's spectral term."""
+    return view.terms.frequency
+
+
+def _pixels(view: View, y: Float[Array, "B H W C"]) -> tuple[Array, Array]:
+    return view.bound.model.pixels(view.x), view.bound.model.pixels(y)
 
 
 # Figures of the model, not of abnormality; they share the pass with the scores, not the names.
@@ -117,6 +129,7 @@ FIGURES: dict[str, Score] = {
     "quality_ssim": quality_ssim,
     "noisy_mse": noisy_mse,
     "reconstruction": reconstruction,
+    "frequency": frequency,
 }
 
 COLUMNS = SCORES | FIGURES

@@ -50,6 +50,11 @@ class View:
     reference: dict[str, Any]
     host: dict[str, Float[Array, "B"]]
 
+    @property
+    def num_values(self) -> int:
+        """How many values of an image count: those of the region of interest, every channel."""
+        return self.bound.model.pixels(self.x)[0].size
+
     @functools.cached_property
     def log_likelihood(self) -> Float[Array, "B"]:
         """log p(x), nats, from `scoring.importance_samples` samples; scores share the one estimate."""

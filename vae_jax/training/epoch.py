@@ -5,25 +5,39 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from jaxtyping import Int32
 
 from vae_jax.errors import UserError
 from vae_jax.training import noise
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement
 from vae_jax.training.state import TrainState
+from vae_jax.training.step import Knobs
 
 # In the order in which a broken step is told: the first that is not finite is where it broke.
-_TERMS = ("reconstruction", "kl", "loss", "gradient_norm")
+_TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
 
 def plans(
-    seed: int, epoch: int, num_images: int, batch_size: int, steps_per_call: int
+    seed: int,
+    epoch: int,
+    conditions: Int32[np.ndarray, "N"],
+    batch_size: int,
+    steps_per_call: int,
 ) -> Iterator[tuple[Plan, int]]:
     """Yields the plan of each call and how many of its steps count.
 
     Every image comes once; the last batch is padded with the epoch's first image and masked. All plans
     have the same shape, so one compilation serves them all.
+
+    Args:
+        seed: of the order.
+        epoch: likewise.
+        conditions: class of each training image; zeros where the model is not conditional.
+        batch_size: images a step.
+        steps_per_call: steps that a plan holds.
     """
+    num_images = len(conditions)
     order = noise.permutation(seed, epoch, num_images)
     num_steps = math.ceil(num_images / batch_size)
     length = min(steps_per_call, num_steps)
@@ -33,7 +47,8 @@ def plans(
     mask = (np.arange(size) < num_images).astype(np.float32)
     rows, mask = (array.reshape(-1, length, batch_size) for array in (rows, mask))
     for call, (call_rows, call_mask) in enumerate(zip(rows, mask, strict=True)):
-        yield Plan(call_rows, call_rows, call_mask), min(length, num_steps - call * length)
+        plan = Plan(call_rows, call_rows, call_mask, conditions[call_rows])
+        yield plan, min(length, num_steps - call * length)
 
 
 def run_epoch(
@@ -41,6 +56,7 @@ def run_epoch(
     placement: Placement,
     state: TrainState,
     plans: Iterator[tuple[Plan, int]],
+    knobs: Knobs,
     on_images: Callable[[int], object],
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """Runs the plans of an epoch.
@@ -50,6 +66,7 @@ def run_epoch(
         placement: of the training images.
         state: is donated.
         plans: of the epoch.
+        knobs: of the run.
         on_images: is told after each call how many images it saw.
 
     Returns:
@@ -58,7 +75,7 @@ def run_epoch(
     records = []
     for plan, num_steps in plans:
         images, plan = placement.feed(plan)
-        state, record = run_steps(state, images, plan, num_steps)
+        state, record = run_steps(state, images, plan, num_steps, knobs)
         records.append({name: np.asarray(values)[:num_steps] for name, values in record.items()})
         on_images(int(plan.mask[:num_steps].sum()))
     return state, {name: np.concatenate([r[name] for r in records]) for name in records[0]}
@@ -66,7 +83,11 @@ def run_epoch(
 
 def mean(metrics: dict[str, np.ndarray]) -> dict[str, float]:
     """Averages the steps of an epoch by the images that count in each; rates are those of the last."""
-    averaged = {name: float(np.average(metrics[name], weights=metrics["count"])) for name in _TERMS}
+    averaged = {
+        name: float(np.average(metrics[name], weights=metrics["count"]))
+        for name in _TERMS
+        if name in metrics
+    }
     return averaged | {name: float(metrics[name][-1]) for name in ("beta", "learning_rate")}
 
 

@@ -7,13 +7,13 @@ the same run, and the noise of an image does not depend on its batch or on how m
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 # A stream's number enters every key: append new names, never reorder.
 STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample")
 
 
-def stream(seed: int, name: str) -> Key[Array, ""]:
+def stream(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
     """Returns the root key of a named stream.
 
     Raises:

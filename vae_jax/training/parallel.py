@@ -19,7 +19,7 @@ from jaxtyping import Array, UInt8
 
 from vae_jax.errors import UserError
 from vae_jax.training.state import TrainState
-from vae_jax.training.step import Batch, TrainStep
+from vae_jax.training.step import Batch, Knobs, TrainStep
 
 AXIS = "devices"
 
@@ -32,29 +32,33 @@ class Plan:
         rows: where the image lies among the images that the call is given.
         index: its place in the training role, from which its noise follows.
         mask: 1 where it counts, 0 where it pads.
+        condition: its class; 0 where the model is not conditional.
     """
 
     rows: Any  # int32 [S, B]
     index: Any  # int32 [S, B]
     mask: Any  # float32 [S, B]
+    condition: Any  # int32 [S, B]
 
 
-RunSteps = Callable[[TrainState, UInt8[Array, "N H W C"], Plan, int], tuple[TrainState, dict]]
+RunSteps = Callable[
+    [TrainState, UInt8[Array, "N H W C"], Plan, int, Knobs], tuple[TrainState, dict]
+]
 
 
 def _loop(step: TrainStep) -> Callable:
-    """Returns (state, images, plan, num_steps) -> (state, metrics of every step [S])."""
+    """Returns (state, images, plan, num_steps, knobs) -> (state, metrics of every step [S])."""
 
-    def run(state, images, plan: Plan, num_steps):
+    def run(state, images, plan: Plan, num_steps, knobs):
         def batch(i):
-            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i])
+            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i], plan.condition[i])
 
         def body(i, carry):
             state, record = carry
-            state, metrics = step(state, batch(i))
+            state, metrics = step(state, batch(i), knobs)
             return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), record, metrics)
 
-        shapes = jax.eval_shape(lambda: step(state, batch(0))[1])
+        shapes = jax.eval_shape(lambda: step(state, batch(0), knobs)[1])
         record = jax.tree.map(lambda s: jnp.zeros((plan.rows.shape[0], *s.shape), s.dtype), shapes)
         return jax.lax.fori_loop(0, num_steps, body, (state, record))
 
@@ -71,7 +75,7 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
     run = jax.pmap(
         _loop(make_step(AXIS)),
         axis_name=AXIS,
-        in_axes=(None, None, 0, None),
+        in_axes=(None, None, 0, None, None),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
@@ -81,8 +85,8 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
         parts = array.reshape(array.shape[0], len(devices), -1)
         return np.ascontiguousarray(np.swapaxes(parts, 0, 1))  # [D, S, B / D]
 
-    return lambda state, images, plan, num_steps: run(
-        state, images, jax.tree.map(split, plan), num_steps
+    return lambda state, images, plan, num_steps, knobs: run(
+        state, images, jax.tree.map(split, plan), num_steps, knobs
     )
 
 
@@ -95,7 +99,7 @@ def _sharded(
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
     return jax.jit(
         _loop(make_step(None)),
-        in_shardings=(whole, whole, by_example, whole),
+        in_shardings=(whole, whole, by_example, whole, whole),
         out_shardings=whole,
         donate_argnums=0,
     )
@@ -109,6 +113,7 @@ def make_run_steps(
     mode: str,
     batch_size: int,
     devices: Sequence[jax.Device],
+    accumulate: int = 1,
 ) -> RunSteps:
     """Compiles the loop over steps.
 
@@ -117,20 +122,23 @@ def make_run_steps(
         mode: a name in MODES, or "auto": pmap on more than one device, else jit.
         batch_size: images a step over all devices.
         devices: to run on; jit uses the first alone.
+        accumulate: parts that each device computes its share of a batch in.
 
     Returns:
-        (state, images, plan, num_steps) -> (state, metrics [S]); the state given is donated.
+        (state, images, plan, num_steps, knobs) -> (state, metrics [S]); the state given is donated.
 
     Raises:
         UserError: if the batch cannot be shared evenly.
     """
     if mode == "auto":
         mode = "pmap" if len(devices) > 1 else "jit"
-    if mode != "jit" and batch_size % len(devices):
-        below = batch_size // len(devices) * len(devices)
+    shares = len(devices) * accumulate
+    if mode != "jit" and batch_size % shares:
+        below = batch_size // shares * shares
+        parts = f" times train.accumulate={accumulate}" if accumulate > 1 else ""
         raise UserError(
-            f"train.batch_size is {batch_size}, not divisible by the {len(devices)} devices: take "
-            f"{below or len(devices)} or {below + len(devices)}, or --config.train.parallel=jit"
+            f"train.batch_size is {batch_size}, not divisible by the {len(devices)} devices{parts}: take "
+            f"{below or shares} or {below + shares}, or --config.train.parallel=jit"
         )
     return MODES[mode](make_step, devices)
 

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, UInt8
 
 from vae_jax.data.augment import Augmentation
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import Distortion, terms
 from vae_jax.model.vae import VAE
 from vae_jax.training import noise
 from vae_jax.training.state import TrainState
@@ -24,14 +24,24 @@ class Batch:
         image: as stored.
         index: place of each image in its role; its noise follows from it.
         mask: 1 where the image counts, 0 where it pads.
+        condition: class of the image, for a conditional model that is given it; else 0.
     """
 
     image: Any  # uint8 [B, H, W, C]
     index: Any  # int32 [B]
     mask: Any  # float32 [B]
+    condition: Any  # int32 [B]
 
 
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]
+@flax.struct.dataclass
+class Knobs:
+    """What of a config may change without another compilation, as between the cells of an ablation."""
+
+    seed: Any  # uint32 [], of the random streams
+    beta: Any  # float32 [], weight of the KL term at its height
+
+
+TrainStep = Callable[[TrainState, Batch, Knobs], tuple[TrainState, dict[str, Array]]]
 
 
 def to_unit(image: UInt8[Array, "B H W C"]) -> Float[Array, "B H W C"]:
@@ -44,49 +54,58 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     learning_rate: optax.Schedule,
     beta: optax.Schedule,
+    distortion: Distortion,
     augmentation: Augmentation,
-    seed: int,
+    accumulate: int = 1,
     axis_name: str | None = None,
 ) -> TrainStep:
-    """Returns (state, batch) -> (next state, metrics).
+    """Returns (state, batch, knobs) -> (next state, metrics).
 
     Args:
         model: gives the loss of each image.
         optimizer: the optax chain; its learning rate is already inside.
         learning_rate: the same schedule, for the record.
-        beta: step -> weight of the KL term.
+        beta: step -> share of `knobs.beta`.
+        distortion: what beta * kl is added to.
         augmentation: changes the images, keyed by example.
-        seed: of the random streams.
+        accumulate: parts that the batch is computed in, one after the other; it divides the batch.
         axis_name: of pmap's axis; sums then run over all devices. None elsewhere.
 
     The metrics are means over the images that count: `loss`, `reconstruction`, `kl` (nats per image),
-    `beta`, `learning_rate`, `gradient_norm` (before the clip) and `count` (images).
+    `frequency` where it has a weight, `beta`, `learning_rate`, `gradient_norm` (before the clip) and
+    `count` (images).
     """
+    recorded = (*distortion.names, "kl")
 
     def over_devices(tree):
         return jax.lax.psum(tree, axis_name) if axis_name else tree
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        latent_keys = noise.example_keys(noise.stream(seed, "latent"), state.step, batch.index)
-        augment_keys = noise.example_keys(noise.stream(seed, "augment"), state.step, batch.index)
-        x = augmentation(to_unit(batch.image), augment_keys)
-        eps = noise.normal(latent_keys, model.latent_dim)
-        weight = beta(state.step)
+    def train_step(state: TrainState, batch: Batch, knobs: Knobs):
+        weight = knobs.beta * beta(state.step)
         count = over_devices(jnp.sum(batch.mask))
 
-        def loss_fn(params):
-            posterior, raw = model.apply({"params": params}, x, eps)
+        def loss_fn(params, part: Batch):
+            streams = (noise.stream(knobs.seed, name) for name in ("latent", "augment"))
+            latent_keys, augment_keys = (
+                noise.example_keys(root, state.step, part.index) for root in streams
+            )
+            x = model.cover(augmentation(to_unit(part.image), augment_keys))
+            eps = noise.normal(latent_keys, model.latent_dim)
+            label = None
+            if model.num_classes:
+                label = jax.nn.one_hot(part.condition, model.num_classes, dtype=jnp.float32)
+            posterior, raw = model.apply({"params": params}, x, eps, label)
             each = terms(model, x, posterior, raw)
-            # Divided by the global count here, so that summing gradients over devices is the mean.
-            loss = jnp.sum(batch.mask * each.loss(weight)) / count
-            sums = {
-                "loss": loss,
-                "reconstruction": jnp.sum(batch.mask * each.reconstruction) / count,
-                "kl": jnp.sum(batch.mask * each.kl) / count,
-            }
-            return loss, sums
+            # Divided by the global count here, so that gradients summed over parts and devices are means.
+            loss = jnp.sum(part.mask * (distortion(each) + weight * each.kl)) / count
+            sums = {name: jnp.sum(part.mask * getattr(each, name)) / count for name in recorded}
+            return loss, {"loss": loss, **sums}
 
-        gradients, metrics = jax.grad(loss_fn, has_aux=True)(state.params)
+        gradient = jax.grad(loss_fn, has_aux=True)
+        if accumulate == 1:
+            gradients, metrics = gradient(state.params, batch)
+        else:
+            gradients, metrics = _sum_over_parts(gradient, state.params, batch, accumulate)
         gradients, metrics = over_devices((gradients, metrics))
         # Optax mixes its int32 counts with floats, which strict promotion (in tests) refuses.
         with jax.numpy_dtype_promotion("standard"):
@@ -107,3 +126,18 @@ def make_train_step(
         return state, metrics
 
     return train_step
+
+
+def _sum_over_parts(function: Callable, params: dict, batch: Batch, num_parts: int):
+    """Returns the sum of function(params, part) over equal parts of the batch, one in memory at a time."""
+    parts = jax.tree.map(lambda a: a.reshape(num_parts, -1, *a.shape[1:]), batch)
+    first = jax.tree.map(lambda a: a[0], parts)
+    zeros = jax.tree.map(
+        lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(function, params, first)
+    )
+
+    def add(total, part):
+        return jax.tree.map(jnp.add, total, function(params, part)), None
+
+    total, _ = jax.lax.scan(add, zeros, parts)
+    return total

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+
+from vae_jax.config import default
+from vae_jax.model.vae import Bound, build_model, init_params
+from vae_jax.scoring import reference
+from vae_jax.scoring.condition import bind, marginalise
+from vae_jax.scoring.gradient import mean_terms
+from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
+from vae_jax.scoring.scorer import make_scorer
+
+CLASSES, COUNT = 3, 5
+NAMES = ("mse", "elbo", "nll", "knn", "likelihood_regret")
+
+
+@pytest.fixture(scope="module")
+def subject():
+    config = default()
+    config.model.widths, config.model.latent_dim, config.model.num_classes = (4, 8), 4, CLASSES
+    config.scoring.importance_samples = config.scoring.regret_steps = 2
+    model = build_model(config)
+    params = init_params(model, jax.random.key(0))
+    # Labels weigh little in a fresh model; here they are to matter.
+    params["decoder"]["unflatten"]["kernel"] = params["decoder"]["unflatten"]["kernel"] * 5
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 1), np.uint8)
+    return config, model, params, images
+
+
+def columns(subject, conditions=None, batch_size=COUNT):
+    config, model, params, images = subject
+    settings = config.scoring.copy_and_resolve_references()
+    settings.batch_size = batch_size
+    fitted = reference.fit(NAMES, model, params, images, settings, 0)
+    names = (*NAMES, "kl")
+    scorer = make_scorer(model, names, settings, 0, jax.devices()[:1], fitted)
+    return scorer(params, images, conditions)
+
+
+def test_marginal_scores_follow_from_those_given_each_class(subject):
+    given = [columns(subject, np.full(COUNT, k, np.int32)) for k in range(CLASSES)]
+    marginal = columns(subject)
+    under = {name: np.stack([one[name] for one in given]) for name in given[0]}
+    for name in ("elbo", "nll"):
+        mixture = np.log(CLASSES) - special.logsumexp(-under[name], axis=0)
+        np.testing.assert_allclose(marginal[name], mixture, rtol=1e-4)
+    weights = special.softmax(-under["elbo"], axis=0)
+    for name in ("mse", "kl", "knn", "likelihood_regret"):
+        np.testing.assert_allclose(marginal[name], (weights * under[name]).sum(0), rtol=1e-3)
+
+
+def test_classes_matter(subject):
+    first, second = (columns(subject, np.full(COUNT, k, np.int32)) for k in range(2))
+    assert np.all(np.abs(first["elbo"] - second["elbo"]) > 1e-3)
+
+
+def test_each_image_may_be_given_its_own_class_and_batches_do_not_matter(subject):
+    conditions = np.array([0, 1, 2, 1, 0], np.int32)
+    mixed = columns(subject, conditions, batch_size=2)
+    for k in range(CLASSES):
+        alone = columns(subject, np.full(COUNT, k, np.int32))
+        for name, values in mixed.items():
+            chosen = conditions == k
+            np.testing.assert_allclose(values[chosen], alone[name][chosen], rtol=1e-3, atol=1e-3)
+
+
+def test_marginal_of_equal_classes_is_the_class():
+    values = jnp.array([[1.0, 2.0]] * 4)
+    found = marginalise({"elbo": values, "mse": values}, jnp.zeros((4, 2)))
+    np.testing.assert_allclose(found["elbo"], [1, 2], rtol=1e-6)
+    np.testing.assert_allclose(found["mse"], [1, 2], rtol=1e-6)
+
+
+def test_pictures_are_drawn_under_the_most_likely_class(subject):
+    _, model, params, images = subject
+    x = jnp.asarray(images, jnp.float32) / 255
+    losses = np.stack(
+        [mean_terms(Bound(model, params, jnp.int32(k)), x).loss(1.0) for k in range(CLASSES)]
+    )
+    bound = bind(model, params, x)
+    np.testing.assert_array_equal(bound.condition, losses.argmin(axis=0))
+    found = make_reconstruct(model, 2)(params, images)
+    np.testing.assert_allclose(found.x_hat, bound.reconstruct(x), atol=1e-5)
+
+
+def test_samples_take_the_classes_in_turn(subject):
+    _, model, params, _ = subject
+    params = jax.tree.map(jnp.copy, params)
+    kernel = params["decoder"]["unflatten"]["kernel"]
+    # Blind to z, so that only the label is left.
+    params["decoder"]["unflatten"]["kernel"] = kernel.at[: model.latent_dim].set(0)
+    samples = sample_prior(model, params, 7, seed=0)
+    np.testing.assert_allclose(samples[0], samples[3], atol=1e-6)
+    assert np.abs(samples[0] - samples[1]).max() > 1e-3
