@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from vae_jax import evaluate as evaluate_lib
@@ -118,6 +119,51 @@ def test_the_two_sided_rule_flags_both_ends(trained, dataset):
     scores = np.array([row["kl"] for row in evaluation.rows])
     flagged = (scores > entry["threshold"]) | (scores < entry["threshold_low"])
     assert entry["fpr"] == pytest.approx(flagged[dataset.test.labels == 0].mean())
+
+
+def test_false_discovery_decides_on_all_images_together(trained, dataset):
+    config, workdir = trained
+    alone = evaluate_lib.evaluate(config, workdir, dataset)
+    assert alone.results["decision"]["promised"] == config.scoring.false_alarm_rate
+    config.scoring.false_discovery = True
+    together = evaluate_lib.evaluate(config, workdir, dataset)
+    p = np.array([row["p_value"] for row in together.rows])
+    anomalous = np.array([row["anomalous"] for row in together.rows], bool)
+    rejected = stats.false_discovery_control(p) <= config.scoring.false_alarm_rate
+    np.testing.assert_array_equal(anomalous, rejected)
+    assert "promised" not in together.results["decision"]
+    assert together.results["decision"]["recall"] == anomalous[dataset.test.labels == 1].mean()
+
+
+def test_every_score_and_baseline_is_held_against_the_decisive_one(trained, dataset):
+    config, workdir = trained
+    results = evaluate_lib.evaluate(config, workdir, dataset).results
+    decision = results["decision"]["score"]
+    reference = results["detection"][decision]["auroc"]["value"]
+    ranked = results["detection"] | results["baselines"]
+    assert set(results["differences"]) == set(ranked) - {decision}
+    for name, found in results["differences"].items():
+        assert found["value"] == pytest.approx(ranked[name]["auroc"]["value"] - reference)
+        assert found["low"] <= found["value"] <= found["high"]
+        assert found["delong"]["low"] <= found["value"] + 1e-9
+        assert found["delong"]["high"] >= found["value"] - 1e-9
+
+
+def test_a_conditional_model_is_scored_with_its_class_summed_out_or_given(
+    tmp_path, config, dataset
+):
+    config.model.num_classes = 1
+    config.train.epochs = 1
+    workdir_lib.enter(tmp_path, config)
+    train_lib.train(config, tmp_path, dataset)
+    marginal = evaluate_lib.evaluate(config, tmp_path, dataset)
+    assert set(marginal.results["detection"]) == set(config.scoring.names)
+    config.scoring.condition = "given"
+    with pytest.raises(UserError, match="no training normal has the class ring"):
+        evaluate_lib.evaluate(config, tmp_path, dataset)
+    config.model.num_classes = 2
+    with pytest.raises(UserError, match=r"take --config\.model\.num_classes=1"):
+        train_lib.train(config, tmp_path / "other", dataset)
 
 
 def test_an_autoencoder_has_no_score_that_asks_for_a_posterior(tmp_path, config, dataset):

@@ -24,7 +24,7 @@ from vae_jax.model.vae import VAE, build_model
 from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
 from vae_jax.scoring import baselines, reference
-from vae_jax.scoring.calibration import THRESHOLD_RULES, p_values
+from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
@@ -82,21 +82,26 @@ def evaluate(
     rule = THRESHOLD_RULES[settings.threshold_rule]
     thresholds = {name: rule(calibration_columns[name], settings) for name in names}
     decided = p_values(calibration_columns[decision], columns[decision])
+    flagged = thresholds[decision].flags(columns[decision])
+    if settings.false_discovery:
+        flagged = benjamini_hochberg(decided, settings.false_alarm_rate)
 
     rivals = {}
     if results.has_both_labels(test):
         rivals = baselines.scores(dataset.train, test, settings.pca_components, seed)
+    ranked = {name: columns[name] for name in names} | rivals
+    rankings = results.rankings(test, ranked, settings.bootstrap_resamples, seed)
     reconstruct = functools.partial(make_reconstruct(model, min(settings.batch_size, 64)), params)
     found = {
         "dataset": results.describe(dataset),
         "reconstruction": results.reconstruction(columns, test.labels, settings.noise_std),
         "detection": {
-            name: results.detection(
-                test, columns[name], thresholds[name], settings.bootstrap_resamples, seed
-            )
+            name: results.detection(test, columns[name], thresholds[name], rankings.get(name))
             for name in names
         },
-        "baselines": results.rivals(rivals, test.labels, settings.bootstrap_resamples, seed),
+        "decision": {"score": decision, **_decision_rule(settings)} | results.judged(test, flagged),
+        "baselines": {name: rankings[name].intervals() for name in rivals},
+        "differences": results.differences(test, ranked, rankings, decision),
         "cost": results.cost(workdir, params),
     }
     if model.sampled:
@@ -112,7 +117,7 @@ def evaluate(
         {name: columns[name] for name in names}
         | {name: rivals[name] for name in _CURVES if name in rivals},
         decided,
-        thresholds[decision].flags(columns[decision]),
+        flagged,
     )
     gallery = selection.select(
         test, columns[decision], decided, dataset.calibration, reconstruct,
@@ -122,6 +127,17 @@ def evaluate(
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
     warnings += caveats.caveats(found, decision, promised)
     return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
+
+
+def _decision_rule(settings: ml_collections.ConfigDict) -> dict[str, str | float]:
+    """How it is decided, and which false-alarm rate that promises, where it promises one."""
+    rate = settings.false_alarm_rate
+    if settings.false_discovery:
+        return {
+            "rule": f"all images together, by Benjamini-Hochberg at a false discovery rate of {rate:g}"
+        }
+    rule = {"rule": f"each image by its threshold, {settings.threshold_rule}"}
+    return rule | {"promised": rate} if settings.threshold_rule == "quantile" else rule
 
 
 def _names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:

@@ -6,13 +6,14 @@ N test images, n calibration normals.
 import pathlib
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
+from vae_jax.metrics.delong import delong_paired
 from vae_jax.model.vae import num_params
-from vae_jax.scoring.calibration import Threshold
+from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.scoring.reconstruct import Reconstructions
 from vae_jax.training import history
 from vae_jax.training.memory import peak_memory_bytes
@@ -74,31 +75,57 @@ def likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
     return found
 
 
+def rankings(
+    test: Examples, columns: Columns, num_resamples: int, seed: int
+) -> dict[str, bootstrap.Ranking]:
+    """How each column ranks the test images; empty where there is nothing to tell apart."""
+    if not has_both_labels(test):
+        return {}
+    return {
+        name: bootstrap.rank(values, test.labels, num_resamples, seed)
+        for name, values in columns.items()
+    }
+
+
 def detection(
     test: Examples,
     scores: Float[np.ndarray, "N"],
     threshold: Threshold,
-    num_resamples: int,
-    seed: int,
+    ranking: bootstrap.Ranking | None,
 ) -> dict:
     """Ranking with intervals, then what the threshold does; the first only where there are anomalies."""
     entry = {}
-    if has_both_labels(test):
-        entry |= bootstrap.intervals(scores, test.labels, num_resamples, seed)
+    if ranking is not None:
+        entry |= ranking.intervals()
         entry["oracle"] = detection_metrics.oracle(scores, test.labels)
     entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
     if threshold.lower is not None:
         entry["threshold_low"] = threshold.lower
-    flagged = threshold.flags(scores)
-    return entry | detection_metrics.at_decision(flagged, test.labels, test.classes)
+    return entry | judged(test, threshold.flags(scores))
 
 
-def rivals(scores: Columns, labels: Labels, num_resamples: int, seed: int) -> dict:
-    """Ranking of each baseline, with intervals."""
-    return {
-        name: bootstrap.intervals(values, labels, num_resamples, seed)
-        for name, values in scores.items()
-    }
+def judged(test: Examples, flagged: Bool[np.ndarray, "N"]) -> dict:
+    """How good a decision was, with the interval of the false-alarm rate where there are normals."""
+    found = detection_metrics.at_decision(flagged, test.labels, test.classes)
+    normal = test.labels == 0
+    if normal.any():
+        found["false_alarms"] = false_alarm_interval(int(flagged[normal].sum()), int(normal.sum()))
+    return found
+
+
+def differences(
+    test: Examples, columns: Columns, rankings: dict[str, bootstrap.Ranking], decision: str
+) -> dict:
+    """AUROC of each column minus that of the decisive score, by paired bootstrap and by DeLong."""
+    found = {}
+    has_variance = np.bincount(test.labels).min() >= 2
+    for name, ranking in rankings.items():
+        if name != decision:
+            found[name] = ranking.auroc_minus(rankings[decision])
+            if has_variance:
+                check = delong_paired(columns[name], columns[decision], test.labels)
+                found[name]["delong"] = {key: check[key] for key in ("low", "high", "p_value")}
+    return found
 
 
 def latent(calibration: Reconstructions) -> dict:

@@ -110,6 +110,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"{field} is {value}; it must lie between 0 and 1, both excluded")
     if data.crop == 0:
         raise UserError("data.crop is 0; it must lie in (0, 1], 1 keeps the whole central square")
+    if scoring.false_discovery and scoring.threshold_rule != "quantile":
+        raise UserError(
+            f"scoring.false_discovery decides by p-values, not by scoring.threshold_rule="
+            f"{scoring.threshold_rule}; take one of them"
+        )
     if train.batch_size % train.accumulate:
         raise UserError(
             f"train.batch_size is {train.batch_size}, not divisible by train.accumulate={train.accumulate}"

@@ -38,7 +38,7 @@ def test_interval_is_that_of_a_plain_loop():
     for _ in range(1000):
         drawn = np.append(rng.choice(normals, len(normals)), rng.choice(anomalies, len(anomalies)))
         looped.append(sklearn.metrics.roc_auc_score(labels[drawn], scores[drawn]))
-    found = bootstrap.intervals(scores, labels, 3000, seed=0)["auroc"]
+    found = bootstrap.rank(scores, labels, 3000, seed=0).intervals()["auroc"]
     np.testing.assert_allclose(
         [found["low"], found["high"]], np.quantile(looped, [0.025, 0.975]), atol=0.01
     )
@@ -48,7 +48,9 @@ def test_interval_covers_the_truth_nineteen_times_in_twenty():
     # Two unit normals a distance d apart: AUROC is Phi(d / sqrt(2)), 0.7602 for d = 1.
     covered = 0
     for seed in range(300):
-        found = bootstrap.intervals(*normal_scores(seed), num_resamples=300, seed=seed)["auroc"]
+        found = bootstrap.rank(*normal_scores(seed), num_resamples=300, seed=seed).intervals()[
+            "auroc"
+        ]
         covered += found["low"] <= 0.7602 <= found["high"]
     assert 0.91 <= covered / 300 <= 0.98
 
@@ -59,16 +61,16 @@ def test_interval_covers_the_truth_nineteen_times_in_twenty():
     )
 )
 def test_intervals_hold_their_value_within_the_unit_interval(pairs):
-    found = bootstrap.intervals(pairs[:, 0].astype(float), pairs[:, 1], num_resamples=20)
+    found = bootstrap.rank(pairs[:, 0].astype(float), pairs[:, 1], num_resamples=20).intervals()
     for entry in found.values():
         assert 0 <= entry["low"] <= entry["value"] <= entry["high"] <= 1
 
 
 def test_intervals_depend_on_the_seed_alone_and_not_on_chunks(monkeypatch):
     scores, labels = normal_scores(3)
-    whole = bootstrap.intervals(scores, labels, 50, seed=7)
-    assert whole == bootstrap.intervals(scores, labels, 50, seed=7)
-    assert whole != bootstrap.intervals(scores, labels, 50, seed=8)
+    whole = bootstrap.rank(scores, labels, 50, seed=7).intervals()
+    assert whole == bootstrap.rank(scores, labels, 50, seed=7).intervals()
+    assert whole != bootstrap.rank(scores, labels, 50, seed=8).intervals()
     monkeypatch.setattr(bootstrap, "_CHUNK", 300)
     rows = [len(c["auroc"]) for c in bootstrap._resample(scores, labels, 50, seed=7)]
     assert max(rows) == 3
@@ -77,22 +79,24 @@ def test_intervals_depend_on_the_seed_alone_and_not_on_chunks(monkeypatch):
 
 def test_perfect_separation_gives_a_point():
     labels = np.repeat([0, 1], 20)
-    found = bootstrap.intervals(labels.astype(float), labels, 100)
+    found = bootstrap.rank(labels.astype(float), labels, 100).intervals()
     assert found["auroc"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert found["fpr95"] == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_difference_of_a_score_from_itself_is_zero():
     scores, labels = normal_scores(4)
-    same = bootstrap.paired_difference(scores, np.exp(scores), labels, 100)
+    same = bootstrap.rank(scores, labels, 100).auroc_minus(
+        bootstrap.rank(np.exp(scores), labels, 100)
+    )
     assert same == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_difference_is_sharper_than_two_intervals():
     scores, labels = normal_scores(5)
     blurred = scores + np.random.default_rng(6).normal(scale=0.3, size=len(scores))
-    a, b = (bootstrap.intervals(s, labels)["auroc"] for s in (scores, blurred))
-    difference = bootstrap.paired_difference(scores, blurred, labels)
+    a, b = (bootstrap.rank(s, labels).intervals()["auroc"] for s in (scores, blurred))
+    difference = bootstrap.rank(scores, labels).auroc_minus(bootstrap.rank(blurred, labels))
     assert difference["value"] == a["value"] - b["value"]
     width = difference["high"] - difference["low"]
     assert width < 0.7 * min(a["high"] - a["low"], b["high"] - b["low"])
@@ -100,6 +104,6 @@ def test_difference_is_sharper_than_two_intervals():
 
 def test_nan_and_a_single_class_are_refused():
     with pytest.raises(ValueError, match="1 of 2 scores are NaN"):
-        bootstrap.intervals(np.array([np.nan, 1.0]), np.array([0, 1]))
+        bootstrap.rank(np.array([np.nan, 1.0]), np.array([0, 1])).intervals()
     with pytest.raises(ValueError, match="needs both"):
-        bootstrap.intervals(np.array([0.0, 1.0]), np.array([1, 1]))
+        bootstrap.rank(np.array([0.0, 1.0]), np.array([1, 1])).intervals()

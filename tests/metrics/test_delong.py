@@ -34,8 +34,11 @@ def test_agrees_with_the_bootstrap():
     a = rng.normal(size=500) + labels
     b = a + rng.normal(size=500)
     for ours, resampled in (
-        (delong.delong(a, labels), bootstrap.intervals(a, labels, 4000)["auroc"]),
-        (delong.delong_paired(a, b, labels), bootstrap.paired_difference(a, b, labels, 4000)),
+        (delong.delong(a, labels), bootstrap.rank(a, labels, 4000).intervals()["auroc"]),
+        (
+            delong.delong_paired(a, b, labels),
+            bootstrap.rank(a, labels, 4000).auroc_minus(bootstrap.rank(b, labels, 4000)),
+        ),
     ):
         assert ours["value"] == pytest.approx(resampled["value"])
         assert ours["low"] == pytest.approx(resampled["low"], abs=0.005)
@@ -50,11 +53,13 @@ def test_agrees_with_the_bootstrap_on_real_images():
     to_nearest = cdist(test, normal).min(axis=1)
     for scores in (to_mean, to_nearest):
         ours = delong.delong(scores, labels)
-        resampled = bootstrap.intervals(scores, labels, 2000)["auroc"]
+        resampled = bootstrap.rank(scores, labels, 2000).intervals()["auroc"]
         assert ours["low"] == pytest.approx(resampled["low"], abs=0.01)
         assert ours["high"] == pytest.approx(resampled["high"], abs=0.01)
     ours = delong.delong_paired(to_nearest, to_mean, labels)
-    resampled = bootstrap.paired_difference(to_nearest, to_mean, labels, 2000)
+    resampled = bootstrap.rank(to_nearest, labels, 2000).auroc_minus(
+        bootstrap.rank(to_mean, labels, 2000)
+    )
     assert ours["low"] == pytest.approx(resampled["low"], abs=0.01)
     assert ours["high"] == pytest.approx(resampled["high"], abs=0.01)
 

@@ -8,6 +8,7 @@ An interval speaks of other test images under the same trained model, not of ano
 separation, it shrinks to the point [1, 1], although a larger test set might well contain one.
 """
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,16 +19,43 @@ from vae_jax.metrics import detection
 _CHUNK = 2**21  # images of the resamples that are in memory at once
 
 
-def intervals(
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """How well scores rank anomalies above normals: `auroc`, `auprc` and `fpr95`.
+
+    Attributes:
+        values: of the test set as it is.
+        resampled: of each resample; the same seed drew the same images, whatever their scores.
+    """
+
+    values: dict[str, float]
+    resampled: dict[str, Float[np.ndarray, "R"]]
+
+    def intervals(self) -> dict[str, dict[str, float]]:
+        """Returns each measure as a `value` with the `low` and `high` end of its interval.
+
+        Each interval is widened, where that is necessary, to hold its value: an average precision of
+        resamples is biased upwards by their ties.
+        """
+        return {name: interval(value, self.resampled[name]) for name, value in self.values.items()}
+
+    def auroc_minus(self, other: "Ranking") -> dict[str, float]:
+        """Returns the difference of two AUROCs of the same images, with its interval, in [-1, 1].
+
+        Both are measured on the same resampled images, so what makes an image hard for either cancels:
+        the difference may be certain where the intervals of the two overlap.
+        """
+        value = self.values["auroc"] - other.values["auroc"]
+        return interval(value, self.resampled["auroc"] - other.resampled["auroc"])
+
+
+def rank(
     scores: Float[np.ndarray, "N"],
     labels: Int[np.ndarray, "N"],
     num_resamples: int = 1000,
     seed: int = 0,
-) -> dict[str, dict[str, float]]:
-    """Returns `auroc`, `auprc` and `fpr95`, each a `value` with the `low` and `high` end of its interval.
-
-    Each interval is widened, where that is necessary, to hold its value: an average precision of
-    resamples is biased upwards by their ties.
+) -> Ranking:
+    """Measures scores on the test set and on resamples of it.
 
     Raises:
         ValueError: if a score is NaN, or if the labels hold only one class.
@@ -38,34 +66,7 @@ def intervals(
         "fpr95": detection.fpr_at_tpr(scores, labels, 0.95),
     }
     chunks = list(_resample(scores, labels, num_resamples, seed))
-    return {
-        name: interval(value, np.concatenate([chunk[name] for chunk in chunks]))
-        for name, value in values.items()
-    }
-
-
-def paired_difference(
-    a: Float[np.ndarray, "N"],
-    b: Float[np.ndarray, "N"],
-    labels: Int[np.ndarray, "N"],
-    num_resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, float]:
-    """Returns the AUROC of scores `a` minus that of `b`, with its interval, in [-1, 1].
-
-    Both are measured on the same resampled images, so what makes an image hard for either cancels: the
-    difference may be certain where the intervals of the two overlap.
-
-    Raises:
-        ValueError: as `intervals`.
-    """
-    value = detection.auroc(a, labels) - detection.auroc(b, labels)
-    # The same seed draws the same images, whatever their scores.
-    resampled = [
-        np.concatenate([chunk["auroc"] for chunk in _resample(s, labels, num_resamples, seed)])
-        for s in (a, b)
-    ]
-    return interval(value, resampled[0] - resampled[1])
+    return Ranking(values, {name: np.concatenate([c[name] for c in chunks]) for name in values})
 
 
 def interval(value: float, resampled: Float[np.ndarray, "R"]) -> dict[str, float]:

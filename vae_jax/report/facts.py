@@ -75,19 +75,28 @@ def _training(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[F
 
 
 def headline(
-    entry: dict[str, Any], decision: str, promised: float | None
+    entry: dict[str, Any], decision: dict[str, Any], promised: float | None
 ) -> list[tuple[str, str, str]]:
-    """Returns what, value and explanation of the few numbers that a reader looks for first."""
+    """Returns what, value and explanation of the few numbers that a reader looks for first.
+
+    Args:
+        entry: the ranking of the score that decides.
+        decision: which score decides, by which rule, and how well.
+        promised: the false-alarm rate that the threshold promises; None with a rule that promises none.
+    """
     found = []
     for measure, name in (("auroc", "AUROC"), ("auprc", "AUPRC")):
         if value := entry.get(measure):
             interval = f"95 % interval {rate(value['low'])} to {rate(value['high'])}"
-            found.append((f"{name} of {decision}", rate(value["value"]), interval))
-    if "recall" in entry:
-        found.append(("Anomalies found", percent(entry["recall"]), "recall at the threshold"))
-    if "fpr" in entry:
-        note = f"{percent(promised)} promised" if promised is not None else "at the threshold"
-        found.append(("False alarms", percent(entry["fpr"]), f"of test normals; {note}"))
+            found.append((f"{name} of {decision['score']}", rate(value["value"]), interval))
+    if "recall" in decision:
+        found.append(("Anomalies found", percent(decision["recall"]), decision["rule"]))
+    if alarms := decision.get("false_alarms"):
+        note = f"{percent(promised)} promised, " if promised is not None else ""
+        interval = f"95 % interval {percent(alarms['low'])} to {percent(alarms['high'])}"
+        found.append(
+            ("False alarms", percent(alarms["value"]), f"of test normals; {note}{interval}")
+        )
     return found
 
 

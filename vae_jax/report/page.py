@@ -104,10 +104,14 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
     return {
         "name": config.name,
         "warnings": list(warnings),
-        "headline": facts.headline(detected.get(decision, {}), decision, promised),
+        "headline": facts.headline(
+            detected.get(decision, {}), results.get("decision", {}), promised
+        ),
         "summary": facts.summary(config, results),
         "lines": lines,
         "decision": decision,
+        "differences": results.get("differences", {}),
+        "promised": promised,
         "axis_low": min([0.5, *(interval["low"] // 0.1 / 10 for interval in intervals)]),
         "detection": detected,
         "rules": sorted({entry["threshold_rule"] for entry in detected.values()}),

@@ -6,9 +6,9 @@ from typing import Any
 from vae_jax.report.numerals import duration, quantity, rate, size
 from vae_jax.report.ranking import Line, lines
 
-_HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "threshold", "recall", "FPR")
+_HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
 _NAME_WIDTH = 30
-_WIDTHS = (_NAME_WIDTH, 22, 7, 7, 11, 8, 7)
+_WIDTHS = (_NAME_WIDTH, 22, 7, 7, 8, 22)
 
 
 def terminal_table(results: dict[str, Any]) -> str:
@@ -24,7 +24,8 @@ def terminal_table(results: dict[str, Any]) -> str:
     rows += map(_score, scores)
     if baselines:
         rows += ["  baselines", *map(_score, baselines)]
-    sections = [list(_dataset(results)), rows, list(_reconstruction(results)), list(_cost(results))]
+    others = (_decision, _reconstruction, _cost)
+    sections = [list(_dataset(results)), rows, *(list(other(results)) for other in others)]
     return "\n\n".join("\n".join(section) for section in sections if section)
 
 
@@ -40,19 +41,31 @@ def _shorten(name: str) -> str:
 
 
 def _score(line: Line) -> str:
-    auroc = line.auroc
-    interval = (
-        f"{rate(auroc['value'])} [{rate(auroc['low'])}, {rate(auroc['high'])}]" if auroc else ""
-    )
-    rates = (_optional(line, name, rate) for name in ("auprc", "fpr95"))
-    at_threshold = (_optional(line, name, rate) for name in ("recall", "fpr"))
-    threshold = _optional(line, "threshold", quantity)
-    return _row(("  " + line.name, interval, *rates, threshold, *at_threshold))
+    rates = (_optional(line, name) for name in ("auprc", "fpr95", "recall"))
+    false_alarms = _interval(line.measures.get("false_alarms"))
+    return _row(("  " + line.name, _interval(line.auroc), *rates, false_alarms))
 
 
-def _optional(line: Line, measure: str, write) -> str:
+def _interval(found: dict[str, float] | None) -> str:
+    if not found:
+        return ""
+    return f"{rate(found['value'])} [{rate(found['low'])}, {rate(found['high'])}]"
+
+
+def _optional(line: Line, measure: str) -> str:
     value = line.value(measure)
-    return "" if value is None else write(value)
+    return "" if value is None else rate(value)
+
+
+def _decision(results: dict[str, Any]) -> Iterator[str]:
+    decision = results.get("decision")
+    if not decision:
+        return
+    yield f"decides: {decision['score']}, {decision['rule']}"
+    promised = decision.get("promised")
+    if promised is not None and "false_alarms" in decision:
+        achieved = _interval(decision["false_alarms"])
+        yield f"false alarms among normal test images: {achieved} achieved, {rate(promised)} promised"
 
 
 def _dataset(results: dict[str, Any]) -> Iterator[str]:
