@@ -1,5 +1,6 @@
 """Training: fit on the normals, then evaluate, then report."""
 
+import functools
 import logging
 import math
 import pathlib
@@ -19,7 +20,8 @@ from vae_jax.errors import UserError
 from vae_jax.model.objective import Distortion, Terms, make_beta_schedule
 from vae_jax.model.vae import build_model, num_params
 from vae_jax.progress import progress
-from vae_jax.scoring.reconstruct import make_reconstruct
+from vae_jax.report.film import Film
+from vae_jax.scoring.reconstruct import Reconstruct, make_reconstruct
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.checkpoint import Checkpoints
@@ -39,6 +41,7 @@ from vae_jax.training.step import Knobs, make_train_step
 log = logging.getLogger(__name__)
 
 _SHOWN = 8  # validation images in TensorBoard
+_AT_ONCE = 50  # images that are reconstructed together, to be shown
 # Read at every validation, beside the loss's terms.
 _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim")
 
@@ -96,9 +99,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     )
     validated = (*distortion.names, "kl", *_QUALITY)
     score = make_scorer(model, validated, config.scoring, seed, devices)
-    reconstruct = make_reconstruct(model, _SHOWN)
+    reconstruct = make_reconstruct(model, min(settings.batch_size, _AT_ONCE))
     placement = place(images, config.data.cache)
 
+    film = Film(workdir, dataset.test.images, dataset.test.classes, seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start(create_state(model, optimizer, plateau, seed), dataset, checkpoints)
         if epoch == 0:
@@ -152,6 +156,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if val_line:
                     history.write(int(state.step), epoch, "val", val_line)
 
+                if settings.epochs_per_frame and epoch % settings.epochs_per_frame == 0:
+                    film.add(epoch, functools.partial(_look, reconstruct, state.params))
+
                 improved = val_line is not None and int(state.stale) == 0
                 ends = epoch == settings.epochs or _has_stalled(state, settings)
                 if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
@@ -200,6 +207,13 @@ def _validate(
     mean = Terms(**{name: jnp.full(1, means.get(name, 0.0), jnp.float32) for name in names})
     loss = float(distortion(mean)[0]) + rates["beta"] * means["kl"]
     return {"loss": loss, **means, **rates}
+
+
+def _look(
+    reconstruct: Reconstruct, params: dict, images: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    found = reconstruct(params, images)
+    return found.mu, found.x_hat
 
 
 def _distortion(val_line: dict[str, float]) -> float:

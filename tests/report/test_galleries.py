@@ -61,6 +61,6 @@ def test_mosaic_fills_rows_from_the_left_and_leaves_the_rest_white():
 def test_sheet_and_samples_are_large_enough_to_be_looked_at(gallery):
     for drawing in (
         galleries.sheet("normals", "Normal images", gallery.normals, 0.3),
-        galleries.samples(gallery.samples),
+        galleries.samples(gallery.samples, 0),
     ):
         assert _pixels(drawing.png).shape[1] >= 800

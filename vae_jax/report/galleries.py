@@ -82,9 +82,12 @@ def mosaic(
     return sheet
 
 
-def samples(images: Float[np.ndarray, "M H W C"]) -> Drawing:
-    """Returns one sheet of images drawn from the prior; small pixels are enlarged as squares."""
-    columns = min(len(images), 16 if len(images) > 32 else 8)
+def samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
+    """Returns one sheet of images drawn from the prior; small pixels are enlarged as squares.
+
+    Those of a conditional model come by class in turn, so each column of the sheet is a class.
+    """
+    columns = min(len(images), num_classes or (16 if len(images) > 32 else 8))
     pixels = rgb(_at_most(images))
     sheet = mosaic(pixels, columns, gap=max(1, pixels.shape[1] // 24))
     enlarge = max(1, round(_SHEET_PIXELS / sheet.shape[1]))
@@ -93,7 +96,8 @@ def samples(images: Float[np.ndarray, "M H W C"]) -> Drawing:
         "samples",
         png(sheet),
         f"{len(images)} images decoded from codes drawn from the prior, not chosen. They show what "
-        "the model takes for normal: they should look like normal images, and differ.",
+        "the model takes for normal: they should look like normal images, and differ."
+        + (" Each column was drawn as one class." if num_classes else ""),
         f"Grid of {len(images)} generated images.",
     )
 

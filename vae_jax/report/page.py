@@ -24,6 +24,7 @@ from vae_jax.report import (
     score_plots,
     training_curves,
 )
+from vae_jax.report.film import FILMS
 from vae_jax.report.gallery import Cases, Gallery
 from vae_jax.report.record import Record
 from vae_jax.scoring.fusion import fuse
@@ -61,7 +62,12 @@ def write(workdir: pathlib.Path, gallery: Gallery, warnings: Sequence[str] = ())
     figures.mkdir(exist_ok=True)
     for figure in sections["figures"]:
         (figures / f"{figure.name}.png").write_bytes(figure.png)
-    page = _template().render(**sections, **_numbers(run, warnings))
+    films = [
+        (path.read_bytes(), reading)
+        for name, reading in FILMS.items()
+        if (path := figures / f"{name}.gif").is_file()
+    ]
+    page = _template().render(**sections, **_numbers(run, warnings), films=films)
     workdir_lib.write_text(workdir / "report.html", page)
     return workdir / "report.html"
 
@@ -74,7 +80,9 @@ def _draw(run: Record, gallery: Gallery) -> dict[str, Any]:
         "curves": training_curves.draw(run.history),
         "histograms": score_plots.histograms(scores, detected),
         "trade_offs": score_plots.trade_offs(scores, detected, baselines),
-        "samples": [galleries.samples(gallery.samples)] if len(gallery.samples) else [],
+        "samples": [galleries.samples(gallery.samples, run.config.model.num_classes)]
+        if len(gallery.samples)
+        else [],
     }
     shown, sheets = [], []
     for name, title in _GALLERIES.items():
@@ -118,8 +126,10 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
         "classes": _classes(run),
         "reconstruction": results.get("reconstruction", {}),
         "rate": numerals.rate,
+        "quantity": numerals.quantity,
         "others": facts.others(results),
         "meanings": {name: _meaning(name) for name in detected},
+        "milestones": training_curves.milestones(run.history),
         "command": reproduce.command(config),
         "config": config.to_json(indent=2, sort_keys=True),
         "versions": _versions(),
@@ -151,8 +161,8 @@ def _versions() -> str:
     return ", ".join((f"vae_jax {vae_jax.__version__}", *others))
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _data_uri(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(image).decode("ascii")
 
 
 @functools.cache

@@ -19,6 +19,11 @@ _CURVES = {
         "nats per image",
         "Negative log-likelihood of the image. Validation rising while training falls: overfitting.",
     ),
+    "frequency": (
+        "Spectral term",
+        "per image",
+        "Squared difference of the magnitude spectra, summed over frequencies.",
+    ),
     "kl": (
         "KL term",
         "nats per image",
@@ -36,6 +41,32 @@ def draw(history: list[dict[str, Any]]) -> list[Drawing]:
     """Returns a plot over epochs for each quantity that the lines of `history` hold."""
     found = (_curve(name, history) for name in _CURVES)
     return [curve for curve in found if curve]
+
+
+def milestones(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns how training stood at epochs 1, 10, 50, 100 and so on, and at the last.
+
+    Each with `epoch`, the `loss`, `reconstruction` and `kl` of training, and the `val_loss` and `val_mse`
+    of the validation of that epoch, as far as they were written.
+    """
+    lines = {
+        split: {row["epoch"]: row for row in history if row.get("split") == split}
+        for split in _SPLITS
+    }
+    epochs = sorted(lines["train"])
+    if not epochs:
+        return []
+    marks = {1, 10, 50, *range(100, epochs[-1], 100), epochs[-1]}
+    return [
+        {"epoch": epoch}
+        | _pick(lines["train"][epoch], {n: n for n in ("loss", "reconstruction", "kl")})
+        | _pick(lines["val"].get(epoch, {}), {"loss": "val_loss", "mse": "val_mse"})
+        for epoch in sorted(marks & set(epochs))
+    ]
+
+
+def _pick(row: dict[str, Any], names: dict[str, str]) -> dict[str, float]:
+    return {new: row[name] for name, new in names.items() if name in row}
 
 
 def _curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
