@@ -53,3 +53,22 @@ def test_smoothing_changes_the_maps(localised):
 def test_without_masks_there_is_nothing_to_measure(localised):
     assert localised(masks=None) == {}
     assert localised(masks=np.zeros((25, 8, 8), np.uint8)) == {}
+
+
+def test_pixels_outside_the_region_of_interest_do_not_count(config, dataset):
+    """Only what lies inside is measured: with the square outside there is nothing to find."""
+    test = dataset.test
+    masks = np.zeros(test.images.shape[:3], np.uint8)
+    masks[:20, 0, 0] = 1  # a corner, which the ellipse leaves out
+    marked = dataclasses.replace(test, masks=masks, has_mask=np.ones(len(masks), bool))
+    found = []
+    for config.data.roi in ("", "ellipse"):
+        model = build_model(config)
+        params = init_params(model, jax.random.key(0))
+        found.append(
+            localise(
+                model, params, NAMES, dataset.train, dataset.calibration, marked, config.scoring, 0
+            )
+        )
+    assert set(found[0]["mse"]) == {"pixel_auroc", "pixel_ap", "aupro"}
+    assert found[1]["mse"] == {}

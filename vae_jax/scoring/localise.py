@@ -17,13 +17,15 @@ from scipy import ndimage
 
 from vae_jax.data.pipeline import Examples
 from vae_jax.metrics.localisation import Localisation
-from vae_jax.model.vae import VAE, Bound
+from vae_jax.model.vae import VAE
 from vae_jax.progress import progress
 from vae_jax.scoring import baselines
 from vae_jax.scoring.batches import batches
+from vae_jax.scoring.condition import bind
 from vae_jax.scoring.gradient import gradient_maps
 from vae_jax.scoring.pixel_errors import pixel_maps
 from vae_jax.scoring.scorer import view_batch
+from vae_jax.training.step import to_unit
 
 # Of the mean deviation over pixels: less than this is a chance of few calibration images.
 _LEAST_DEVIATION = 0.1
@@ -63,6 +65,7 @@ def localise(
         _pca_map(train, settings.pca_components, seed),
     ]
     rows = np.flatnonzero(test.has_mask)
+    region = None if model.region is None else model.region.mask
     found: dict[str, dict[str, float]] = {}
     with progress(len(rows) * len(mappers), "localising", unit="image") as bar:
         for mapper in mappers:
@@ -71,7 +74,9 @@ def localise(
             for chunk in _chunks(rows, settings.batch_size):
                 maps = scale.apply(mapper(test.images[chunk]))
                 for name, values in maps.items():
-                    measured.setdefault(name, Localisation()).update(values, test.masks[chunk])
+                    measured.setdefault(name, Localisation()).update(
+                        values, test.masks[chunk], region
+                    )
                 bar.update(len(chunk))
             found |= {name: one.result() for name, one in measured.items()}
     return found
@@ -114,7 +119,8 @@ def _model_maps(
 ) -> Mapper:
     @jax.jit
     def one_batch(params, batch):
-        view = view_batch(Bound(model, params), batch, settings, seed, {}, {})
+        bound = bind(model, params, to_unit(batch.image))
+        view = view_batch(bound, batch, settings, seed, {}, {})
         maps = pixel_maps(view)
         if any(name.endswith("_gradient") for name in names):
             maps |= gradient_maps(view)
