@@ -41,6 +41,55 @@ def make_kvasir(tmp_path):
     return make
 
 
+@pytest.fixture
+def make_aitex(tmp_path):
+    """Returns a function that writes strips of 64x16 pixels of two fabrics -> root.
+
+    Defective strips bear a bright square at columns 40 to 43; the first has its mask in two parts.
+    """
+
+    def grey(path, pixels, mode="L"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path)
+
+    def make(rolls=8, defects=3, masks=None):
+        rng = np.random.default_rng(0)
+        root = tmp_path / "aitex_files"
+        for fabric, level in (("02", 80), ("04", 160)):
+            for i in range(rolls):
+                strip = rng.normal(level, 10, (16, 64)).clip(0, 255)
+                strip[:, :5] = 255  # the end of the cloth
+                grey(root / f"NODefect_images/{fabric}u/{i:04}_000_{fabric}.png", strip, "LA")
+            for i in range(defects):
+                strip = rng.normal(level, 10, (16, 64)).clip(0, 255)
+                strip[6:10, 40:44] = 250
+                grey(root / f"Defect_images/{i:04}_006_{fabric}.png", strip)
+                mask = np.zeros((16, 64))
+                mask[6:10, 40:44] = 200
+                mask[5, 40:44] = 100  # smoothed border
+                stem = root / f"Mask_images/{i:04}_006_{fabric}_mask"
+                if i == 0:
+                    left, right = mask.copy(), mask.copy()
+                    left[:, 42:], right[:, :42] = 0, 0
+                    grey(stem.with_name(stem.name + "1.png"), left)
+                    grey(stem.with_name(stem.name + "2.png"), right, "LA")
+                elif masks is None or i < masks:
+                    grey(stem.with_name(stem.name + ".png"), mask)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def aitex_config(data_config):
+    data_config.dataset = "aitex"
+    data_config.image_size = 16
+    data_config.normal_classes, data_config.anomaly_classes = ("roll", "clean"), ("defect",)
+    data_config.tile_stride, data_config.max_saturated = 12, 0.1
+    data_config.test_fraction = 0.25
+    return data_config
+
+
 def write_idx(path: pathlib.Path, array: np.ndarray, magic: int | None = None) -> None:
     magic = 0x0800 + array.ndim if magic is None else magic
     content = struct.pack(f">{1 + array.ndim}I", magic, *array.shape) + array.tobytes()

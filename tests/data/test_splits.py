@@ -209,3 +209,16 @@ def test_balance_thins_out_the_larger_side_only():
 def test_balance_without_anomalies_changes_nothing():
     test = np.arange(5)
     assert splits.balance(test, np.zeros(5, int), list("abcde"), 0).tolist() == test.tolist()
+
+
+def test_what_may_only_be_tested_on_takes_its_group_along_and_no_share_of_the_normals():
+    groups = [f"g{i // 4}" for i in range(400)]
+    labels = np.zeros(400, int)
+    test_only = np.arange(400) >= 200
+    test_only[203] = False  # of a group that is bound otherwise
+    roles = splits.assign(labels, groups, None, splits.Fractions(0.1, 0.1, 0.2), 0, test_only)
+    assert set(np.flatnonzero(test_only)) | {203} <= set(roles["test"])
+    assert len(roles["test"]) == pytest.approx(200 + 0.2 * 200, abs=4)
+    official = np.arange(400) < 40
+    roles = splits.assign(labels, groups, official, splits.Fractions(0.1, 0.1, 0.0), 0, test_only)
+    assert set(roles["test"]) == set(range(40)) | set(range(200, 400))

@@ -29,32 +29,43 @@ def check(encoded: bytes) -> tuple[int, int]:
     return size
 
 
+def upright(encoded: bytes) -> Image.Image:
+    """Opens an image and turns it as its EXIF data says; only the first frame of several counts."""
+    image = Image.open(io.BytesIO(encoded))
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
 def pixels(
-    encoded: bytes, image_size: int, channels: int, crop: float
+    stored: bytes | Image.Image, image_size: int, channels: int, crop: float
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns the central square, resized with antialiasing and converted to `channels`.
 
     Args:
-        encoded: the file's bytes; only the first frame of several counts.
+        stored: the file's bytes, or what `upright` made of them.
         image_size: H and W, pixels.
         channels: C. Colour becomes grey by ITU-R 601-2 luma, grey is repeated, transparency is dropped.
         crop: side of the square as a fraction of the shorter side, in (0, 1].
     """
-    image = _to_mode(_central_square(encoded, crop), "L" if channels == 1 else "RGB")
+    image = _to_mode(_central_square(stored, crop), "L" if channels == 1 else "RGB")
     image = _resize(image, image_size, Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image_size, image_size, channels)
 
 
-def mask(encoded: bytes, image_size: int, crop: float) -> UInt8[np.ndarray, "H W"]:
+def mask(stored: bytes | Image.Image, image_size: int, crop: float) -> UInt8[np.ndarray, "H W"]:
     """Returns 1 where the mask is brighter than half, cut and resized as its image is."""
-    image = _to_mode(_central_square(encoded, crop), "L")
+    image = _to_mode(_central_square(stored, crop), "L")
     image = _resize(image, image_size, Image.Resampling.NEAREST)
     return (np.asarray(image) > 127).astype(np.uint8)
 
 
-def _central_square(encoded: bytes, crop: float) -> Image.Image:
-    image = Image.open(io.BytesIO(encoded))
-    ImageOps.exif_transpose(image, in_place=True)
+def whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
+    """Returns 1 where a mask, as large as it is stored, is brighter than half."""
+    return (np.asarray(_to_mode(upright(encoded), "L")) > 127).astype(np.uint8)
+
+
+def _central_square(stored: bytes | Image.Image, crop: float) -> Image.Image:
+    image = upright(stored) if isinstance(stored, bytes) else stored
     width, height = image.size
     side = max(1, round(crop * min(width, height)))
     left, top = (width - side) // 2, (height - side) // 2

@@ -5,13 +5,15 @@ Names: `N` images of a role, `H W` the square that the model sees, `C` channels.
 
 import dataclasses
 import hashlib
+from typing import Any
 
 import ml_collections
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
 
-from vae_jax.data import splits, table
+from vae_jax.data import normalise, splits, table
 from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.framing import Framing
 from vae_jax.data.prepare import BUILDERS, prepare
 
 
@@ -28,6 +30,9 @@ class Examples:
         stored_size: width, height (pixels) and bytes of the stored file, a trivial baseline.
         masks: 1 where abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; a normal has an empty one.
+        offsets: where along the longer side of the stored image a tile starts, pixels; None where images
+            are not cut into tiles.
+        materials: what the object in each image is made of; None where the dataset knows of none.
     """
 
     images: UInt8[np.ndarray, "N H W C"]
@@ -38,6 +43,18 @@ class Examples:
     stored_size: Int32[np.ndarray, "N 3"]
     masks: UInt8[np.ndarray, "N H W"] | None
     has_mask: Bool[np.ndarray, "N"]
+    offsets: Int32[np.ndarray, "N"] | None = None
+    materials: list[str] | None = None
+
+    def take(self, rows: Int[np.ndarray, "M"]) -> "Examples":
+        """Returns some of the images, in the order of `rows`."""
+
+        def chosen(values: Any) -> Any:
+            if values is None or isinstance(values, np.ndarray):
+                return None if values is None else values[rows]
+            return [values[row] for row in rows]
+
+        return Examples(*(chosen(getattr(self, f.name)) for f in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +79,22 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         seed: of the split.
 
     Raises:
-        UserError: if data is missing or damaged, a class does not exist, or a role stays empty.
+        UserError: if data is missing or damaged, a class does not exist, a role stays empty, or the data
+            cannot be cut or normalised as asked.
     """
     wanted_normal = splits.class_names(data.normal_classes)
     wanted_anomaly = splits.class_names(data.anomaly_classes)
     # Before anything slow, so that a slip of the pen is answered at once.
     normal = _known(data.dataset, wanted_normal)
     anomaly = _known(data.anomaly_dataset or data.dataset, wanted_anomaly)
+    framing = Framing.of(data)
 
     builder = _prepare(data, data.dataset, data.manual_dir)
-    whole = table.read(builder, data.image_size, data.channels, data.crop)
+    whole = table.read(builder, framing)
     fingerprint = builder.preparation["fingerprint"]
     if data.anomaly_dataset:
         other_builder = _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
-        other = table.read(other_builder, data.image_size, data.channels, data.crop)
+        other = table.read(other_builder, framing)
         other = table.anomalies_of(other, anomaly, data.anomaly_dataset)
         labels = splits.label(whole.classes, normal, (), data.dataset)
         labels[labels == 1] = -1  # the anomaly is the other dataset
@@ -87,7 +106,10 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         labels = splits.label(whole.classes, normal, anomaly, data.dataset)
 
     fractions = splits.Fractions(data.val_fraction, data.calibration_fraction, data.test_fraction)
-    roles = splits.assign(labels, whole.groups, whole.official_test, fractions, seed)
+    test_only = np.isin(whole.classes, list(builder.CLEAN_TILES.values()))
+    roles = splits.assign(labels, whole.groups, whole.official_test, fractions, seed, test_only)
+    if data.normalise == "material":
+        whole = normalise.by_material(whole, roles["train"], data.dataset)
     if data.balanced_test:
         roles["test"] = splits.balance(roles["test"], labels, whole.files, seed)
     return Dataset(
@@ -122,4 +144,6 @@ def _examples(
         stored_size=whole.stored_size[indices],
         masks=masks,
         has_mask=whole.has_mask[indices] | ((chosen == 0) & (masks is not None)),
+        offsets=None if whole.offsets is None else whole.offsets[indices],
+        materials=None if whole.materials is None else [whole.materials[i] for i in indices],
     )

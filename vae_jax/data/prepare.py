@@ -10,6 +10,8 @@ import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
 from vae_jax.data import sources
+from vae_jax.data.builders.aitex import Aitex
+from vae_jax.data.builders.chest_xray import ChestXray
 from vae_jax.data.builders.digits import Digits
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
@@ -21,6 +23,8 @@ BUILDERS: dict[str, type[ImageRecords]] = {
     "mnist": Mnist,
     "fashion_mnist": FashionMnist,
     "kvasir": Kvasir,
+    "aitex": Aitex,
+    "chest_xray": ChestXray,
 }
 
 _log = logging.getLogger(__name__)
@@ -37,7 +41,7 @@ def prepare(
     Args:
         dataset: one of BUILDERS.
         manual_dir: folder in the official layout, or the one above it that holds a folder of the dataset's
-            name; "" downloads, unless that has been prepared before.
+            name; "" downloads what can be, unless that has been prepared before.
         data_dir: where prepared data goes; "" is TFDS's own default.
         skip_corrupt: skip and list unreadable images instead of refusing them.
 
@@ -52,6 +56,8 @@ def prepare(
     elif manual_dir:
         files = cls.locate(_manual_folder(dataset, cls.OFFICIAL, manual_dir))
         key = f"files-{sources.key(files)}"
+    elif cls.OFFICIAL.by_hand:
+        raise cls.OFFICIAL.ask(f"{dataset} cannot be downloaded without a hand")
     else:
         key = f"download-{sources.url_key(cls.OFFICIAL)}"
     config = SourceConfig(

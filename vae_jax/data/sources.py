@@ -29,11 +29,13 @@ class Official:
         address: what each file's name is appended to.
         files: name -> (size in bytes, SHA-256), or None where no checksum is published.
         layout: what belongs into `data.manual_dir`, in words.
+        by_hand: the address is a page to be read and clicked on; nothing is downloaded.
     """
 
     address: str
     files: Mapping[str, tuple[int, str] | None]
     layout: str
+    by_hand: bool = False
 
     def ask(self, problem: str) -> UserError:
         """Returns the error for missing files: the problem, the files, their address, where to put them."""

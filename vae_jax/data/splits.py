@@ -98,6 +98,7 @@ def assign(
     official_test: Bool[np.ndarray, "N"] | None,
     fractions: Fractions,
     seed: int,
+    test_only: Bool[np.ndarray, "N"] | None = None,
 ) -> dict[str, Int[np.ndarray, "M"]]:
     """Gives the images their roles.
 
@@ -111,6 +112,8 @@ def assign(
         official_test: which images belong to the official test split; None where there is none.
         fractions: of the normals that are split; `test` counts only without an official test split.
         seed: another one gives another split.
+        test_only: images that with all their group may only be tested on; where they are normal, they are
+            no part of the normals that `fractions` speaks of. None for no such image.
 
     Returns:
         Role -> indices of its images, ascending.
@@ -119,12 +122,13 @@ def assign(
         UserError: if a role stays without normals.
     """
     names = np.asarray(groups, dtype=object)
-    normal = labels == 0
-    if official_test is None:
-        fixed = set(names[labels == 1])
-        in_test = np.array([group in fixed for group in names], dtype=bool)
-    else:
-        in_test = official_test
+    if test_only is None:
+        test_only = np.zeros(len(labels), bool)
+    normal = (labels == 0) & ~test_only
+    fixed = set(names[test_only | (labels == 1) if official_test is None else test_only])
+    in_test = np.array([group in fixed for group in names], dtype=bool)
+    if official_test is not None:
+        in_test |= official_test
         _log_shared(set(names[in_test & (labels >= 0)]) & set(names[~in_test & normal]))
     test_groups = set(names[in_test & (labels >= 0)])
     free = normal & ~in_test & np.array([group not in test_groups for group in names], dtype=bool)

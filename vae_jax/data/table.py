@@ -6,9 +6,11 @@ Names: `N` images, `H W` the square that the model sees, `C` channels.
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -16,16 +18,23 @@ from jaxtyping import Bool, Int32, UInt8
 
 from vae_jax.data import cache, decode
 from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.framing import Framing, cut
 from vae_jax.errors import UserError
 from vae_jax.progress import progress
 
 _CHUNK = 64  # records that a thread decodes in one go
 _SMALL_BYTES = 4096  # mean size of a record
 
+_log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """All images of a dataset; `official_test` is None where it has no such split."""
+    """All images of a dataset.
+
+    `official_test` is None where it has no such split, `offsets` where images are not cut into tiles,
+    `materials` where the dataset knows of none.
+    """
 
     images: UInt8[np.ndarray, "N H W C"]
     masks: UInt8[np.ndarray, "N H W"] | None
@@ -35,90 +44,113 @@ class Table:
     files: list[str]
     groups: list[str]
     official_test: Bool[np.ndarray, "N"] | None
+    offsets: Int32[np.ndarray, "N"] | None = None
+    materials: list[str] | None = None
 
 
-def read(builder: ImageRecords, image_size: int, channels: int, crop: float) -> Table:
+def read(builder: ImageRecords, framing: Framing) -> Table:
     """Decodes all splits of prepared data, or finds that done beside the records.
 
     Raises:
-        UserError: if the prepared data is damaged.
+        UserError: if the prepared data is damaged, tiles would leave gaps, or no image is left.
     """
     parts = []
     for split in builder.info.splits:
-        name = (
-            f"{split}-{builder.preparation['fingerprint']}-{image_size}px-{channels}c-"
-            f"crop{crop:g}-v{decode.VERSION}.npz"
-        )
+        fingerprint = builder.preparation["fingerprint"]
+        name = f"{split}-{fingerprint}-{framing.key}-v{decode.VERSION}.npz"
         path = pathlib.Path(builder.data_dir) / "decoded" / name
         arrays = cache.read(path)
         if arrays is None:
-            arrays = _decode(builder, split, image_size, channels, crop)
+            arrays = _decode(builder, split, framing)
             cache.write(path, arrays)
         parts.append(arrays | {"official_test": np.full(len(arrays["files"]), split == "test")})
+    parts = [part for part in parts if len(part["files"])]
+    if not parts:
+        raise UserError(
+            f"no image is left with data.max_saturated={framing.max_saturated:g}: all have a larger "
+            "share of near-white pixels; raise it"
+        )
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    files = whole["files"].tolist()
+    materials = [builder.material(file) for file in files]
     return Table(
         images=whole["images"],
         masks=whole["masks"] if whole["has_mask"].any() else None,
         has_mask=whole["has_mask"],
         stored_size=whole["stored_size"],
         classes=whole["classes"].tolist(),
-        files=whole["files"].tolist(),
+        files=files,
         groups=whole["groups"].tolist(),
         official_test=whole["official_test"] if whole["official_test"].any() else None,
+        offsets=whole["offsets"] if framing.tile_stride else None,
+        materials=materials if any(materials) else None,
     )
 
 
-def _decode(
-    builder: ImageRecords, split: str, image_size: int, channels: int, crop: float
-) -> dict[str, np.ndarray]:
+def _decode(builder: ImageRecords, split: str, framing: Framing) -> dict[str, np.ndarray]:
     """Returns the arrays of one split, as they are cached; text as fixed-width unicode, never pickled."""
     encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
     source = builder.as_data_source(split, decoders=encoded)
     num = len(source)
-    images = np.empty((num, image_size, image_size, channels), np.uint8)
-    masks = np.zeros((num, image_size, image_size), np.uint8)
-    has_mask = np.zeros(num, np.bool_)
-    stored_size = np.empty((num, 3), np.int32)
 
-    def decode_chunk(indices: Sequence[int]) -> list[tuple[str, str, str]]:
-        text = []
-        for i, record in zip(indices, source.__getitems__(indices), strict=True):
-            images[i] = decode.pixels(record["image"], image_size, channels, crop)
-            has_mask[i] = record["has_mask"]
-            if has_mask[i]:
-                masks[i] = decode.mask(record["mask"], image_size, crop)
-            stored_size[i] = record["width"], record["height"], record["bytes"]
-            text.append(tuple(record[name].decode() for name in ("class", "file", "group")))
-        return text
+    def decode_chunk(indices: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        records = source.__getitems__(indices)
+        return [_rows(record, framing, builder.CLEAN_TILES) for record in records]
 
     chunks = [list(range(num))[start : start + _CHUNK] for start in range(0, num, _CHUNK)]
     # Small images are decoded within the interpreter's lock, where threads only stand in each other's way.
     size = builder.info.splits[split].num_bytes / max(num, 1)
     threads = os.cpu_count() if size > _SMALL_BYTES else 1
-    text: list[tuple[str, str, str]] = []
+    parts: list[dict[str, np.ndarray]] = []
     try:
         with (
             contextlib.closing(progress(num, f"decoding {builder.name} {split}", "image")) as bar,
             concurrent.futures.ThreadPoolExecutor(threads) as pool,
         ):
             for decoded in pool.map(decode_chunk, chunks):
-                text += decoded
+                parts += decoded
                 bar.update(len(decoded))
+    except UserError:
+        raise
     except Exception as error:  # all was readable when it was prepared: the records are damaged
         raise UserError(
             f"prepared data in {builder.data_dir} is damaged ({' '.join(str(error).split())}); "
             "delete that folder, it will be prepared again"
         ) from error
-    classes, files, groups = (np.array(column) for column in zip(*text, strict=True))
+    # Where no image has a mask none is kept, not even an empty one.
+    side = framing.image_size if any(part["has_mask"].any() for part in parts) else 0
+    for part in parts:
+        if part["masks"].shape[1] != side:
+            part["masks"] = np.zeros((len(part["images"]), side, side), np.uint8)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _rows(
+    record: Mapping[str, Any], framing: Framing, clean_tiles: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Returns the arrays of the squares of one record, none where nobody knows which are abnormal."""
+    class_name, file, group = (record[name].decode() for name in ("class", "file", "group"))
+    tiled = framing.tile_stride > 0 and class_name in clean_tiles
+    has_mask = bool(record["has_mask"])
+    squares = cut(record["image"], record["mask"] if has_mask else None, framing)
+    if tiled and not has_mask:
+        _log.warning("%s is left out: without a mask nobody knows which tiles are abnormal", file)
+        squares = squares.none()
+    num = len(squares.offsets)
+    classes = np.full(num, class_name)
+    if tiled:
+        classes = np.where(squares.marked, class_name, clean_tiles[class_name])
     return {
-        "images": images,
-        "masks": masks if has_mask.any() else masks[:, :0, :0],
-        "has_mask": has_mask,
-        "stored_size": stored_size,
+        "images": squares.images,
+        "masks": np.zeros((num, 0, 0), np.uint8) if squares.masks is None else squares.masks,
+        "has_mask": np.full(num, has_mask),
+        "stored_size": np.tile(
+            np.array([record["width"], record["height"], record["bytes"]], np.int32), (num, 1)
+        ),
         "classes": classes,
-        "files": files,
-        "groups": groups,
-    }
+        "files": np.full(num, file),
+        "groups": np.full(num, group),
+    } | ({"offsets": squares.offsets} if framing.tile_stride else {})
 
 
 def anomalies_of(other: Table, classes: tuple[str, ...], dataset: str) -> Table:
@@ -143,6 +175,8 @@ def anomalies_of(other: Table, classes: tuple[str, ...], dataset: str) -> Table:
         files=[f"{dataset}/{other.files[i]}" for i in chosen],
         groups=[f"{dataset}/{other.groups[i]}" for i in chosen],
         official_test=None,
+        offsets=None if other.offsets is None else other.offsets[chosen],
+        materials=None if other.materials is None else [other.materials[i] for i in chosen],
     )
 
 
@@ -155,6 +189,7 @@ def join(table: Table, anomalies: Table) -> Table:
     official = table.official_test
     if official is not None:
         official = np.concatenate([official, np.ones(len(anomalies.files), bool)])
+    materials = [part.materials or [""] * len(part.files) for part in (table, anomalies)]
     return Table(
         images=np.concatenate([table.images, anomalies.images]),
         masks=np.concatenate(masks)
@@ -166,4 +201,9 @@ def join(table: Table, anomalies: Table) -> Table:
         files=table.files + anomalies.files,
         groups=table.groups + anomalies.groups,
         official_test=official,
+        # Both are cut by the same framing.
+        offsets=None
+        if table.offsets is None
+        else np.concatenate([table.offsets, anomalies.offsets]),
+        materials=materials[0] + materials[1] if any(map(any, materials)) else None,
     )

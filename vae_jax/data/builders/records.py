@@ -44,7 +44,7 @@ class Item:
         class_name: in the dataset's own spelling.
         file: unique path relative to the source.
         group: patient, video or near-duplicate; the file itself where nothing is known.
-        mask: encoded file of the abnormal region, or None.
+        mask: encoded file of the abnormal region, or its bytes, or None.
         size: (width, height) of bytes that were encoded here; None for a file, which is to be checked.
     """
 
@@ -52,7 +52,7 @@ class Item:
     class_name: str
     file: str
     group: str
-    mask: pathlib.Path | None = None
+    mask: pathlib.Path | bytes | None = None
     size: tuple[int, int] | None = None
 
 
@@ -76,6 +76,9 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
     CLASSES: ClassVar[tuple[str, ...]]  # every class that the dataset can have
     ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
     OFFICIAL: ClassVar[Official | None]  # where it is downloaded; None where no file is needed
+    # Class of an image with a mask -> class of its tiles beside the mask. Such a tile is free of defects
+    # but not of the image's light, so it is only ever in the test split.
+    CLEAN_TILES: ClassVar[dict[str, str]] = {}
 
     # Checksums stand in OFFICIAL; TFDS would look for a file of them, with a package that may be missing.
     url_infos = None
@@ -92,6 +95,12 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
     @abc.abstractmethod
     def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
         """Returns split -> its images, from what `locate` found."""
+
+    @classmethod
+    def material(cls, file: str) -> str:
+        """Returns what the object in an image is made of, from the image's name; "" where unknown."""
+        del file
+        return ""
 
     @property
     def preparation(self) -> dict[str, Any]:
@@ -217,7 +226,9 @@ def _read(item: Item) -> _Read | str:
         image = item.image if isinstance(item.image, bytes) else item.image.read_bytes()
         size = item.size or decode.check(image)
         mask = b""
-        if item.mask is not None:
+        if isinstance(item.mask, bytes):
+            mask = item.mask
+        elif item.mask is not None:
             damaged = item.mask.name
             mask = item.mask.read_bytes()
             decode.check(mask)

@@ -1,0 +1,108 @@
+import collections
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_jax.data import pipeline
+from vae_jax.data.builders.chest_xray import ChestXray
+from vae_jax.errors import UserError
+
+NAMES = {
+    "train/NORMAL": ["IM-0115-0001.jpeg", "IM-0429-0001-0001.jpeg", "IM-0429-0001-0002.jpeg",
+                     "NORMAL2-IM-0429-0001.jpeg"],
+    "train/PNEUMONIA": ["person1_bacteria_1.jpeg", "person1_virus_6.jpeg", "person10_virus_7_1.jpeg"],
+    "test/NORMAL": ["IM-0429-0001.jpeg"],
+    "test/PNEUMONIA": ["person1_virus_6.jpeg", "unheard-of.jpeg"],
+}  # fmt: skip
+
+
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # No two alike, and the same in every run.
+    rng = np.random.default_rng(list(str(path).encode()))
+    Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for folder, names in NAMES.items():
+        for name in names:
+            write(tmp_path / "files" / folder / name)
+    return tmp_path / "files"
+
+
+def items(folder):
+    # items() needs no prepared builder; an instance would want a folder to write to.
+    return ChestXray.items(ChestXray, ChestXray.locate(folder))
+
+
+def test_groups_are_patients_of_a_split(root):
+    found = {item.file: item.group for listed in items(root).values() for item in listed}
+    assert found == {
+        "train/NORMAL/IM-0115-0001.jpeg": "train/IM-0115",
+        "train/NORMAL/IM-0429-0001-0001.jpeg": "train/IM-0429",
+        "train/NORMAL/IM-0429-0001-0002.jpeg": "train/IM-0429",
+        "train/NORMAL/NORMAL2-IM-0429-0001.jpeg": "train/NORMAL2-IM-0429",
+        "train/PNEUMONIA/person1_bacteria_1.jpeg": "train/person1",
+        "train/PNEUMONIA/person1_virus_6.jpeg": "train/person1",
+        "train/PNEUMONIA/person10_virus_7_1.jpeg": "train/person10",
+        "test/NORMAL/IM-0429-0001.jpeg": "test/IM-0429",
+        "test/PNEUMONIA/person1_virus_6.jpeg": "test/person1",
+        "test/PNEUMONIA/unheard-of.jpeg": "test/unheard-of.jpeg",
+    }
+
+
+@pytest.mark.parametrize("inner", ["chest_xray", "chest_xray/chest_xray"])
+def test_the_archives_as_they_unpack_are_accepted(root, tmp_path, inner):
+    place = tmp_path / "archive" / inner
+    place.parent.mkdir(parents=True)
+    root.rename(place)
+    write(place / "train/NORMAL/._IM-0115-0001.jpeg")
+    assert [len(listed) for listed in items(tmp_path / "archive").values()] == [7, 3]
+
+
+def test_the_validation_folder_of_the_copy_is_training(root):
+    write(root / "val/NORMAL/NORMAL2-IM-1427-0001.jpeg")
+    found = items(root)
+    assert "val/NORMAL/NORMAL2-IM-1427-0001.jpeg" in [item.file for item in found["train"]]
+    assert found["train"][-1].group == "train/NORMAL2-IM-1427"
+    assert len(found["test"]) == 3
+
+
+def test_a_copy_under_another_name_is_in_the_group_of_its_original(root):
+    original = root / "train/NORMAL/IM-0115-0001.jpeg"
+    (root / "train/NORMAL/IM-0999-0001.jpeg").write_bytes(original.read_bytes())
+    found = {item.file: item.group for item in items(root)["train"]}
+    assert found["train/NORMAL/IM-0999-0001.jpeg"] == "train/IM-0115"
+
+
+@pytest.mark.parametrize("gone", ["train", "test/NORMAL"])
+def test_missing_folders_are_named_with_the_address(root, tmp_path, gone):
+    (root / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=rf"{gone}.*https://data.mendeley.com.*manual_dir"):
+        items(root)
+
+
+def test_without_files_the_address_is_told_and_nothing_downloaded(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be downloaded.*https://data.mendeley.com"):
+        pipeline.prepare("chest_xray", "", str(tmp_path))
+
+
+def test_real_files_have_their_published_counts_and_thirty_sets_of_duplicates(real_data):
+    files = ChestXray.locate(real_data / "chest_xray")
+    found = ChestXray.items(ChestXray, files)
+    counts = collections.Counter(
+        (split, item.class_name) for split, listed in found.items() for item in listed
+    )
+    assert counts == {
+        ("train", "NORMAL"): 1341,
+        ("train", "PNEUMONIA"): 3875,
+        ("test", "NORMAL"): 234,
+        ("test", "PNEUMONIA"): 390,
+    }
+    groups = {item.file: item.group for listed in found.values() for item in listed}
+    # The only duplicates whose names speak of two patients.
+    pair = [groups[f"test/NORMAL/NORMAL2-IM-009{digit}-0001.jpeg"] for digit in (5, 6)]
+    assert pair == ["test/NORMAL2-IM-0095"] * 2
+    assert not {item.group for item in found["train"]} & {item.group for item in found["test"]}

@@ -1,0 +1,75 @@
+"""Chest X-rays of children, healthy and with pneumonia, with the official test split.
+
+Source: D. Kermany et al., Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep
+Learning, Cell 172, 2018; data: Mendeley Data, rscbjbr9sj, CC BY 4.0.
+"""
+
+import pathlib
+import re
+from collections.abc import Mapping
+
+from vae_jax.data.builders import duplicates
+from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.sources import Official
+
+_SUFFIXES = {".jpeg", ".jpg", ".png"}
+# Kaggle's copy took 16 images out of the official training folder and called them validation.
+_SPLITS = {"train": "train", "val": "train", "test": "test"}
+_ARCHIVE = "chest_xray"  # the folder that the archive unpacks to, in Kaggle's copy twice
+_PATIENT = re.compile(r"(person\d+)_|((?:NORMAL\d+-)?IM-\d+)-")
+
+
+class ChestXray(ImageRecords, skip_registration=True):
+    """Splits `train` and `test`; a group is a patient of a split.
+
+    `personN` names the patient of a pneumonia; of a healthy child the name of the file gives a running
+    number of the study (`IM-0429-0001-0002`, `NORMAL2-IM-0587-0001`), under which there may be several
+    images. Numbers restart between train and test, so a group is named by its split as well. Images that
+    are equal pixel by pixel are one group, whatever their names.
+    """
+
+    name = "vae_jax_chest_xray"
+    CLASSES = ("NORMAL", "PNEUMONIA")
+    OFFICIAL = Official(
+        address="https://data.mendeley.com/datasets/rscbjbr9sj",
+        files={"ChestXRay2017.zip": None},
+        layout="the unpacked folder, with train and test and in each NORMAL and PNEUMONIA",
+        by_hand=True,
+    )
+
+    @classmethod
+    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+        """Finds the four folders here or as far down as the archives put them; `val` adds to train."""
+        nested = [folder, folder / _ARCHIVE, folder / _ARCHIVE / _ARCHIVE]
+        root = next((place for place in nested if (place / "train").is_dir()), None)
+        if root is None:
+            raise cls.OFFICIAL.ask(f"{folder} has no folder train")
+        found = {}
+        for split in _SPLITS:
+            for class_name in cls.CLASSES:
+                place = root / split / class_name
+                images = {}
+                if place.is_dir():
+                    images = {
+                        f"{split}/{class_name}/{path.name}": path
+                        for path in sorted(place.iterdir())
+                        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+                    }
+                if not images and split != "val":
+                    raise cls.OFFICIAL.ask(f"{place} has no images")
+                found |= images
+        return found
+
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+        """Reads split, class and patient from each name, and joins duplicates."""
+        listed: dict[str, list[Item]] = {"train": [], "test": []}
+        for name, path in files.items():
+            folder, class_name, file = name.split("/")
+            split = _SPLITS[folder]
+            listed[split].append(Item(path, class_name, name, f"{split}/{_patient(file)}"))
+        return duplicates.join(listed)
+
+
+def _patient(file: str) -> str:
+    found = _PATIENT.match(file)
+    return found[1] or found[2] if found else file
