@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from vae_jax.errors import UserError
+from vae_jax.exploration import choice
+
+
+def test_rows_are_drawn_by_the_seed_alone():
+    rows = choice.draw(100, 10, 0)
+    assert len(set(rows)) == 10
+    assert rows.tolist() == sorted(rows)
+    np.testing.assert_array_equal(choice.draw(100, 10, 0), rows)
+    assert choice.draw(100, 10, 1).tolist() != rows.tolist()
+    assert choice.draw(4, 10, 0).tolist() == [0, 1, 2, 3]
+
+
+def test_each_class_comes_once_before_any_comes_twice(two_classes):
+    rows = choice.classes_in_turn(two_classes.test, 6, 0)
+    names = [two_classes.test.classes[row] for row in rows]
+    assert names == ["left", "right", "ring"] * 2
+    assert len(set(rows)) == 6
+
+
+def test_pairs_are_of_two_normal_classes(two_classes):
+    for a, b in choice.pairs(two_classes.test, 3, 0):
+        assert {two_classes.test.classes[a], two_classes.test.classes[b]} == {"left", "right"}
+
+
+def test_with_one_normal_class_a_pair_leads_to_an_anomaly(dataset):
+    for a, b in choice.pairs(dataset.test, 2, 0):
+        assert [dataset.test.classes[a], dataset.test.classes[b]] == ["disc", "ring"]
+
+
+def test_one_image_makes_no_pair(dataset):
+    with pytest.raises(UserError, match="there is one"):
+        choice.pairs(choice.take(dataset.test, np.array([0])), 2, 0)

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from vae_jax.errors import UserError
+from vae_jax.exploration import classes
+from vae_jax.exploration.classes import Known
+
+
+def test_a_row_for_each_class_and_those_of_test_images_are_marked(make_trained):
+    trained = make_trained()
+    known = Known(trained.dataset.train, trained.encode(trained.dataset.train.images))
+    found = classes.from_codes(trained, known, 3)
+    assert found.classes == ["left", "right", "ring"]
+    assert found.tested == [False, False, True]
+    assert found.images.shape == (3, 3, 8, 8, 1)
+    again = classes.from_codes(trained, known, 3)
+    np.testing.assert_array_equal(found.images, again.images)
+
+
+def test_by_label_each_column_is_one_code(make_trained):
+    trained = make_trained(num_classes=2)
+    found = classes.by_label(trained, 4)
+    assert found.classes == ["left", "right"]
+    z = classes.codes.from_prior(trained.model, 4, trained.config.seed)
+    given = np.ones(4, np.int32)
+    np.testing.assert_allclose(found.images[1], trained.decode(z, given), atol=1e-6)
+
+
+def test_an_unconditional_model_takes_no_label(make_trained):
+    with pytest.raises(UserError, match="takes no label"):
+        classes.by_label(make_trained(), 2)

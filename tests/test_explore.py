@@ -1,0 +1,189 @@
+import csv
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_jax import explore as explore_lib
+from vae_jax import workdir as workdir_lib
+from vae_jax.data import pipeline
+from vae_jax.errors import UserError
+from vae_jax.model.vae import build_model
+from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+from vae_jax.training.state import create_state
+
+FIGURES = {
+    "explore_samples.png", "explore_beside_real.png", "explore_classes.png",
+    "explore_neighbours.png", "explore_distances.png", "explore_reconstructions.png",
+    "explore_map.png", "explore_traversals.png", "explore_interpolations.png",
+    "explore_interpolations.gif",
+}  # fmt: skip
+
+
+@pytest.fixture
+def halves(dataset):
+    """The same discs, those in the upper half and those in the lower one as two classes."""
+
+    def name(examples):
+        weight = examples.images[..., 0].astype(float).sum(axis=2)
+        centre = (weight * np.arange(8)).sum(axis=1) / weight.sum(axis=1)
+        halves = np.where(centre < 3.5, "</script><b>upper", "lower")
+        classes = np.where(examples.labels == 1, "ring", halves).tolist()
+        return dataclasses.replace(examples, classes=classes)
+
+    roles = ("train", "val", "calibration", "test")
+    return dataclasses.replace(dataset, **{role: name(getattr(dataset, role)) for role in roles})
+
+
+@pytest.fixture
+def make_run(tmp_path, config, monkeypatch):
+    """Dataset -> workdir of a run that has a checkpoint; `pipeline.load` gives the same dataset."""
+
+    def make_run(dataset, **model):
+        config.model.update(model)
+        config.explore.update(
+            {"samples": 9, "mixture_components": 2, "steps": 3, "map_images": 20, "generated": 20,
+             "classifier_epochs": 1}
+        )  # fmt: skip
+        workdir_lib.enter(tmp_path, config)
+        rate = make_learning_rate(config.train, 1)
+        state = create_state(
+            build_model(config), make_optimizer(config.train, rate), make_plateau(config.train), 0
+        )
+        position = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": 1}
+        with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+            checkpoints.save(state, position, config.to_dict(), 1.0)
+        monkeypatch.setattr(pipeline, "load", lambda data, seed: dataset)
+        return tmp_path
+
+    return make_run
+
+
+def write_scores(workdir, files):
+    rows = [
+        {"file": file, "class": "x", "label": 0, "mse": i / 7, "fusion": float(-i), "pca": 1.0,
+         "p_value": 1 / (i + 1), "anomalous": int(i > 20)}
+        for i, file in enumerate(files)
+    ]  # fmt: skip
+    with open(workdir / "scores.csv", "w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def results_of(workdir):
+    return json.loads((workdir / "results.json").read_text())
+
+
+def test_page_figures_and_numbers_are_written_and_what_stood_there_stays(make_run, config, halves):
+    workdir = make_run(halves)
+    before = {"dataset": {"name": "discs"}, "latent": {"active_units": 2}}
+    (workdir / "results.json").write_text(json.dumps(before))
+    explore_lib.run(config, workdir)
+    after = results_of(workdir)
+    generation, classifier = after.pop("generation"), after["latent"].pop("classifier")
+    assert after == before
+    assert generation["features"].startswith("classifier of discs, 2 classes")
+    assert generation["generated"] == "samples, prior"
+    assert generation["images"] == 20
+    assert generation["frechet_distance"] >= 0
+    assert 1 <= generation["inception_score"] <= 2
+    assert set(generation["others"]) == {
+        "samples, mixture of 2 over training codes", "decoded held-out images", "held-out images",
+    }  # fmt: skip
+    assert classifier["classes"] == ["</script><b>upper", "lower"]
+    assert {"real", "codes", "decoded"} <= set(classifier["held_out"])
+    drawn = {path.name for path in (workdir / "figures").glob("explore_*")}
+    assert drawn == FIGURES
+    with Image.open(workdir / "figures" / "explore_interpolations.gif") as film:
+        assert film.n_frames == 4  # three steps there, one back
+    for path in (workdir / "figures").glob("explore_*.png"):
+        with Image.open(path) as image:
+            assert np.ptp(np.asarray(image.convert("L"))) > 100, path.name
+
+
+def test_the_page_needs_nothing_but_itself_and_runs_no_name_of_a_class(make_run, config, halves):
+    workdir = make_run(halves)
+    explore_lib.run(config, workdir)
+    page = (workdir / "explore.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page)
+    assert "http" not in re.sub(r'content="default-src[^"]*"|http-equiv', "", page)
+    assert page.count("</script>") == 1
+    assert "<b>upper" not in page
+
+
+def test_exploring_twice_gives_the_same(make_run, config, halves):
+    workdir = make_run(halves)
+    once, again = (
+        (explore_lib.run(config, workdir), results_of(workdir),
+         (workdir / "explore.html").read_bytes())[1:]
+        for _ in range(2)
+    )  # fmt: skip
+    assert once == again
+
+
+def test_the_map_says_what_scores_csv_says_of_each_image(make_run, config, halves):
+    workdir = make_run(halves)
+    write_scores(workdir, halves.test.files)
+    by_mse = explore_lib.read_scores(workdir / "scores.csv", "mse")
+    assert by_mse[halves.test.files[7]] == ["mse 1.000", "p-value 0.125, passed"]
+    assert explore_lib.read_scores(workdir / "gone.csv", "mse") == {}
+    explore_lib.run(config, workdir)
+    shown = re.search(r"const data = (\{.*\});", (workdir / "explore.html").read_text())
+    points = json.loads(shown[1])["text"]
+    assert len(points) == 20
+    for _, file, score, decided in points:
+        row = halves.test.files.index(file)
+        assert score == f"fusion {explore_lib.quantity(float(-row))}"
+        assert decided.endswith("flagged" if row > 20 else "passed")
+
+
+def test_one_class_is_explored_as_far_as_it_goes_and_the_rest_is_said(
+    make_run, config, dataset, capsys
+):
+    workdir = make_run(dataset)
+    explore_lib.run(config, workdir)
+    assert "frechet_distance" not in results_of(workdir)["generation"]
+    assert "classifier" not in results_of(workdir).get("latent", {})
+    out = capsys.readouterr().out
+    for message in ("no classifier can be trained", "telling classes apart takes two"):
+        assert f"{message}" in out
+        assert message in (workdir / "explore.html").read_text()
+    assert (workdir / "figures" / "explore_map.png").exists()
+
+
+def test_figures_of_an_earlier_exploration_do_not_stay(make_run, config, halves, monkeypatch):
+    workdir = make_run(halves)
+    explore_lib.run(config, workdir)
+    one_class = dataclasses.replace(
+        halves, train=dataclasses.replace(halves.train, classes=["lower"] * 40)
+    )
+    monkeypatch.setattr(pipeline, "load", lambda data, seed: one_class)
+    explore_lib.run(config, workdir)
+    assert "frechet_distance" not in results_of(workdir)["generation"]
+
+
+def test_a_missing_inception_file_is_refused_before_anything_is_written(make_run, config, halves):
+    workdir = make_run(halves)
+    config.explore.inception = "gone.npz"
+    with pytest.raises(UserError, match=r"explore\.inception: there is no file gone\.npz"):
+        explore_lib.run(config, workdir)
+    assert not (workdir / "explore.html").exists()
+
+
+def test_an_autoencoder_draws_from_the_mixture_alone(make_run, config, halves):
+    workdir = make_run(halves, kind="ae")
+    explore_lib.run(config, workdir)
+    generation = results_of(workdir)["generation"]
+    assert generation["generated"] == "samples, mixture of 2 over training codes"
+
+
+def test_a_conditional_model_is_asked_for_its_labels(make_run, config, halves):
+    workdir = make_run(halves, num_classes=2)
+    explore_lib.run(config, workdir)
+    assert 0 <= results_of(workdir)["generation"]["label_agreement"] <= 1
+    assert "The class is given to the decoder" in (workdir / "explore.html").read_text()

@@ -1,0 +1,58 @@
+"""Which images are looked at: drawn by the seed, never by what came of them.
+
+N images, M of them.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Int
+
+from vae_jax.data.pipeline import Examples
+from vae_jax.errors import UserError
+
+
+def draw(length: int, count: int, seed: int) -> Int[np.ndarray, "M"]:
+    """Returns `count` rows of `length`, ascending; all of them where there are no more."""
+    return np.sort(np.random.default_rng(seed).permutation(length)[:count])
+
+
+def take(examples: Examples, rows: Int[np.ndarray, "M"]) -> Examples:
+    """Returns some of the images, in the order of `rows`."""
+    return dataclasses.replace(
+        examples,
+        images=examples.images[rows],
+        labels=examples.labels[rows],
+        classes=[examples.classes[row] for row in rows],
+        files=[examples.files[row] for row in rows],
+        groups=[examples.groups[row] for row in rows],
+        stored_size=examples.stored_size[rows],
+        masks=None if examples.masks is None else examples.masks[rows],
+        has_mask=examples.has_mask[rows],
+    )
+
+
+def classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray, "M"]:
+    """Returns rows of one image of each class, normal ones first, then of a second one, and so on."""
+    turns: dict[str, int] = {}
+    keys = []
+    for row in np.random.default_rng(seed).permutation(len(examples.images)):
+        name = examples.classes[row]
+        turns[name] = turns.get(name, -1) + 1
+        keys.append((turns[name], int(examples.labels[row]), name, int(row)))
+    return np.array([row for *_, row in sorted(keys)[:count]], np.int64)
+
+
+def pairs(test: Examples, count: int, seed: int) -> Int[np.ndarray, "P 2"]:
+    """Returns pairs of rows: of two normal classes where there are two, else of what there is.
+
+    Raises:
+        UserError: if there is only one image.
+    """
+    usable = np.flatnonzero(test.labels == 0)
+    if len({test.classes[row] for row in usable}) < 2:
+        usable = np.arange(len(test.images))
+    rows = usable[classes_in_turn(take(test, usable), 2 * count, seed)]
+    if len(rows) < 2:
+        raise UserError("a way leads from one test image to another, and there is one; add images")
+    return rows[: len(rows) // 2 * 2].reshape(-1, 2)
