@@ -155,3 +155,27 @@ def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, 
     config.scoring.mean_std_k = 3.0
     with pytest.raises(UserError, match="--mode=evaluate to judge that run otherwise"):
         workdir_lib.enter(tmp_path, config)
+
+
+def test_epochs_after_the_first_compile_nothing(tmp_path, config, dataset):
+    """Ragged batches, short calls, validations and checkpoints fit the programs that are there."""
+    compiled = []
+
+    def listen(event, duration, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        counts = []
+        for epochs in (1, 1, 5):  # the first run also compiles what all runs of a process share
+            config.train.epochs = epochs
+            workdir = tmp_path / str(len(counts))
+            workdir_lib.enter(workdir, config)
+            compiled.clear()
+            train_lib.train(config, workdir, dataset)
+            counts.append(len(compiled))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert counts[1] > 0
+    assert counts[2] == counts[1]

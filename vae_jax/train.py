@@ -225,10 +225,10 @@ def _tell(
     state: TrainState, distortion: float, plateau, settings: ml_collections.ConfigDict
 ) -> TrainState:
     """Tells the plateau rule and the early-stopping count of one validation."""
-    if settings.plateau_patience:
-        state = state.replace(plateau=drive_plateau(plateau, state.plateau, distortion))
     # In float32 on both sides: a best that was rounded up would be beaten by its own equal.
     best = jnp.asarray(distortion, jnp.float32)
+    if settings.plateau_patience:
+        state = state.replace(plateau=drive_plateau(plateau, state.plateau, best))
     if best < state.best:
         return state.replace(best=best, stale=jnp.zeros((), jnp.int32))
     return state.replace(stale=state.stale + 1)

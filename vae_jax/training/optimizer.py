@@ -1,10 +1,12 @@
 """The optax chain, its schedules, and the plateau rule that stands outside it."""
 
+import functools
+
 import jax
-import jax.numpy as jnp
 import ml_collections
 import optax
 import optax.contrib
+from jaxtyping import Array, Float
 
 
 def _constant(peak: float, warmup_steps: int, total_steps: int) -> optax.Schedule:
@@ -57,13 +59,17 @@ def make_plateau(train: ml_collections.ConfigDict) -> optax.GradientTransformati
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def drive_plateau(
     plateau: optax.GradientTransformationExtraArgs,
     state: optax.contrib.ReduceLROnPlateauState,
-    value: float,
+    value: Float[Array, ""],
 ) -> optax.contrib.ReduceLROnPlateauState:
-    """Tells the rule one validation value; returns its next state."""
+    """Tells the rule one validation value; returns its next state.
+
+    Compiled once a run: outside a program its condition would be compiled at every call.
+    """
     # Optax mixes its int32 count with floats, which strict promotion (in tests) refuses.
     with jax.numpy_dtype_promotion("standard"):
-        _, state = plateau.update({}, state, value=jnp.asarray(value, jnp.float32))
+        _, state = plateau.update({}, state, value=value)
     return state

@@ -1,5 +1,6 @@
 """The training state: exactly what is saved, nothing that is a function."""
 
+import functools
 from typing import Any
 
 import flax.struct
@@ -41,7 +42,8 @@ def create_state(
 ) -> TrainState:
     """Returns the state before the first step."""
 
-    @jax.jit
+    # It runs once: most of its time would go into optimising the drawing of numbers.
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def create(key):
         params = init_params(model, key)
         return TrainState(
