@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax.data import decode, pipeline, table
+from vae_jax.data import decode, pipeline, roi, table
 from vae_jax.errors import UserError
 
 ROLES = ("train", "val", "calibration", "test")
@@ -201,3 +201,17 @@ def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
     assert masks[dataset.test.labels == 1].mean() > 0.9
     assert not masks[dataset.test.labels == 0].any()
     assert dataset.test.stored_size[:, :2].min(1).max() == 256
+
+
+def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, kvasir_config):
+    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
+    whole = pipeline.load(kvasir_config, seed=0)
+    kvasir_config.roi = "ellipse"
+    seen = pipeline.load(kvasir_config, seed=0)
+    inside = roi.load(kvasir_config)
+    for role in ROLES:
+        examples, covered = getattr(whole, role), getattr(seen, role)
+        np.testing.assert_array_equal(covered.images[:, inside], examples.images[:, inside])
+        assert not covered.images[:, ~inside].any()
+        np.testing.assert_array_equal(covered.masks[:, inside], examples.masks[:, inside])
+        assert not covered.masks[:, ~inside].any()

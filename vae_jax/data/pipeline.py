@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
 
-from vae_jax.data import normalise, splits, table
+from vae_jax.data import normalise, roi, splits, table
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.framing import Framing
 from vae_jax.data.prepare import BUILDERS, prepare
@@ -88,6 +88,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
     normal = _known(data.dataset, wanted_normal)
     anomaly = _known(data.anomaly_dataset or data.dataset, wanted_anomaly)
     framing = Framing.of(data)
+    region = roi.load(data)
 
     builder = _prepare(data, data.dataset, data.manual_dir)
     whole = table.read(builder, framing)
@@ -117,7 +118,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         fingerprint=fingerprint,
         image_size=data.image_size,
         channels=data.channels,
-        **{role: _examples(whole, labels, indices) for role, indices in roles.items()},
+        **{role: _examples(whole, labels, indices, region) for role, indices in roles.items()},
     )
 
 
@@ -131,12 +132,20 @@ def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> 
 
 
 def _examples(
-    whole: table.Table, labels: Int[np.ndarray, "N"], indices: Int[np.ndarray, "M"]
+    whole: table.Table,
+    labels: Int[np.ndarray, "N"],
+    indices: Int[np.ndarray, "M"],
+    region: Bool[np.ndarray, "H W"] | None,
 ) -> Examples:
+    """Returns the images of a role, black outside the region of interest, so that nothing sees further."""
     chosen = labels[indices].astype(np.int32)
+    images = whole.images[indices]
     masks = None if whole.masks is None else whole.masks[indices]
+    if region is not None:
+        images *= region[:, :, None]
+        masks = None if masks is None else masks * region
     return Examples(
-        images=whole.images[indices],
+        images=images,
         labels=chosen,
         classes=[whole.classes[i] for i in indices],
         files=[whole.files[i] for i in indices],
