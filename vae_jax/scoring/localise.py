@@ -61,15 +61,15 @@ def localise(
     if test.masks is None or not test.masks[test.has_mask].any():
         return {}
     mappers = [
-        _model_maps(model, params, names, settings, seed),
-        _pca_map(train, settings.pca_components, seed),
+        model_maps(model, params, names, settings, seed),
+        pca_map(train, settings.pca_components, seed),
     ]
     rows = np.flatnonzero(test.has_mask)
     region = None if model.region is None else model.region.mask
     found: dict[str, dict[str, float]] = {}
     with progress(len(rows) * len(mappers), "localising", unit="image") as bar:
         for mapper in mappers:
-            scale = _Scale.of(mapper, calibration.images, settings)
+            scale = Scale.of(mapper, calibration.images, settings)
             measured: dict[str, Localisation] = {}
             for chunk in _chunks(rows, settings.batch_size):
                 maps = scale.apply(mapper(test.images[chunk]))
@@ -82,7 +82,7 @@ def localise(
     return found
 
 
-class _Scale:
+class Scale:
     """Mean and deviation over calibration normals of each pixel of each map."""
 
     def __init__(self, mean: dict, deviation: dict, smoothing: float):
@@ -90,8 +90,12 @@ class _Scale:
 
     @classmethod
     def of(
-        cls, mapper: Mapper, images: np.ndarray, settings: ml_collections.ConfigDict
-    ) -> "_Scale":
+        cls,
+        mapper: Mapper,
+        images: UInt8[np.ndarray, "N H W C"],
+        settings: ml_collections.ConfigDict,
+    ) -> "Scale":
+        """Measures the maps of calibration normals, smoothed as all maps are."""
         total, squares = {}, {}
         for chunk in _chunks(np.arange(len(images)), settings.batch_size):
             for name, values in mapper(images[chunk]).items():
@@ -108,15 +112,18 @@ class _Scale:
         return cls(mean, deviation, settings.map_smoothing)
 
     def apply(self, maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Returns the maps smoothed, in standard deviations above the mean."""
         return {
             name: (_smooth(values, self._smoothing) - self._mean[name]) / self._deviation[name]
             for name, values in maps.items()
         }
 
 
-def _model_maps(
+def model_maps(
     model: VAE, params: dict, names: Sequence[str], settings: ml_collections.ConfigDict, seed: int
 ) -> Mapper:
+    """Returns images -> the map of each named score that has one, by the model."""
+
     @jax.jit
     def one_batch(params, batch):
         bound = bind(model, params, to_unit(batch.image))
@@ -136,7 +143,8 @@ def _model_maps(
     return mapper
 
 
-def _pca_map(train: Examples, num_components: int, seed: int) -> Mapper:
+def pca_map(train: Examples, num_components: int, seed: int) -> Mapper:
+    """Returns images -> the residual of a principal component analysis of the training normals."""
     residual = baselines.fit_pca(train.images, num_components, seed)
     return lambda images: {"pca": residual(images)}
 
