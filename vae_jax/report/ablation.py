@@ -46,6 +46,7 @@ class Part:
         heads: of the columns of `levels`.
         levels: the main table.
         scores: name of a score, whether it is a baseline, and its AUROC at each level.
+        maps: map and measure, and what it is at each level; empty without masks.
         figures: of the measures that decide.
     """
 
@@ -53,6 +54,7 @@ class Part:
     heads: list[str]
     levels: list[Level]
     scores: list[tuple[str, bool, list[Entry | None]]]
+    maps: list[tuple[str, list[Entry | None]]]
     figures: list[Drawing]
 
 
@@ -80,6 +82,7 @@ _FIGURES = {
     "auroc": ("AUROC", ""),
     "normal.mse": ("Reconstruction of test normals", "mean squared error"),
 }
+_MAPS = "localisation."
 _STATUSES = ("done", "crashed", "waiting")
 
 
@@ -152,6 +155,10 @@ def _part(factor: Factor, decision: str) -> Part:
         heads=heads,
         levels=[_level(factor, level, columns) for level in factor.levels],
         scores=_scores(factor, present),
+        maps=[
+            (name.removeprefix(_MAPS).replace("_", " ").replace(".", ": "), _entries(factor, name))
+            for name in _under(_MAPS, present)
+        ],
         figures=[figure for figure in figures if figure],
     )
 
@@ -171,10 +178,7 @@ def _level(factor: Factor, level: str, columns: Mapping[str, Column]) -> Level:
 
 def _scores(factor: Factor, present: set[str]) -> list[tuple[str, bool, list[Entry | None]]]:
     """The AUROC of each score at each level, the highest mean at the base first."""
-    ends = (".low", ".high")
-    names = sorted(
-        name for name in present if name.startswith("auroc.") and not name.endswith(ends)
-    )
+    names = _under("auroc.", present)
     base = {
         name: ablation_numbers.summary(ablation_numbers.by_seed(factor, factor.base, name))
         for name in names
@@ -184,13 +188,21 @@ def _scores(factor: Factor, present: set[str]) -> list[tuple[str, bool, list[Ent
         (
             name.removeprefix("auroc.").removeprefix("baseline."),
             name.startswith("auroc.baseline."),
-            [
-                _entry(ablation_numbers.summary(ablation_numbers.by_seed(factor, level, name)), 3)
-                for level in factor.levels
-            ],
+            _entries(factor, name),
         )
         for name in names
     ]
+
+
+def _under(prefix: str, present: set[str]) -> list[str]:
+    ends = (".low", ".high")
+    return sorted(name for name in present if name.startswith(prefix) and not name.endswith(ends))
+
+
+def _entries(factor: Factor, measure: str) -> list[Entry | None]:
+    """A rate at each level."""
+    found = (ablation_numbers.by_seed(factor, level, measure) for level in factor.levels)
+    return [_entry(ablation_numbers.summary(values), 3) for values in found]
 
 
 def _entry(found: Mapping[str, float] | None, decimals: int | None, sign: str = "") -> Entry | None:

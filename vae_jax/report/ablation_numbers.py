@@ -55,7 +55,8 @@ def measures(results: Mapping[str, Any]) -> dict[str, float]:
     """Returns the numbers of a cell's results.json that an ablation compares, under flat names.
 
     `auroc` is that of the score that decides, `auroc.NAME` that of a score, `auroc.baseline.NAME` that
-    of a baseline; `.low` and `.high` end their 95 % intervals over the test images.
+    of a baseline; `.low` and `.high` end their 95 % intervals over the test images. What was measured
+    of anomaly maps keeps its path, `localisation.MAP.pixel_auroc`.
     """
     found: dict[str, float] = {}
     detection = results.get("detection", {})
@@ -75,6 +76,7 @@ def measures(results: Mapping[str, Any]) -> dict[str, float]:
     if "active_units" in latent:
         found["active_units"] = latent["active_units"]
         found["kl_nats"] = sum(latent["kl_per_dimension"])
+    found |= _flatten("localisation", results.get("localisation", {}))
     cost = results.get("cost", {})
     # Not the peak of memory: the cells share a process, so each would show the largest before it.
     names = ("parameters", "train_seconds", "images_per_second")
@@ -151,6 +153,16 @@ def less_base(factor: Factor, level: str, measure: str) -> dict[str, float | int
     """
     base, other = by_seed(factor, factor.base, measure), by_seed(factor, level, measure)
     return summary({seed: other[seed] - base[seed] for seed in base if seed in other})
+
+
+def _flatten(path: str, node: Any) -> dict[str, float]:
+    if not isinstance(node, dict):
+        return {path: node} if isinstance(node, int | float) else {}
+    if "value" in node:
+        return {path: node["value"]} | {f"{path}.{end}": node[end] for end in ("low", "high")}
+    return {
+        name: value for key in node for name, value in _flatten(f"{path}.{key}", node[key]).items()
+    }
 
 
 def _in_order(texts: Sequence[str]) -> list[str]:
