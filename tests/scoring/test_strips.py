@@ -99,11 +99,17 @@ def test_strips_with_tiles_left_out_are_measured_on_what_is_there(measure, test_
 
 
 def test_strips_to_show_are_of_both_kinds_and_bear_the_first_map(measure, test_tiles):
-    _, shown = measure(names=("l1",))
+    _, shown = measure(names=("kl", "mse", "l1"))
     assert len(shown) == 6
     assert sorted(strip.label for strip in shown) == [0, 0, 1, 1, 1, 1]
-    assert {strip.map_name for strip in shown} == {"l1"}
+    assert {strip.map_name for strip in shown} == {"mse"}
     assert {strip.file for strip in shown} <= set(test_tiles.files)
+
+
+def test_where_no_score_has_a_map_that_of_pca_is_measured_and_shown(measure):
+    found, shown = measure(names=("kl",))
+    assert set(found["maps"]) == {"pca"}
+    assert {strip.map_name for strip in shown} == {"pca"}
 
 
 def test_images_that_are_no_tiles_are_no_strips(measure, test_tiles):

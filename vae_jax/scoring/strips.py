@@ -3,7 +3,7 @@
 T tiles of one strip, N test tiles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 import numpy as np
@@ -71,7 +71,9 @@ def strips(
             highest: dict[str, np.ndarray] = {}  # of each tile
             scores: dict[str, dict[str, float]] = {}  # of each strip
             for file, rows in of_strip.items():
-                for name, values in scale.apply(mapper(test.images[rows])).items():
+                found = scale.apply(mapper(test.images[rows]))
+                for name in sorted(found, key=_order(names)):
+                    values = found[name]
                     strip = assemble(test, rows, name, values, region)
                     pixels.setdefault(name, Localisation()).update(
                         strip.values[None], strip.mask[None], strip.covered
@@ -128,6 +130,11 @@ def rank_tiles(
         )
         for name, values in columns.items()
     }
+
+
+def _order(names: Sequence[str]) -> Callable[[str], int]:
+    """Returns the place of a map among the selected scores; JAX hands dicts back in alphabetical order."""
+    return lambda name: names.index(name) if name in names else len(names)
 
 
 def _rows_of_strips(test: Examples) -> dict[str, Int[np.ndarray, "T"]]:
