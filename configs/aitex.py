@@ -22,8 +22,9 @@ Three warnings about this data. Strips with defects were taken in another light 
 that parts their tiles from tiles of rolls may have learnt the light. Hold against it the same score
 on the clean tiles of the same strips. A defect is tiny, so that errors are averaged over the worst
 0.2 % of a tile's pixels, 131 of them; the median strip's masks have 95, so this choice knows the size
-of what is looked for. And at the left of many strips stands the selvedge, on some with the dark table beyond it: no mask marks them, but
-they can be what is least like the rolls, and then a strip's highest value lies there.
+of what is looked for. And at the left of many strips stands the selvedge, on some with the dark table
+beyond it: no mask marks them, but they can be what is least like the rolls, and then a strip's highest
+value lies there.
 
 Cost: one core trains on 29 images a second and needs 2.1 GiB; 40 epochs are meant to fill a quarter
 of an hour on two.
