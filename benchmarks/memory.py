@@ -1,0 +1,166 @@
+"""Peak memory of training and of scoring each shipped config, and whether scoring a large set stays flat.
+
+    python benchmarks/memory.py
+    python benchmarks/memory.py --configs=kvasir,mnist --few=500 --many=5000 --scored=10000
+
+Each figure comes from a fresh process, on images that are made up: their content changes nothing. A
+process that has only built the model and its images stands in the first column, so that the rest is what
+training and scoring need on top. Scoring is flat when its peak does not grow with the images; those
+given to it here take the memory of one row of pixels each. The last line is one JSON object.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import multiprocessing
+
+import models
+
+_STEPS = 4  # of training; memory is at its peak after the first
+_MASK = 24  # side of the square that counts as abnormal in each image
+
+
+def of_training(file: str, variant: str) -> dict[str, int]:
+    """Returns peaks in bytes of a config's training: before the first step, and after a few."""
+    import jax
+
+    from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.memory import peak_memory_bytes
+
+    keep_memory()
+    config = models.shipped(file, variant)
+    size, channels = config.data.image_size, config.data.channels
+    state, train_step, knobs = models.our_training(config, _STEPS)
+    batch = models.our_batch(models.scrolled(config.train.batch_size, size, channels))
+    jax.block_until_ready((state, batch))
+    before = peak_memory_bytes()
+    train_step = jax.jit(train_step, donate_argnums=0)
+    for _ in range(_STEPS):
+        state, metrics = train_step(state, batch, knobs)
+    jax.block_until_ready((state, metrics))
+    return {"model": before, "training": peak_memory_bytes()}
+
+
+def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
+    """Returns the peak in bytes after scoring each number of images, the fewest first, by every score."""
+    import jax
+    import numpy as np
+
+    from vae_jax.model.vae import build_model
+    from vae_jax.scoring import reference
+    from vae_jax.scoring.scorer import make_scorer
+    from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.memory import peak_memory_bytes
+
+    keep_memory()
+    config = models.shipped(file, variant)
+    settings, size, channels = config.scoring, config.data.image_size, config.data.channels
+    names = [name for name in settings.names if name != "fusion"]
+    images = models.scrolled(max(counts), size, channels)
+    given = None
+    if settings.condition == "given":
+        given = np.zeros(max(counts), np.int32)
+    state, _, _ = models.our_training(config, _STEPS)
+    model, params = build_model(config), state.params
+    train = images[:512].copy()
+    fitted = reference.fit(
+        names, model, params, train, settings, config.seed,
+        None if given is None else given[:512],
+    )  # fmt: skip
+    score = make_scorer(model, names, settings, config.seed, jax.devices(), fitted)
+    found = {}
+    for count in counts:
+        score(params, images[:count], None if given is None else given[:count])
+        found[count] = peak_memory_bytes()
+    return found
+
+
+def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
+    """Returns the same of holding each score's maps against masks."""
+    import numpy as np
+
+    from vae_jax.data.pipeline import Examples
+    from vae_jax.model.vae import build_model
+    from vae_jax.scoring.localise import localise
+    from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.memory import peak_memory_bytes
+
+    keep_memory()
+    config = models.shipped(file, variant)
+    size, channels = config.data.image_size, config.data.channels
+    images = models.scrolled(max(counts), size, channels)
+    square = np.zeros((size, size), np.uint8)
+    square[:_MASK, :_MASK] = 1
+
+    def examples(count: int) -> Examples:
+        return Examples(
+            images=images[:count],
+            labels=np.ones(count, np.int32),
+            classes=[""] * count,
+            files=[""] * count,
+            groups=[""] * count,
+            stored_size=np.ones((count, 3), np.int32),
+            masks=np.broadcast_to(square, (count, size, size)),
+            has_mask=np.ones(count, bool),
+        )
+
+    state, _, _ = models.our_training(config, _STEPS)
+    found = {}
+    for count in counts:
+        localise(
+            build_model(config), state.params, config.scoring.names, examples(512), examples(256),
+            examples(count), config.scoring, config.seed,
+        )  # fmt: skip
+        found[count] = peak_memory_bytes()
+    return found
+
+
+def fresh(measure, *arguments):
+    """Returns what a function finds in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def main() -> None:
+    """Measures every config, then the large sets on the Kvasir model, and prints both."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--configs", default="digits,mnist,fashion_mnist,kvasir,aitex,chest_xray,"
+                        "chest_xray:512", help="files in configs/, with :VARIANT")  # fmt: skip
+    parser.add_argument("--few", type=int, default=5_000, help="images of the smaller set")
+    parser.add_argument("--many", type=int, default=50_000, help="of the larger one, with maps")
+    parser.add_argument(
+        "--scored", type=int, default=100_000, help="of the larger one, scores alone"
+    )
+    options = parser.parse_args()
+
+    mebi = 2**20
+    result: dict = {"configs": {}}
+    print(f"{'MiB':20} {'model':>8} {'training':>9} {'scoring':>8}")
+    for name in options.configs.split(","):
+        file, _, variant = name.partition(":")
+        found = fresh(of_training, file, variant)
+        found["scoring"] = fresh(of_scoring, file, variant, [1024])[1024]
+        result["configs"][name] = found
+        print(f"{name:20} " + " ".join(f"{found[key] / mebi:{width}.0f}" for key, width in
+              (("model", 8), ("training", 9), ("scoring", 8))))  # fmt: skip
+    print(f"\n{'Kvasir, MiB':20} {'images':>8} {'peak':>8} {'images':>8} {'peak':>8} {'growth':>8}")
+    for name, measure, many in (
+        ("scoring", of_scoring, options.scored),
+        ("localising", of_localising, options.many),
+    ):
+        few = options.few
+        found = fresh(measure, "kvasir", "", [few, many])
+        result[name] = {
+            "few": few,
+            "few_bytes": found[few],
+            "many": many,
+            "many_bytes": found[many],
+        }
+        print(f"{name:20} {few:8} {found[few] / mebi:8.0f} {many:8} {found[many] / mebi:8.0f} "
+              f"{(found[many] - found[few]) / mebi:8.0f}")  # fmt: skip
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The models that are measured: those of the shipped configs, and the same in PyTorch."""
+
+import pathlib
+import runpy
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+# Name -> the config file that holds the model, and its variant.
+MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("chest_xray", "512")}
+
+
+def shipped(file: str, variant: str = ""):
+    """Returns the config of `configs/FILE.py:VARIANT`."""
+    return runpy.run_path(str(ROOT / "configs" / f"{file}.py"))["get_config"](variant)
+
+
+def comparable(model: str, precision: str):
+    """Returns the config of a model as both sides run it: cross-entropy, nothing augmented."""
+    config = shipped(*MODELS[model])
+    config.model.likelihood = "bernoulli"
+    config.augment.strength = 0.0
+    config.train.precision = precision
+    return config
+
+
+def scrolled(count: int, size: int, channels: int) -> np.ndarray:
+    """Returns uint8 [count, size, size, channels], each image the one before scrolled by a row.
+
+    All differ, and together they take the memory of `count` rows.
+    """
+    rows = np.random.default_rng(0).integers(0, 256, (count + size - 1, size, channels), np.uint8)
+    return np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, axis=0), -1, 1)
+
+
+def our_training(config, steps_per_epoch: int):
+    """Returns (state, step, knobs): the state before the first step, the pure step, what it is given."""
+    from vae_jax.data.augment import make_augmentation
+    from vae_jax.model.objective import Distortion, make_beta_schedule
+    from vae_jax.model.vae import build_model
+    from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+    from vae_jax.training.state import create_state
+    from vae_jax.training.step import Knobs, make_train_step
+
+    settings, objective = config.train, config.objective
+    model = build_model(config)
+    rate = make_learning_rate(settings, steps_per_epoch)
+    optimizer = make_optimizer(settings, rate)
+    step = make_train_step(
+        model,
+        optimizer,
+        rate,
+        make_beta_schedule(objective, steps_per_epoch),
+        Distortion(objective.pixel_weight, objective.frequency_weight),
+        make_augmentation(config.augment),
+        settings.accumulate,
+    )
+    state = create_state(model, optimizer, make_plateau(settings), config.seed)
+    return state, step, Knobs(np.uint32(config.seed), np.float32(objective.beta))
+
+
+def our_batch(images: np.ndarray):
+    """Returns images as a batch on the device, of which each counts."""
+    import jax.numpy as jnp
+
+    from vae_jax.training.step import Batch
+
+    count = len(images)
+    return Batch(
+        jnp.asarray(images), jnp.arange(count), jnp.ones(count), jnp.zeros(count, jnp.int32)
+    )
+
+
+def torch_network(config):
+    """Returns (network, device): the same layers in PyTorch, channels_last."""
+    import torch
+    from torch import nn
+
+    channels, widths = config.data.channels, config.model.widths
+    hidden, latent = config.model.hidden_dim, config.model.latent_dim
+    flat = (config.data.image_size // 2 ** len(widths)) ** 2 * widths[-1]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder, decoder, before = [], [], channels
+    for width in widths:
+        encoder += [nn.Conv2d(before, width, 4, 2, 1), nn.ReLU()]
+        before = width
+    for width in (*reversed(widths[:-1]), channels):
+        decoder += [nn.ConvTranspose2d(before, width, 4, 2, 1), nn.ReLU()]
+        before = width
+    dense = [nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU()] if hidden else [nn.Flatten()]
+    undense = [nn.Linear(latent, hidden), nn.ReLU()] if hidden else []
+    network = nn.ModuleDict(
+        {
+            "encoder": nn.Sequential(*encoder, *dense),
+            "mu": nn.Linear(hidden or flat, latent),
+            "logvar": nn.Linear(hidden or flat, latent),
+            "unflatten": nn.Sequential(*undense, nn.Linear(hidden or latent, flat), nn.ReLU()),
+            "decoder": nn.Sequential(*decoder[:-1]),
+        }
+    )
+    return network.to(device, memory_format=torch.channels_last), device
+
+
+def torch_decode(network, z, config):
+    """Returns logits [B, C, H, W]."""
+    import torch
+
+    widths = config.model.widths
+    side = config.data.image_size // 2 ** len(widths)
+    h = network["unflatten"](z).view(-1, widths[-1], side, side)
+    return network["decoder"](h.contiguous(memory_format=torch.channels_last))
+
+
+def torch_pixels(config, batch: int, device):
+    """Returns random uint8 images [B, C, H, W], channels_last."""
+    import torch
+
+    size = config.data.image_size
+    pixels = torch.randint(0, 256, (batch, config.data.channels, size, size), dtype=torch.uint8)
+    return pixels.to(device).contiguous(memory_format=torch.channels_last)

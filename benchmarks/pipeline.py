@@ -1,0 +1,103 @@
+"""Training through the whole pipeline against the bare step, in turns on the same machine.
+
+    python benchmarks/pipeline.py --model=kvasir --cache=device
+
+The bare step runs again and again on one batch that lies on the device. The pipeline is what an epoch of
+a run does: it draws the order, hands out rows, indexes the images where `data.cache` keeps them, steps,
+and brings every step's metrics back. Neither augments. Quoted is the pipeline's time for as many images,
+over the bare step's: at most 1.05 is the aim. The last line is one JSON object.
+"""
+
+import json
+
+import models
+import turns
+
+
+def make_bare(model: str, batch: int, num_steps: int, cache: str):
+    """Returns (step, device): a function that makes `num_steps` steps on one batch."""
+    import jax
+
+    from vae_jax.training.allocator import keep_memory
+
+    del cache
+    keep_memory()
+    config = models.comparable(model, "float32")
+    state, train_step, knobs = models.our_training(config, num_steps)
+    train_step = jax.jit(train_step, donate_argnums=0)
+    images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
+
+    def epoch():
+        nonlocal state
+        for _ in range(num_steps):
+            state, metrics = train_step(state, images, knobs)
+        jax.block_until_ready((state, metrics))
+
+    return epoch, jax.devices()[0].device_kind
+
+
+def make_pipeline(model: str, batch: int, num_steps: int, cache: str):
+    """Returns the same through the pipeline: an epoch of `num_steps` batches."""
+    import jax
+    import numpy as np
+
+    from vae_jax.training import epoch as epoch_lib
+    from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.parallel import make_run_steps
+    from vae_jax.training.placement import place
+
+    keep_memory()
+    config = models.comparable(model, "float32")
+    state, train_step, knobs = models.our_training(config, num_steps)
+    run_steps = make_run_steps(lambda axis_name: train_step, "jit", batch, jax.devices())
+    count = batch * num_steps
+    images = models.scrolled(count, config.data.image_size, config.data.channels).copy()
+    placement = place(images, cache)
+    number = 0
+
+    def epoch():
+        nonlocal state, number
+        plans = epoch_lib.plans(
+            config.seed, number, np.zeros(count, np.int32), batch, config.train.steps_per_call
+        )
+        state, _ = epoch_lib.run_epoch(
+            run_steps, placement, state, plans, knobs, lambda images: None
+        )
+        number += 1
+
+    return epoch, jax.devices()[0].device_kind
+
+
+def main() -> None:
+    """Measures one setting and prints it."""
+    parser = turns.flags(__doc__)
+    parser.add_argument("--model", choices=models.MODELS, default="kvasir")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=64, help="of an epoch")
+    parser.add_argument("--cache", choices=("device", "host"), default="device")
+    options = parser.parse_args()
+    turns.warn(options.turns)
+    setting = (options.model, options.batch, options.steps, options.cache)
+    bare, pipeline = turns.measure(
+        [(make_bare, setting), (make_pipeline, setting)], options.turns, warm_up=1
+    )
+    images = options.batch * options.steps
+    turns.show({"bare step": bare, "pipeline": pipeline}, images)
+    print(
+        json.dumps(
+            {
+                "model": options.model,
+                "batch": options.batch,
+                "steps": options.steps,
+                "cache": options.cache,
+                "device": bare.device,
+                "bare_images_per_second": round(images / bare.median, 1),
+                "pipeline_images_per_second": round(images / pipeline.median, 1),
+                "ratio": round(turns.ratio(pipeline, bare), 3),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Preparing a folder of JPEGs on all cores against a bare Pillow loop on the same cores, in turns.
+
+    python benchmarks/preparation.py --folder=DIR --images=8000
+
+DIR holds a folder of JPEGs for each class, as Kvasir does; they are repeated under new names until there
+are enough. Preparing reads, decodes, checks, hashes and writes each image; the loop reads and decodes
+it, in as many processes as there are cores, and keeps nothing. Quoted is the median over the pairs of
+turns of preparing's images a second over the loop's: at least 0.9 is the aim. The last line is one JSON
+object.
+"""
+
+import io
+import itertools
+import json
+import multiprocessing
+import os
+import pathlib
+import tempfile
+
+import turns
+
+
+def repeat(source: pathlib.Path, target: pathlib.Path, count: int) -> list[pathlib.Path]:
+    """Links the JPEGs of a folder into another one, class by class, until there are `count`."""
+    originals = [
+        path
+        for folder in sorted(source.iterdir())
+        if folder.is_dir() and not folder.name.endswith("masks")
+        for path in sorted(folder.glob("*.jpg"))
+    ]
+    if not originals:
+        raise SystemExit(f"{source} holds no folder of .jpg files; name another with --folder")
+    links = []
+    for number, path in enumerate(itertools.islice(itertools.cycle(originals), count)):
+        link = target / path.parent.name / f"{number:06d}.jpg"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+        links.append(link)
+    return links
+
+
+def decode(path: pathlib.Path) -> int:
+    """Reads and decodes one image; returns its width."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(path.read_bytes())) as image:
+        image.load()
+        return image.width
+
+
+def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
+    """Returns (step, device): a function that prepares the folder from nothing."""
+    from vae_jax.data.prepare import prepare
+
+    del links
+
+    def step():
+        with tempfile.TemporaryDirectory() as data_dir:
+            prepare("kvasir", str(folder), data_dir)
+
+    return step, "cpu"
+
+
+def make_loop(folder: pathlib.Path, links: list[pathlib.Path]):
+    """Returns the same for the bare loop; its processes are started once, and not timed."""
+    del folder
+    pool = multiprocessing.Pool(os.cpu_count())
+    return lambda: sum(pool.imap_unordered(decode, links, chunksize=16)), "cpu"
+
+
+def main() -> None:
+    """Measures one folder and prints it."""
+    parser = turns.flags(__doc__, turns=7)
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--images", type=int, default=8_000)
+    options = parser.parse_args()
+    turns.warn(options.turns)
+    with tempfile.TemporaryDirectory() as folder:
+        target = pathlib.Path(folder, "kvasir")
+        setting = (target, repeat(options.folder, target, options.images))
+        ours, loop = turns.measure(
+            [(make_preparation, setting), (make_loop, setting)], options.turns, warm_up=1
+        )
+    turns.show({"preparing": ours, "Pillow": loop}, options.images)
+    print(
+        json.dumps(
+            {
+                "images": options.images,
+                "cores": os.cpu_count(),
+                "preparing_images_per_second": round(options.images / ours.median, 1),
+                "pillow_images_per_second": round(options.images / loop.median, 1),
+                "ratio": round(turns.ratio(loop, ours), 3),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
