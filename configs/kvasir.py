@@ -3,6 +3,9 @@
     python -m vae_jax.main --config=configs/kvasir.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/kvasir.py:tight --config.data.manual_dir=DIR
 
+`:ae` is a plain autoencoder, `:beta` a beta-VAE (4), `:tight` another crop; configs/kvasir_ablation.py varies
+code, beta, augmentation and likelihood.
+
 Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0, by
 hand), a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as far
 as they are there.
@@ -63,8 +66,13 @@ def get_config(variant: str = ""):
     config.train.learning_rate_schedule = "cosine"
     config.train.epochs_per_checkpoint = 5
     if variant == "tight":
-        config.name = "kvasir_tight"
         config.data.crop = 0.38
+    elif variant == "ae":
+        config.model.kind = "ae"
+    elif variant == "beta":
+        config.objective.beta = 4.0
     elif variant:
-        raise UserError(f"configs/kvasir.py has no variant {variant}; valid: tight")
+        raise UserError(f"configs/kvasir.py has no variant {variant}; valid: ae, beta, tight")
+    if variant:
+        config.name = f"kvasir_{variant}"
     return config

@@ -25,9 +25,11 @@ def get_config(variant: str = ""):
     config.data.test_fraction = 0.0  # MNIST has its own test split
     config.model.widths = (32, 64)
     config.model.hidden_dim = 256
-    config.model.latent_dim = 16
+    config.model.latent_dim = 8
     config.model.num_classes = 10
     config.model.likelihood = "bernoulli"
+    # At weight 1 the code holds the digit itself and the label is hardly listened to.
+    config.objective.beta = 4.0
     config.train.epochs = 15
     config.train.batch_size = 128
     config.train.learning_rate_schedule = "cosine"

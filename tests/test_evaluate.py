@@ -182,3 +182,30 @@ def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
     workdir_lib.enter(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         evaluate_lib.evaluate(config, tmp_path, dataset)
+
+
+def test_tiles_are_judged_as_whole_strips_too(trained, dataset):
+    config, workdir = trained
+    count = len(dataset.test.labels) // 5 * 5  # strips of five tiles each
+    rows = np.argsort(dataset.test.labels, kind="stable")[:count]
+    test = dataset.test.take(rows)
+    masks = np.zeros((count, 8, 8), np.uint8)
+    masks[test.labels == 1, 2:4, 2:4] = 1
+    test = dataclasses.replace(
+        test,
+        files=[f"strip_{i // 5}.png" for i in range(count)],
+        offsets=np.arange(count, dtype=np.int32) % 5 * 4,
+        stored_size=np.tile(np.int32([24, 8, 100]), (count, 1)),
+        masks=masks,
+        has_mask=np.ones(count, bool),
+    )
+    evaluation = evaluate_lib.evaluate(config, workdir, dataclasses.replace(dataset, test=test))
+    evaluate_lib.report(config, workdir, evaluation)
+    found = evaluation.results["strips"]
+    assert found["counts"]["normal_strips"] + found["counts"]["anomalous_strips"] == count // 5
+    assert set(found["scores"]) == set(config.scoring.names)
+    for name, entry in evaluation.results["localisation"].items():
+        assert entry == found["maps"][name]["pixel"]
+    assert [row["file"] for row in evaluation.rows[:2]] == ["strip_0.png@0", "strip_0.png@4"]
+    assert len(evaluation.gallery.strips) > 0
+    assert "Whole strips" in (workdir / "report.html").read_text()

@@ -30,6 +30,7 @@ from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, decisive
+from vae_jax.scoring.strips import rank_tiles, strips
 from vae_jax.training.checkpoint import Checkpoints
 
 log = logging.getLogger(__name__)
@@ -107,9 +108,15 @@ def evaluate(
     if model.sampled:
         found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
         found["latent"] = results.latent(reconstruct(dataset.calibration.images))
-    localisation = localise(
-        model, params, names, dataset.train, dataset.calibration, test, settings, seed
-    )
+    normals = dataset.train, dataset.calibration
+    whole, shown = strips(model, params, names, *normals, test, settings, seed)
+    if whole:
+        scored = {name: columns[name] for name in names}
+        found["strips"] = whole | {"scores": rank_tiles(scored, test, settings, seed)}
+        maps = whole["maps"].items()
+        localisation = {name: entry["pixel"] for name, entry in maps if entry["pixel"]}
+    else:
+        localisation = localise(model, params, names, *normals, test, settings, seed)
     if localisation:
         found["localisation"] = localisation
     rows = _rows(
@@ -123,6 +130,7 @@ def evaluate(
         test, columns[decision], decided, dataset.calibration, reconstruct,
         sample_prior(model, params, config.report.samples, seed), config.report.cases, seed,
     )  # fmt: skip
+    gallery = dataclasses.replace(gallery, strips=shown)
     promised = settings.false_alarm_rate if settings.threshold_rule == "quantile" else None
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
     warnings += caveats.caveats(found, decision, promised)
@@ -206,7 +214,7 @@ def _rows(
     """The rows of scores.csv."""
     return [
         {
-            "file": test.files[i],
+            "file": test.names[i],
             "class": test.classes[i],
             "label": int(test.labels[i]),
             **{name: float(values[i]) for name, values in columns.items()},

@@ -46,6 +46,13 @@ class Examples:
     offsets: Int32[np.ndarray, "N"] | None = None
     materials: list[str] | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """A name for each image: its file, and where it is a tile also where that starts."""
+        if self.offsets is None:
+            return self.files
+        return [f"{file}@{offset}" for file, offset in zip(self.files, self.offsets, strict=True)]
+
     def take(self, rows: Int[np.ndarray, "M"]) -> "Examples":
         """Returns some of the images, in the order of `rows`."""
 

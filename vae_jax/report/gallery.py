@@ -8,6 +8,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from vae_jax.scoring.stitching import Strip
+
 
 @dataclasses.dataclass(frozen=True)
 class Cases:
@@ -40,6 +42,7 @@ class Gallery:
         samples: images from the prior, in [0, 1]; M may be 0.
         error_limit: upper end of the one colour scale of all error maps, above 0, fixed from
             calibration normals; the lower end is 0.
+        strips: whole images that were cut into tiles, with their maps; none elsewhere.
     """
 
     normals: Cases
@@ -48,3 +51,4 @@ class Gallery:
     worst: Cases
     samples: Float[np.ndarray, "M H W C"]
     error_limit: float
+    strips: list[Strip] = dataclasses.field(default_factory=list)

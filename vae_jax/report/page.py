@@ -22,6 +22,7 @@ from vae_jax.report import (
     record,
     reproduce,
     score_plots,
+    strips,
     training_curves,
 )
 from vae_jax.report.film import FILMS
@@ -84,6 +85,7 @@ def _draw(run: Record, gallery: Gallery) -> dict[str, Any]:
         if len(gallery.samples)
         else [],
     }
+    drawn["strips"] = strips.draw(gallery.strips)
     shown, sheets = [], []
     for name, title in _GALLERIES.items():
         cases: Cases = getattr(gallery, name)

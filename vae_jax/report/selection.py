@@ -81,7 +81,7 @@ def _caser(test, scores, p_values, reconstruct) -> Callable[[np.ndarray], Cases]
 
 def _name(test: Examples, row: int) -> str:
     """The file, and the class where the file's folder does not say it."""
-    file, class_ = test.files[row], test.classes[row]
+    file, class_ = test.names[row], test.classes[row]
     return file if class_ in pathlib.PurePosixPath(file).parts else f"{class_} · {file}"
 
 

@@ -1,0 +1,75 @@
+"""Whether the false-alarm rate that was promised is the one that was had, for every score of many runs.
+
+    python benchmarks/false_alarms.py runs/mnist runs/fashion_mnist runs/kvasir ... > docs/false_alarms.md
+
+Reads the results.json of finished workdirs and prints a table for Markdown: the share of normal test
+images above each score's threshold. Two intervals stand beside it, of what chance alone would give at
+95 %: *binomial*, if the threshold were exactly right; and *with calibration*, which adds that the
+threshold rests on a few calibration images (beta-binomial; Vovk 2012, "Conditional validity of inductive
+conformal predictors", proposition 2b). The last line is one JSON object.
+"""
+
+import json
+import math
+import pathlib
+import sys
+
+from scipy import stats
+
+
+def main(workdirs: list[str]) -> int:
+    """Prints the table; returns an exit status."""
+    if not workdirs:
+        print("error: name one or more finished workdirs", file=sys.stderr)
+        return 2
+    counted = {"scores": 0, "within_binomial": 0, "within_calibration": 0}
+    for workdir in map(pathlib.Path, workdirs):
+        try:
+            results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            print(f"error: {workdir}: {error.strerror}; train it first", file=sys.stderr)
+            return 2
+        rate = results["decision"].get("promised")
+        if rate is None:
+            print(
+                f"error: {workdir} promises no rate; evaluate it with the quantile rule",
+                file=sys.stderr,
+            )
+            return 2
+        counts = results["dataset"]["counts"]
+        num_normals, num_calibration = counts["test_normal"], counts["calibration"]
+        k = math.floor(rate * (num_calibration + 1) + 1e-9)
+        chance = {
+            "within_binomial": stats.binom(num_normals, rate),
+            "within_calibration": stats.betabinom(num_normals, k, num_calibration + 1 - k),
+        }
+        low_high = {
+            name: [count / num_normals for count in law.ppf([0.025, 0.975])]
+            for name, law in chance.items()
+        }
+        binomial, calibrated = (
+            "{:.3f} to {:.3f}".format(*interval) for interval in low_high.values()
+        )
+        print(
+            f"\n**{workdir.name}**: {num_normals:,} test normals, {num_calibration:,} calibration normals, "
+            f"promised {rate:g}; by chance {binomial} (binomial), {calibrated} (with calibration)\n"
+        )
+        print("| score | false-alarm rate | binomial | with calibration |\n|---|---|---|---|")
+        for score, entry in results["detection"].items():
+            within = {
+                name: low - 1e-9 <= entry["fpr"] <= high + 1e-9
+                for name, (low, high) in low_high.items()
+            }
+            counted["scores"] += 1
+            for name, inside in within.items():
+                counted[name] += inside
+            verdicts = " | ".join(
+                "within" if inside else "**outside**" for inside in within.values()
+            )
+            print(f"| `{score}` | {entry['fpr']:.4f} | {verdicts} |")
+    print(f"\n{json.dumps(counted)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
