@@ -1,7 +1,9 @@
 import csv
 import json
 import pathlib
+import stat
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,8 +13,8 @@ from vae_jax.config import default
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
 
-BAD = "model.latent_dim=3,seed=1"
-CELLS = ["base,seed=0", "model.latent_dim=3,seed=0", "base,seed=1", BAD]
+BAD = "objective.beta=0.1,seed=1"
+CELLS = ["base,seed=0", "objective.beta=0.1,seed=0", "base,seed=1", BAD]
 
 
 def small(data_dir):
@@ -25,7 +27,7 @@ def small(data_dir):
     config.scoring.names = ("mse", "kl")
     config.scoring.bootstrap_resamples = 100
     config.report.cases, config.report.samples = 2, 4
-    config.ablate.factors = ("model.latent_dim=2,3",)
+    config.ablate.factors = ("objective.beta=1,0.1",)
     config.ablate.seeds = (0, 1)
     return config
 
@@ -74,12 +76,21 @@ def crashed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def restarted(crashed):
-    """The same workdir after the same command, which nothing disturbed, and its spy."""
+    """The same workdir after the same command, which nothing disturbed, its spy and what JAX told."""
     workdir, config, *_ = crashed
-    with pytest.MonkeyPatch.context() as patch:
-        spy = Spy(patch)
-        ablate.run(config, workdir)
-    return workdir, spy
+    events = []
+
+    def listen(event, **_):
+        events.append(event)
+
+    jax.monitoring.register_event_listener(listen)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            spy = Spy(patch)
+            ablate.run(config, workdir)
+    finally:
+        jax.monitoring.unregister_event_listener(listen)
+    return workdir, spy, events
 
 
 def test_a_cell_that_crashes_is_recorded_and_the_rest_goes_on(crashed):
@@ -100,7 +111,7 @@ def test_data_is_loaded_once_a_seed(crashed):
 
 
 def test_finished_cells_are_skipped_on_restart(crashed, restarted):
-    workdir, spy = restarted
+    workdir, spy, _ = restarted
     assert spy.trained == [BAD]
     assert spy.loaded == [1]
     after = rows(workdir)
@@ -110,8 +121,31 @@ def test_finished_cells_are_skipped_on_restart(crashed, restarted):
     assert all(after[name] == before[name] for name in CELLS[:3])
 
 
+def test_a_cell_of_equal_shape_compiles_nothing(restarted):
+    events = restarted[2]
+    assert "/jax/compilation_cache/cache_hits" in events
+    assert "/jax/compilation_cache/cache_misses" not in events
+
+
+def test_programs_are_shared_in_private_unless_the_user_named_a_place(
+    tmp_path, crashed, monkeypatch
+):
+    monkeypatch.setattr(train_lib, "train", _stop)
+    named = jax.config.jax_compilation_cache_dir
+    try:
+        for given, shared in ((str(tmp_path / "named"), False), (None, True)):
+            jax.config.update("jax_compilation_cache_dir", given)
+            with pytest.raises(KeyboardInterrupt):
+                ablate.run(crashed[1], tmp_path)
+            assert (tmp_path / "compiled").exists() == shared
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+        assert stat.S_IMODE((tmp_path / "compiled").stat().st_mode) == 0o700
+    finally:
+        jax.config.update("jax_compilation_cache_dir", named)
+
+
 def test_the_table_says_what_the_cells_found(restarted):
-    workdir, _ = restarted
+    workdir, *_ = restarted
     for name, row in rows(workdir).items():
         results = json.loads((workdir / "cells" / name / "results.json").read_text())
         assert (workdir / "cells" / name / "report.html").exists()
@@ -123,20 +157,20 @@ def test_the_table_says_what_the_cells_found(restarted):
         assert float(row["elbo_nats"]) == results["likelihood"]["elbo_nats"]
         assert float(row["kl_nats"]) == pytest.approx(np.sum(results["latent"]["kl_per_dimension"]))
         stored = json.loads((workdir / "cells" / name / "config.json").read_text())
-        assert str(stored["model"]["latent_dim"]) == row["model.latent_dim"]
+        assert stored["objective"]["beta"] == float(row["objective.beta"])
         assert str(stored["seed"]) == row["seed"]
 
 
 def test_the_page_shows_every_setting_on_the_same_images(restarted):
-    workdir, _ = restarted
+    workdir, *_ = restarted
     page = (workdir / "ablation.html").read_text(encoding="utf-8")
     assert page.count('alt="Test images."') == 1
     assert page.count('alt="Their copies by') == 2
-    assert (workdir / "figures" / "ablation_model.latent_dim_auroc.png").exists()
+    assert (workdir / "figures" / "ablation_objective.beta_auroc.png").exists()
 
 
 def test_more_epochs_go_on_with_every_cell(restarted, monkeypatch):
-    workdir, _ = restarted
+    workdir, *_ = restarted
     config = small(json.loads((workdir / "config.json").read_text())["data"]["dir"])
     config.train.epochs = 3
     monkeypatch.setattr(train_lib, "train", _stop)
