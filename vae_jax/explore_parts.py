@@ -14,7 +14,7 @@ from vae_jax.errors import UserError
 from vae_jax.exploration import classes as classes_lib
 from vae_jax.exploration import codes, maps, neighbours, paths, pixels, quality
 from vae_jax.exploration import separability as separability_lib
-from vae_jax.exploration.choice import classes_in_turn, draw, pairs, take
+from vae_jax.exploration.choice import classes_in_turn, draw, pairs
 from vae_jax.exploration.classes import Known
 from vae_jax.exploration.features import Features, train_features
 from vae_jax.exploration.trained import Trained
@@ -34,7 +34,7 @@ _YARDSTICK = 500  # test normals whose distance to training images samples are h
 def know(trained: Trained) -> Known:
     """Encodes the training images, or some of them where they are very many."""
     train = trained.dataset.train
-    examples = take(train, draw(len(train.images), _MOST_CODES, trained.config.seed))
+    examples = train.take(draw(len(train.images), _MOST_CODES, trained.config.seed))
     return Known(examples, trained.encode(examples.images, trained.conditions(examples)))
 
 

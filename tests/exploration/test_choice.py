@@ -33,4 +33,4 @@ def test_with_one_normal_class_a_pair_leads_to_an_anomaly(dataset):
 
 def test_one_image_makes_no_pair(dataset):
     with pytest.raises(UserError, match="there is one"):
-        choice.pairs(choice.take(dataset.test, np.array([0])), 2, 0)
+        choice.pairs(dataset.test.take(np.array([0])), 2, 0)

@@ -5,7 +5,6 @@ import pytest
 
 from vae_jax.errors import UserError
 from vae_jax.exploration import separability as separability_lib
-from vae_jax.exploration.choice import take
 from vae_jax.exploration.separability import judge, separability
 
 
@@ -36,7 +35,7 @@ def test_one_class_is_refused_by_name(make_trained, dataset):
 def test_test_images_of_one_class_are_not_judged(make_trained, two_classes):
     left = np.flatnonzero(np.array(two_classes.test.classes) == "left")
     found = separability(
-        make_trained(dataclasses.replace(two_classes, test=take(two_classes.test, left)))
+        make_trained(dataclasses.replace(two_classes, test=two_classes.test.take(left)))
     )
     assert set(found.judged) == {"held_out"}
 

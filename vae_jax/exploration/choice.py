@@ -3,8 +3,6 @@
 N images, M of them.
 """
 
-import dataclasses
-
 import numpy as np
 from jaxtyping import Int
 
@@ -15,21 +13,6 @@ from vae_jax.errors import UserError
 def draw(length: int, count: int, seed: int) -> Int[np.ndarray, "M"]:
     """Returns `count` rows of `length`, ascending; all of them where there are no more."""
     return np.sort(np.random.default_rng(seed).permutation(length)[:count])
-
-
-def take(examples: Examples, rows: Int[np.ndarray, "M"]) -> Examples:
-    """Returns some of the images, in the order of `rows`."""
-    return dataclasses.replace(
-        examples,
-        images=examples.images[rows],
-        labels=examples.labels[rows],
-        classes=[examples.classes[row] for row in rows],
-        files=[examples.files[row] for row in rows],
-        groups=[examples.groups[row] for row in rows],
-        stored_size=examples.stored_size[rows],
-        masks=None if examples.masks is None else examples.masks[rows],
-        has_mask=examples.has_mask[rows],
-    )
 
 
 def classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray, "M"]:
@@ -52,7 +35,7 @@ def pairs(test: Examples, count: int, seed: int) -> Int[np.ndarray, "P 2"]:
     usable = np.flatnonzero(test.labels == 0)
     if len({test.classes[row] for row in usable}) < 2:
         usable = np.arange(len(test.images))
-    rows = usable[classes_in_turn(take(test, usable), 2 * count, seed)]
+    rows = usable[classes_in_turn(test.take(usable), 2 * count, seed)]
     if len(rows) < 2:
         raise UserError("a way leads from one test image to another, and there is one; add images")
     return rows[: len(rows) // 2 * 2].reshape(-1, 2)
