@@ -31,7 +31,7 @@ from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, decisive
 from vae_jax.scoring.strips import rank_tiles, strips
-from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.checkpoint import best_params
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def evaluate(
         UserError: if the workdir holds no checkpoint, or a score is not a number.
     """
     model = build_model(config)
-    params = _best_params(workdir, dataset)
+    params = best_params(workdir, dataset.fingerprint)
     settings, seed, test = config.scoring, config.seed, dataset.test
     names = _names_for(model, settings.names, "scoring.names")
     decision = decisive(settings.decision, names)
@@ -242,20 +242,6 @@ def report(
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")
-
-
-def _best_params(workdir: pathlib.Path, dataset: Dataset) -> dict:
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
-        step = checkpoints.best()
-        if step is None:
-            raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
-        params, position = checkpoints.restore_params(step)
-    if position["fingerprint"] != dataset.fingerprint:
-        log.warning(
-            "the data is not what this model was trained on (fingerprint %s then, %s now)",
-            position["fingerprint"], dataset.fingerprint,
-        )  # fmt: skip
-    return params
 
 
 def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:

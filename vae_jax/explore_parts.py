@@ -138,8 +138,8 @@ def latent_maps(trained: Trained, scores: dict[str, list[str]]) -> Found:
     texts = [
         [
             f"{test.classes[row]} ({'anomaly' if test.labels[row] else 'normal'})",
-            test.files[row],
-            *scores.get(test.files[row], []),
+            test.names[row],
+            *scores.get(test.names[row], []),
         ]
         for row in rows
     ]

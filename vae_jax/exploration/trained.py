@@ -18,7 +18,7 @@ from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE, Bound, Posterior, build_model
 from vae_jax.scoring.condition import bind
-from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.checkpoint import best_params
 from vae_jax.training.step import to_unit
 
 _BATCH = 64  # images on the device at once
@@ -109,12 +109,7 @@ def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Data
     Raises:
         UserError: if the workdir holds none.
     """
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
-        step = checkpoints.best()
-        if step is None:
-            raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
-        params, _ = checkpoints.restore_params(step)
-    return Trained(config, build_model(config), params, dataset)
+    return Trained(config, build_model(config), best_params(workdir, dataset.fingerprint), dataset)
 
 
 def _batches(values: np.ndarray, given: Conditions):

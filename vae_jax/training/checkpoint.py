@@ -5,6 +5,7 @@ been seen; the order within an epoch follows from the seed) and `config` (JSON).
 """
 
 import functools
+import logging
 import pathlib
 import sys
 from types import TracebackType
@@ -19,9 +20,15 @@ from orbax.checkpoint import checkpoint_managers
 from vae_jax.errors import UserError
 from vae_jax.training.state import TrainState
 
+log = logging.getLogger(__name__)
 
-def _reconstruction(metrics: dict) -> float:
-    return metrics["reconstruction"]
+
+# How a checkpoint names it; without a spectral term the two are one.
+_DISTORTION = "reconstruction"
+
+
+def _distortion(metrics: dict) -> float:
+    return metrics[_DISTORTION]
 
 
 class Checkpoints:
@@ -36,7 +43,7 @@ class Checkpoints:
                     [
                         checkpoint_managers.LatestN(1),
                         checkpoint_managers.BestN(
-                            get_metric_fn=_reconstruction,
+                            get_metric_fn=_distortion,
                             reverse=True,
                             n=1,
                             keep_checkpoints_without_metrics=False,
@@ -44,7 +51,7 @@ class Checkpoints:
                     ]
                 ),
                 # Without these two Orbax keeps no metrics for the policy to look at.
-                best_fn=_reconstruction,
+                best_fn=_distortion,
                 best_mode="min",
                 cleanup_tmp_directories=True,
             ),
@@ -67,20 +74,18 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def best(self) -> int | None:
-        """Returns the step with the lowest validation reconstruction; None where none has one."""
+        """Returns the step with the lowest distortion in validation; None where none has one."""
         return self._manager.best_step()
 
-    def save(
-        self, state: TrainState, data: dict, config: dict, reconstruction: float | None
-    ) -> None:
-        """Saves in the background; `reconstruction` of validation, nats, decides what is best."""
+    def save(self, state: TrainState, data: dict, config: dict, distortion: float | None) -> None:
+        """Saves in the background; the loss of validation without its KL decides what is best."""
         step = int(state.step)
         if step in self._manager.all_steps():
             return
         # A copy on the host: the next training call is given this state's memory while the save is still
         # reading it, and arrays without a device can be restored on any.
         state = jax.tree.map(np.array, jax.device_get(state))
-        metrics = None if reconstruction is None else {"reconstruction": reconstruction}
+        metrics = None if distortion is None else {_DISTORTION: distortion}
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -145,3 +150,26 @@ def _ignore_orphaned_reads() -> None:
             tell(event)
 
     sys.unraisablehook = hook
+
+
+def best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
+    """Returns the parameters of a run's best checkpoint, and warns where the data is not that of then.
+
+    Args:
+        workdir: of the run.
+        fingerprint: of the data that the parameters are to be used with.
+
+    Raises:
+        UserError: if the workdir holds none.
+    """
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        step = checkpoints.best()
+        if step is None:
+            raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
+        params, position = checkpoints.restore_params(step)
+    if position["fingerprint"] != fingerprint:
+        log.warning(
+            "the data is not what this model was trained on (fingerprint %s then, %s now)",
+            position["fingerprint"], fingerprint,
+        )  # fmt: skip
+    return params
