@@ -132,9 +132,6 @@ def test_the_map_says_what_scores_csv_says_of_each_image(make_run, config, halve
     by_mse = explore_lib.read_scores(workdir / "scores.csv", "mse")
     assert by_mse[halves.test.files[7]] == ["mse 1.000", "p-value 0.125, passed"]
     assert explore_lib.read_scores(workdir / "gone.csv", "mse") == {}
-    write_scores(workdir, ["a", "b", "b"])
-    assert set(explore_lib.read_scores(workdir / "scores.csv", "mse")) == {"a"}
-    write_scores(workdir, halves.test.files)
     explore_lib.run(config, workdir)
     shown = re.search(r"const data = (\{.*\});", (workdir / "explore.html").read_text())
     points = json.loads(shown[1])["text"]

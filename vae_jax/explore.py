@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections import Counter
 from typing import Any
 
 import matplotlib
@@ -88,9 +87,7 @@ def explore(trained: Trained, scores: dict[str, list[str]]) -> Exploration:
 
 
 def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
-    """Returns what scores.csv says about each file, in lines; nothing where there is no such file.
-
-    A file with several rows, one a tile, is left out: its name does not tell which tile is meant.
+    """Returns what scores.csv says about each image, in lines; nothing where there is no such file.
 
     Args:
         path: of scores.csv.
@@ -102,7 +99,6 @@ def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
         rows = list(csv.DictReader(stream))
     names = [name for name in rows[0] if name in (*SCORES, "fusion")]
     name = decisive(decision, names)
-    times = Counter(row["file"] for row in rows)
     return {
         row["file"]: [
             f"{name} {quantity(float(row[name]))}",
@@ -110,7 +106,6 @@ def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
             + ("flagged" if row["anomalous"] == "1" else "passed"),
         ]
         for row in rows
-        if times[row["file"]] == 1
     }
 
 
