@@ -135,18 +135,24 @@ def test_an_ablation_without_anomalies_compares_reconstructions(tmp_path, outcom
     assert "AUROC of every score" not in html
 
 
-def test_what_maps_find_is_compared_with_and_without_intervals(tmp_path, outcomes):
-    maps = {"mse": {"pixel_auroc": 0.6125, "aupro": {"value": 0.25, "low": 0.2, "high": 0.3}}}
-    found = ablation_numbers.measures({"localisation": maps})
+def test_maps_and_strips_are_compared_with_and_without_intervals(tmp_path, outcomes):
+    clean = {"auroc": {"value": 0.25, "low": 0.2, "high": 0.3}}
+    results = {
+        "localisation": {"mse": {"pixel_auroc": 0.6125}},
+        "strips": {"counts": {"rolls": 7}, "scores": {"mse": {"patch": {"clean": clean}}}},
+    }
+    found = ablation_numbers.measures(results)
     assert found == {
-        "localisation.mse.pixel_auroc": 0.6125, "localisation.mse.aupro": 0.25,
-        "localisation.mse.aupro.low": 0.2, "localisation.mse.aupro.high": 0.3,
+        "localisation.mse.pixel_auroc": 0.6125, "strips.counts.rolls": 7,
+        "strips.scores.mse.patch.clean.auroc": 0.25,
+        "strips.scores.mse.patch.clean.auroc.low": 0.2,
+        "strips.scores.mse.patch.clean.auroc.high": 0.3,
     }  # fmt: skip
     for one in outcomes:
         one.measures.update(found)
     html = ablation.write(tmp_path, default(), LEVELS, outcomes, []).read_text(encoding="utf-8")
-    assert html.count('<th scope="row">mse: pixel auroc</th>') == len(LEVELS)
-    assert html.count('<th scope="row">mse: aupro</th>') == len(LEVELS)
+    rows = re.findall(r'<th scope="row">(mse, [^<]*|scores, [^<]*|[^<]*rolls)</th>', html)
+    assert rows == ["mse, pixel auroc", "scores, mse, patch, clean, auroc"] * len(LEVELS)
 
 
 def test_images_that_repeat_are_shown_once(tmp_path, gallery):

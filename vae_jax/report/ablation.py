@@ -46,7 +46,7 @@ class Part:
         heads: of the columns of `levels`.
         levels: the main table.
         scores: name of a score, whether it is a baseline, and its AUROC at each level.
-        maps: map and measure, and what it is at each level; empty without masks.
+        places: title of a table, and its rows: what was measured of maps and strips, at each level.
         figures: of the measures that decide.
     """
 
@@ -54,7 +54,7 @@ class Part:
     heads: list[str]
     levels: list[Level]
     scores: list[tuple[str, bool, list[Entry | None]]]
-    maps: list[tuple[str, list[Entry | None]]]
+    places: list[tuple[str, list[tuple[str, list[Entry | None]]]]]
     figures: list[Drawing]
 
 
@@ -82,7 +82,12 @@ _FIGURES = {
     "auroc": ("AUROC", ""),
     "normal.mse": ("Reconstruction of test normals", "mean squared error"),
 }
-_MAPS = "localisation."
+# Section of results.json -> the title of its table, and which of its numbers stand there.
+_PLACES = {
+    "localisation.": "Anomaly maps against masks",
+    "strips.": "Whole strips, their tiles and pixels",
+}
+_RANKINGS = (".auroc", ".pixel_auroc", ".aupro")
 _STATUSES = ("done", "crashed", "waiting")
 
 
@@ -155,9 +160,10 @@ def _part(factor: Factor, decision: str) -> Part:
         heads=heads,
         levels=[_level(factor, level, columns) for level in factor.levels],
         scores=_scores(factor, present),
-        maps=[
-            (name.removeprefix(_MAPS).replace("_", " ").replace(".", ": "), _entries(factor, name))
-            for name in _under(_MAPS, present)
+        places=[
+            (title, [(_words(name), _entries(factor, name)) for name in names])
+            for section, title in _PLACES.items()
+            if (names := [n for n in _under(section, present) if n.endswith(_RANKINGS)])
         ],
         figures=[figure for figure in figures if figure],
     )
@@ -199,13 +205,19 @@ def _under(prefix: str, present: set[str]) -> list[str]:
     return sorted(name for name in present if name.startswith(prefix) and not name.endswith(ends))
 
 
+def _words(measure: str) -> str:
+    return ", ".join(measure.split(".")[1:]).replace("_", " ")
+
+
 def _entries(factor: Factor, measure: str) -> list[Entry | None]:
     """A rate at each level."""
     found = (ablation_numbers.by_seed(factor, level, measure) for level in factor.levels)
     return [_entry(ablation_numbers.summary(values), 3) for values in found]
 
 
-def _entry(found: Mapping[str, float] | None, decimals: int | None, sign: str = "") -> Entry | None:
+def _entry(
+    found: Mapping[str, float | int] | None, decimals: int | None, sign: str = ""
+) -> Entry | None:
     """`mean ± spread`, and the interval of the mean, all with the same decimals."""
     if found is None:
         return None

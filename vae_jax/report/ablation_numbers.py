@@ -31,7 +31,7 @@ class Outcome:
     status: str
     error: str = ""
     decision: str = ""
-    measures: dict[str, float] = dataclasses.field(default_factory=dict)
+    measures: dict[str, float | int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Factor:
     outcomes: list[Outcome]
 
 
-def measures(results: Mapping[str, Any]) -> dict[str, float]:
+def measures(results: Mapping[str, Any]) -> dict[str, float | int]:
     """Returns the numbers of a cell's results.json that an ablation compares, under flat names.
 
     `auroc` is that of the score that decides, `auroc.NAME` that of a score, `auroc.baseline.NAME` that
     of a baseline; `.low` and `.high` end their 95 % intervals over the test images. What was measured
-    of anomaly maps keeps its path, `localisation.MAP.pixel_auroc`.
+    of anomaly maps and of whole strips keeps its path, as `localisation.MAP.pixel_auroc`.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float | int] = {}
     detection = results.get("detection", {})
     ranked = {"auroc": detection.get(results.get("decision", {}).get("score"), {})}
     ranked |= {f"auroc.{name}": entry for name, entry in detection.items()}
@@ -76,7 +76,8 @@ def measures(results: Mapping[str, Any]) -> dict[str, float]:
     if "active_units" in latent:
         found["active_units"] = latent["active_units"]
         found["kl_nats"] = sum(latent["kl_per_dimension"])
-    found |= _flatten("localisation", results.get("localisation", {}))
+    for section in ("localisation", "strips"):
+        found |= _flatten(section, results.get(section, {}))
     cost = results.get("cost", {})
     # Not the peak of memory: the cells share a process, so each would show the largest before it.
     names = ("parameters", "train_seconds", "images_per_second")
@@ -155,7 +156,7 @@ def less_base(factor: Factor, level: str, measure: str) -> dict[str, float | int
     return summary({seed: other[seed] - base[seed] for seed in base if seed in other})
 
 
-def _flatten(path: str, node: Any) -> dict[str, float]:
+def _flatten(path: str, node: Any) -> dict[str, float | int]:
     if not isinstance(node, dict):
         return {path: node} if isinstance(node, int | float) else {}
     if "value" in node:
