@@ -73,10 +73,10 @@ def sample_prior(
         return np.zeros((0, model.image_size, model.image_size, model.channels), np.float32)
 
     @jax.jit
-    def draw(params):
+    def draw(params, seed):
         keys = noise.example_keys(noise.stream(seed, "sample"), 0, jnp.arange(count))
         z = noise.normal(keys, model.latent_dim)
         classes = jnp.arange(count) % model.num_classes if model.num_classes else None
         return model.mean(Bound(model, params, classes).decode(z))
 
-    return np.asarray(draw(params))
+    return np.asarray(draw(params, np.uint32(seed)))
