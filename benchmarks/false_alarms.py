@@ -38,7 +38,7 @@ def main(workdirs: list[str]) -> int:
             return 2
         counts = results["dataset"]["counts"]
         num_normals, num_calibration = counts["test_normal"], counts["calibration"]
-        k = math.floor(rate * (num_calibration + 1) + 1e-9)
+        k = max(math.floor(rate * (num_calibration + 1) + 1e-9), 1)
         chance = {
             "within_binomial": stats.binom(num_normals, rate),
             "within_calibration": stats.betabinom(num_normals, k, num_calibration + 1 - k),

@@ -11,7 +11,7 @@ from vae_jax import evaluate as evaluate_lib
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
-from vae_jax.scoring.scores import NEEDS_POSTERIOR
+from vae_jax.scoring.scores import COLUMNS, NEEDS_POSTERIOR, SCORES
 
 
 def take(examples, rows):
@@ -209,3 +209,26 @@ def test_tiles_are_judged_as_whole_strips_too(trained, dataset):
     assert [row["file"] for row in evaluation.rows[:2]] == ["strip_0.png@0", "strip_0.png@4"]
     assert len(evaluation.gallery.strips) > 0
     assert "Whole strips" in (workdir / "report.html").read_text()
+
+
+def test_a_score_that_is_no_number_is_refused_by_name(trained, dataset, monkeypatch):
+    config, workdir = trained
+    monkeypatch.setitem(COLUMNS, "l1", lambda view: SCORES["mse"](view) / 0 * 0)
+    with pytest.raises(
+        UserError, match=r"the score l1 is nan for calibration/0.png \(calibration\)"
+    ):
+        evaluate_lib.evaluate(config, workdir, dataset)
+
+
+def test_a_test_set_without_normals_is_judged_by_what_is_found(trained, dataset):
+    config, workdir = trained
+    anomalies = dataset.test.take(np.flatnonzero(dataset.test.labels == 1))
+    evaluation = evaluate_lib.evaluate(
+        config, workdir, dataclasses.replace(dataset, test=anomalies)
+    )
+    evaluate_lib.report(config, workdir, evaluation)
+    entry = evaluation.results["detection"]["mse"]
+    assert 0 <= entry["recall"] <= 1
+    assert "fpr" not in entry
+    assert set(evaluation.results["reconstruction"]) == {"anomaly"}
+    assert evaluation.results["likelihood"] == {}

@@ -29,7 +29,7 @@ from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, decisive
+from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES, decisive
 from vae_jax.scoring.strips import rank_tiles, strips
 from vae_jax.training.checkpoint import best_params
 
@@ -100,7 +100,11 @@ def evaluate(
             name: results.detection(test, columns[name], thresholds[name], rankings.get(name))
             for name in names
         },
-        "decision": {"score": decision, **_decision_rule(settings)} | results.judged(test, flagged),
+        "decision": {
+            "score": decision,
+            **_decision_rule(settings, len(dataset.calibration.images)),
+            **results.judged(test, flagged),
+        },
         "baselines": {name: rankings[name].intervals() for name in rivals},
         "differences": results.differences(test, ranked, rankings, decision),
         "cost": results.cost(workdir, params),
@@ -131,21 +135,27 @@ def evaluate(
         sample_prior(model, params, config.report.samples, seed), config.report.cases, seed,
     )  # fmt: skip
     gallery = dataclasses.replace(gallery, strips=shown)
-    promised = settings.false_alarm_rate if settings.threshold_rule == "quantile" else None
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
-    warnings += caveats.caveats(found, decision, promised)
+    warnings += caveats.caveats(found, decision, found["decision"].get("promised"))
     return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
 
 
-def _decision_rule(settings: ml_collections.ConfigDict) -> dict[str, str | float]:
-    """How it is decided, and which false-alarm rate that promises, where it promises one."""
+def _decision_rule(
+    settings: ml_collections.ConfigDict, num_calibration: int
+) -> dict[str, str | float]:
+    """How it is decided, and which false-alarm rate that promises, where it promises one.
+
+    Few calibration normals cannot promise less than one in their number and one.
+    """
     rate = settings.false_alarm_rate
     if settings.false_discovery:
         return {
             "rule": f"all images together, by Benjamini-Hochberg at a false discovery rate of {rate:g}"
         }
     rule = {"rule": f"each image by its threshold, {settings.threshold_rule}"}
-    return rule | {"promised": rate} if settings.threshold_rule == "quantile" else rule
+    if settings.threshold_rule != "quantile":
+        return rule
+    return rule | {"promised": max(rate, 1 / (num_calibration + 1))}
 
 
 def _names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:
@@ -177,23 +187,39 @@ def _score(
         _given(config, dataset, dataset.train),
     )  # fmt: skip
 
-    def score(examples: Examples, columns: Sequence[str], description: str):
-        scorer = make_scorer(
-            model, columns, settings, config.seed, jax.devices(), fitted, description
-        )
-        started = time.perf_counter()
-        found = scorer(params, examples.images, _given(config, dataset, examples))
-        _tell_rate(columns, len(examples.images), time.perf_counter() - started)
-        return found
+    def scorer_of(columns: Sequence[str]):
+        scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted)
+
+        def score(role: str) -> dict[str, np.ndarray]:
+            examples, started = getattr(dataset, role), time.perf_counter()
+            given = _given(config, dataset, examples)
+            found = scorer(params, examples.images, given, f"scoring {role}")
+            _tell_rate(columns, len(examples.images), time.perf_counter() - started)
+            _check_finite({name: found[name] for name in columns if name in SCORES}, examples, role)
+            return found
+
+        return score
 
     likelihood = _LIKELIHOOD if "nll" in singles else ()
-    columns = tuple(dict.fromkeys((*singles, *_QUALITY, *likelihood)))
-    calibration = score(dataset.calibration, columns, "scoring calibration")
-    test = score(dataset.test, columns, "scoring test")
+    evidence = ("elbo",) if model.sampled else ()
+    score = scorer_of(tuple(dict.fromkeys((*singles, *_QUALITY, *evidence, *likelihood))))
+    calibration, test = score("calibration"), score("test")
     if members:
-        val = score(dataset.val, members, "scoring validation")
+        val = scorer_of(members)("val")
         calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
     return calibration, test
+
+
+def _check_finite(columns: dict[str, np.ndarray], examples: Examples, role: str) -> None:
+    """Refuses scores that are no numbers: they have no rank, and a threshold on them no meaning."""
+    for name, values in columns.items():
+        broken = np.flatnonzero(~np.isfinite(values))
+        if len(broken):
+            raise UserError(
+                f"the score {name} is {values[broken[0]]} for {examples.names[broken[0]]} ({role}), and "
+                f"for {len(broken)} of {len(values)} images in all; take it out of scoring.names and "
+                "scoring.fusion, or train a model that can judge them"
+            )
 
 
 def _given(
@@ -214,14 +240,14 @@ def _rows(
     """The rows of scores.csv."""
     return [
         {
-            "file": test.names[i],
+            "file": file,
             "class": test.classes[i],
             "label": int(test.labels[i]),
             **{name: float(values[i]) for name, values in columns.items()},
             "p_value": float(decided[i]),
             "anomalous": int(anomalous[i]),
         }
-        for i in range(len(test.files))
+        for i, file in enumerate(test.names)
     ]
 
 

@@ -59,13 +59,17 @@ def reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:
         for label, kind in enumerate(("normal", "anomaly"))
         if np.any(labels == label)
     }
-    noisy_mse = float(test["noisy_mse"][labels == 0].mean())
-    return quality | {"noisy": {"noise_std": noise_std, "mse": noisy_mse}}
+    if np.any(labels == 0):
+        noisy_mse = float(test["noisy_mse"][labels == 0].mean())
+        quality["noisy"] = {"noise_std": noise_std, "mse": noisy_mse}
+    return quality
 
 
 def likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
     """Of normal test images, mean; the ELBO itself, so its sign is the score's turned round."""
-    found = {"elbo_nats": -float((test["reconstruction"] + test["kl"])[labels == 0].mean())}
+    if not np.any(labels == 0):
+        return {}
+    found = {"elbo_nats": -float(test["elbo"][labels == 0].mean())}
     if "nll" in test:
         found |= {
             "nll_nats": float(test["nll"][labels == 0].mean()),

@@ -88,6 +88,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
             f"data.image_size is {data.image_size}; the score ms_ssim needs at least {LEAST_MS_SSIM} "
             "pixels: take it out of scoring.names and scoring.fusion, or take ssim"
         )
+    if "ms_ssim" in selected and data.roi:
+        raise UserError(
+            "the score ms_ssim looks at whole images and cannot be held to data.roi; take it out of "
+            "scoring.names and scoring.fusion, or take ssim"
+        )
     if config.seed >= 2**31:
         raise UserError(f"seed is {config.seed}; it must stay below 2147483648")
     if not config.name or "/" in config.name:

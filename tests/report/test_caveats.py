@@ -12,11 +12,15 @@ def test_a_run_without_fault_gives_no_caveat(results):
     assert caveats(results, "mse", 0.05) == []
 
 
-@pytest.mark.parametrize("auroc", [0.88, 0.12])  # low scores of anomalies separate as well
-def test_a_baseline_as_good_as_the_model_is_told(results, auroc):
+@pytest.mark.parametrize(
+    # Low scores of anomalies separate as well.
+    ("auroc", "told"),
+    [(0.88, "width (0.880)"), (0.12, "width (0.120, turned round)")],
+)
+def test_a_baseline_as_good_as_the_model_is_told(results, auroc, told):
     results["baselines"]["width"] = _baseline(auroc)
     [caveat] = caveats(results, "mse")
-    assert caveat.startswith("width (0.880) does as well as the model")
+    assert caveat.startswith(f"{told} does as well as the model")
     assert "0.910 [0.870, 0.950]" in caveat
 
 
@@ -64,3 +68,4 @@ def test_a_collapsed_posterior_is_told(results, active, total, told):
     assert len(found) == told
     if told:
         assert f"{active} of {total} latent dimensions" in found[0]
+        assert ("collapsed" in found[0]) == (total == 4)  # 2 nats there, 64 elsewhere

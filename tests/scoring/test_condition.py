@@ -13,7 +13,10 @@ from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.scorer import make_scorer
 
 CLASSES, COUNT = 3, 5
-NAMES = ("mse", "elbo", "nll", "knn", "likelihood_regret")
+NAMES = (
+    "mse", "elbo", "nll", "bits_per_dim", "input_complexity", "corrected_nll", "typicality", "knn",
+    "likelihood_regret",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +42,31 @@ def columns(subject, conditions=None, batch_size=COUNT):
     return scorer(params, images, conditions)
 
 
+def normal_elbo(subject):
+    """What typicality is measured from: the mean over normals, here the images themselves."""
+    return columns(subject)["elbo"].mean()
+
+
 def test_marginal_scores_follow_from_those_given_each_class(subject):
     given = [columns(subject, np.full(COUNT, k, np.int32)) for k in range(CLASSES)]
     marginal = columns(subject)
     under = {name: np.stack([one[name] for one in given]) for name in given[0]}
-    for name in ("elbo", "nll"):
+    for name in ("elbo", "nll", "corrected_nll"):
         mixture = np.log(CLASSES) - special.logsumexp(-under[name], axis=0)
-        np.testing.assert_allclose(marginal[name], mixture, rtol=1e-4)
+        np.testing.assert_allclose(marginal[name], mixture, rtol=1e-4, atol=1e-3)
+    # What is said of these of one model holds with the class summed out, too.
+    bits = marginal["nll"] / (64 * np.log(2)) + 8
+    np.testing.assert_allclose(marginal["bits_per_dim"], bits, rtol=1e-5)
+    of_png = under["bits_per_dim"][0] - under["input_complexity"][0]
+    np.testing.assert_allclose(marginal["input_complexity"], bits - of_png, atol=1e-4)
+    np.testing.assert_allclose(
+        marginal["typicality"],
+        np.abs(marginal["elbo"] - normal_elbo(subject)),
+        rtol=1e-3,
+        atol=0.01,
+    )
     weights = special.softmax(-under["elbo"], axis=0)
-    for name in ("mse", "kl", "knn", "likelihood_regret"):
+    for name in ("mse", "kl", "likelihood_regret"):
         np.testing.assert_allclose(marginal[name], (weights * under[name]).sum(0), rtol=1e-3)
 
 
@@ -66,9 +85,24 @@ def test_each_image_may_be_given_its_own_class_and_batches_do_not_matter(subject
             np.testing.assert_allclose(values[chosen], alone[name][chosen], rtol=1e-3, atol=1e-3)
 
 
+def test_what_is_known_of_normals_is_known_under_the_classes_that_are_given(subject):
+    config, model, params, images = subject
+    conditions = np.array([2, 1, 0, 1, 2], np.int32)
+    fitted = reference.fit(("knn",), model, params, images, config.scoring, 0, conditions)
+    x = jnp.asarray(images, jnp.float32) / 255
+    mu = Bound(model, params, jnp.asarray(conditions)).encode(x).mu
+    # Each code is a training code, so with k = 1 its distance to the nearest is 0.
+    settings = config.scoring.copy_and_resolve_references()
+    settings.knn_k = 1
+    scorer = make_scorer(model, ("knn",), settings, 0, jax.devices()[:1], fitted)
+    given, other = (scorer(params, images, c)["knn"] for c in (conditions, (conditions + 1) % 3))
+    np.testing.assert_allclose(given, 0, atol=1e-3 * float(jnp.std(mu)))
+    assert np.all(other > 1e-3 * float(jnp.std(mu)))
+
+
 def test_marginal_of_equal_classes_is_the_class():
     values = jnp.array([[1.0, 2.0]] * 4)
-    found = marginalise({"elbo": values, "mse": values}, jnp.zeros((4, 2)))
+    found = marginalise({"elbo": values, "mse": values}, jnp.zeros((4, 2)), 64, {})
     np.testing.assert_allclose(found["elbo"], [1, 2], rtol=1e-6)
     np.testing.assert_allclose(found["mse"], [1, 2], rtol=1e-6)
 

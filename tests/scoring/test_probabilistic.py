@@ -43,7 +43,7 @@ def test_scores_follow_from_nll(run, dataset, likelihood):
     offset = 8 if LIKELIHOODS[likelihood].is_density else 0
     bits = nll / (size * math.log(2)) + offset
     np.testing.assert_allclose(found["bits_per_dim"], bits, rtol=1e-4, atol=1e-4)
-    png = probabilistic.png_bits_per_dim(images)
+    png = probabilistic.png_bits(images) / images[0].size
     np.testing.assert_allclose(found["input_complexity"], bits - png, rtol=1e-4, atol=1e-3)
     assert (found["corrected_nll"] > 0).all()
 
@@ -98,7 +98,7 @@ def test_png_bits_are_those_of_a_file_that_opens_again(channels):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 9, 7, channels), np.uint8)
     images[1] = 7
-    bits = probabilistic.png_bits_per_dim(images)
+    bits = probabilistic.png_bits(images) / images[0].size
     file = io.BytesIO()
     Image.fromarray(images[0].squeeze()).save(file, "png", optimize=True)
     np.testing.assert_array_equal(np.asarray(Image.open(file)).reshape(images[0].shape), images[0])

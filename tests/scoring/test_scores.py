@@ -3,8 +3,10 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
@@ -29,7 +31,7 @@ PASSES = {
 class Subject:
     """An untrained model, its images, and all scores that run at their size."""
 
-    def __init__(self, image_size, names):
+    def __init__(self, image_size, names, roi=""):
         config = config_lib.default()
         config.data.image_size, config.data.channels = image_size, 1
         config.model.widths, config.model.latent_dim = (2, 4), 3
@@ -37,12 +39,16 @@ class Subject:
         config.scoring.importance_samples = 3
         config.scoring.regret_steps = config.scoring.restoration_steps = 2
         config.scoring.gmm_components = 2
+        config.data.roi = roi
         self.settings, self.names = config.scoring, names
         self.model = build_model(config)
         self.params = init_params(self.model, jax.random.key(0))
         rng = np.random.default_rng(0)
         normals = rng.integers(0, 256, (30, image_size, image_size, 1), np.uint8)
         self.images = rng.integers(0, 256, (COUNT, image_size, image_size, 1), np.uint8)
+        if roi:
+            inside = self.model.region.mask[:, :, None]
+            normals, self.images = normals * inside, self.images * inside
         self.fitted = reference.fit(names, self.model, self.params, normals, self.settings, SEED)
 
     @functools.cache  # noqa: B019 - two subjects live as long as the tests
@@ -101,6 +107,40 @@ def test_score_does_not_depend_on_the_order_of_images(subjects, score):
     order = np.random.default_rng(1).permutation(COUNT)
     found = subjects[score].in_order(order)[score]
     assert_same(found, subjects[score].scores("all at once")[score][order])
+
+
+@pytest.fixture(scope="module")
+def in_ellipse():
+    """The same small model and images, with an ellipse as the region of interest."""
+    return Subject(8, tuple(name for name in SCORES if name != "ms_ssim"), "ellipse")
+
+
+@pytest.mark.parametrize("score", [name for name in SCORES if name != "ms_ssim"])
+def test_score_of_a_region_is_finite_and_depends_on_the_image_alone(in_ellipse, score):
+    found = in_ellipse.scores("all at once")[score]
+    assert np.isfinite(found).all()
+    assert len(np.unique(found)) == COUNT
+    assert_same(in_ellipse.scores("in padded batches")[score], found)
+
+
+def test_a_region_that_is_everything_changes_nothing(tmp_path, subjects):
+    Image.fromarray(np.full((8, 8), 255, np.uint8)).save(tmp_path / "white.png")
+    names = tuple(
+        name for name in SCORES if name not in ("ms_ssim", "ssim")
+    )  # ssim counts the edge then
+    everywhere = Subject(8, names, str(tmp_path / "white.png")).scores("all at once")
+    for name in names:
+        assert_same(everywhere[name], subjects[name].scores("all at once")[name])
+
+
+def test_errors_of_a_region_are_means_over_it(in_ellipse):
+    subject = in_ellipse
+    inside = subject.model.region.mask
+    x = subject.images / np.float32(255)
+    x_hat = np.asarray(Bound(subject.model, subject.params).reconstruct(jnp.asarray(x)))
+    assert np.all(x_hat[:, ~inside] == 0)
+    expected = np.square(x - x_hat)[:, inside].mean(axis=(1, 2))
+    np.testing.assert_allclose(subject.scores("all at once")["mse"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("score", SCORES)

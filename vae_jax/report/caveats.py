@@ -9,7 +9,8 @@ from vae_jax.report.numerals import percent, rate
 from vae_jax.report.ranking import lines
 
 UNEXPECTED = 0.01  # probability below which an achieved rate counts as not the promised one
-FEW_ACTIVE = 0.1  # share of active latent dimensions below which the posterior counts as collapsed
+FEW_ACTIVE = 0.1  # share of active latent dimensions below which most of the code lies idle
+FEW_NATS = 5.0  # of KL, below which reconstructions hardly depend on the image
 FEW_ALARMS = 5  # calibration normals expected above the threshold, below which it is a loose one
 
 
@@ -36,14 +37,16 @@ def _rivals(results: dict[str, Any], decision: str):
     if not model:
         return
     # A feature that ranks anomalies *below* normals separates them just as well.
-    strength = {
-        line.name: max(line.auroc["value"], 1 - line.auroc["value"])
-        for line in lines(results)
-        if line.is_baseline and line.auroc
+    found = {
+        line.name: line.auroc["value"] for line in lines(results) if line.is_baseline and line.auroc
     }
+    strength = {name: max(value, 1 - value) for name, value in found.items()}
     rivals = sorted((s, name) for name, s in strength.items() if s >= model["low"])[::-1]
     if rivals:
-        named = ", ".join(f"{name} ({rate(s)})" for s, name in rivals)
+        named = ", ".join(
+            f"{name} ({rate(found[name])}{', turned round' if found[name] < s else ''})"
+            for s, name in rivals
+        )
         does = "do as well as" if len(rivals) > 1 else "does as well as"
         yield (
             f"{named} {does} the model: the AUROC of {decision} is {rate(model['value'])} "
@@ -68,12 +71,20 @@ def _collapsed(results: dict[str, Any]):
     if not latent:
         return
     active, total = latent["active_units"], len(latent["kl_per_dimension"])
-    if active < max(1, FEW_ACTIVE * total):
+    nats = sum(latent["kl_per_dimension"])
+    if active >= max(1, FEW_ACTIVE * total):
+        return
+    if nats < FEW_NATS:
         yield (
             f"The posterior has collapsed: {active} of {total} latent dimensions carry anything of the "
-            f"image, {sum(latent['kl_per_dimension']):.2g} nats in all. Reconstructions hardly depend on "
-            "the image, and no score of the code means much; lower objective.beta, warm it up, or "
-            "train longer."
+            f"image, {nats:.2g} nats in all. Reconstructions hardly depend on the image, and no score of "
+            "the code means much; lower objective.beta, warm it up, or train longer."
+        )
+    else:
+        yield (
+            f"Most of the code is unused: {active} of {total} latent dimensions carry what is known of "
+            f"the image, {nats:.2g} nats in all. A smaller model.latent_dim would do, or a lower "
+            "objective.beta would use more."
         )
 
 

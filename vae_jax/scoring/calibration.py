@@ -88,10 +88,11 @@ def quantile(calibration: Float[np.ndarray, "n"], false_alarm_rate: float) -> Th
             f"the smallest rate possible is 1/{num + 1} = {1 / (num + 1):.3g}, which is in use; "
             f"{false_alarm_rate:g} needs {math.ceil(1 / false_alarm_rate - 1e-9) - 1} of them"
         )
+    in_use = max(false_alarm_rate, 1 / (num + 1))
     return Threshold(
         upper=float(np.sort(calibration)[num - max(num_above, 1)]),
         lower=None,
-        rule=f"quantile of {num} calibration normals at false-alarm rate {false_alarm_rate:g}",
+        rule=f"quantile of {num} calibration normals at false-alarm rate {in_use:.3g}",
         warning=warning,
     )
 

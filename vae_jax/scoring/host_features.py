@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vae_jax.scoring.probabilistic import png_bits_per_dim
+from vae_jax.scoring.probabilistic import png_bits
 
 # Name of a score -> images -> one number each, which the score finds under its name in `view.host`.
 HOST_FEATURES: dict[str, Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N"]]] = {
-    "input_complexity": png_bits_per_dim
+    "input_complexity": png_bits
 }

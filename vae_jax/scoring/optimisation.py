@@ -91,7 +91,7 @@ def restoration(view: View) -> Float[Array, "B"]:
     Source: Chen, You, Tezcan and Konukoglu 2020, "Unsupervised lesion detection via image restoration
     with a normative prior", equation 5.
     """
-    return jnp.sum(jnp.abs(view.x - restore(view)), axis=(1, 2, 3))
+    return jnp.sum(jnp.abs(view.bound.model.pixels(view.x - restore(view))), axis=(1, 2, 3))
 
 
 def restore(view: View) -> Float[Array, "B H W C"]:
@@ -111,7 +111,8 @@ def restore(view: View) -> Float[Array, "B H W C"]:
     def step(carry, _):
         y, state = carry
         y, state = _update(optimizer, jax.grad(loss)(y), y, state)
-        return (jnp.clip(y, 0, 1), state), None
+        # What lies outside the region of interest stays black, as the model has always seen it.
+        return (view.bound.model.cover(jnp.clip(y, 0, 1)), state), None
 
     (y, _), _ = jax.lax.scan(step, (x, optimizer.init(x)), length=settings.restoration_steps)
     return y

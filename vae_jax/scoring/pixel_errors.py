@@ -53,7 +53,20 @@ def _cross_entropy(view: View) -> Errors:
 
 
 def _dissimilarity(view: View) -> Errors:
-    return 1 - image_quality.ssim_map(view.x, view.x_hat)
+    """1 - SSIM of every pixel; near the edge, where no window fits, as of the nearest where one does."""
+    inner = 1 - image_quality.ssim_map(view.x, view.x_hat)
+    rows, columns = ((a - b) // 2 for a, b in zip(view.x.shape[1:3], inner.shape[1:3], strict=True))
+    return jnp.pad(inner, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="edge")
+
+
+def structural_errors(view: View) -> Errors:
+    """Returns 1 - SSIM of the pixels that a window fits around; of all, where only a region counts.
+
+    A region may lie where no window fits.
+    """
+    if view.bound.model.region is None:
+        return 1 - image_quality.ssim_map(view.x, view.x_hat)
+    return _dissimilarity(view)
 
 
 def mse(view: View) -> Float[Array, "B"]:
@@ -82,7 +95,7 @@ def ssim(view: View) -> Float[Array, "B"]:
     Under `max` and `top_k` its pixels are those that the window of `image_quality.ssim_map` fits around.
     Source: Wang, Bovik, Sheikh and Simoncelli 2004; for anomalies Bergmann et al. 2019.
     """
-    return _aggregate(view, _dissimilarity(view))
+    return _aggregate(view, structural_errors(view))
 
 
 def ms_ssim(view: View) -> Float[Array, "B"]:
@@ -100,7 +113,7 @@ def fft(view: View) -> Float[Array, "B"]:
     Sees texture that is missing, wherever it lies: the phase does not count. The unit is that of `mse`,
     by Parseval its upper bound, whatever the image size (`spectrum.magnitude_error`).
     """
-    return jnp.mean(magnitude_error(view.x, view.x_hat), axis=(1, 2, 3))
+    return jnp.sum(magnitude_error(view.x, view.x_hat), axis=(1, 2, 3)) / view.num_values
 
 
 def pixel_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
@@ -109,15 +122,11 @@ def pixel_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
     Units are those of the score under `mean`; `bce` in nats per value. Pixels near the edge, which the
     window of `ssim` does not fit around, take the value of the nearest one that it does.
     """
-    height, width = view.x.shape[1:3]
-    dissimilarity = _dissimilarity(view)
-    rows, columns = (height - dissimilarity.shape[1]) // 2, (width - dissimilarity.shape[2]) // 2
-    pads = (0, 0), (rows, rows), (columns, columns), (0, 0)
     errors = {
         "mse": _squared(view),
         "l1": _absolute(view),
         "bce": _cross_entropy(view),
-        "ssim": jnp.pad(dissimilarity, pads, mode="edge"),
+        "ssim": _dissimilarity(view),
     }
     cover = view.bound.model.cover
     return {name: jnp.mean(cover(values), axis=3) for name, values in errors.items()}

@@ -62,18 +62,18 @@ def input_complexity(view: View) -> Float[Array, "B"]:
     Source: Serrà et al. 2020, "Input complexity and out-of-distribution detection with likelihood-based
     generative models", equation 2.
     """
-    return bits_per_dim(view) - view.host["input_complexity"]
+    return bits_per_dim(view) - view.host["input_complexity"] / view.num_values
 
 
-def png_bits_per_dim(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
-    """Returns the size of each image as a PNG of the highest compression, bits a value."""
+def png_bits(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
+    """Returns the size of each image as a PNG of the highest compression, bits."""
     sizes = np.empty(len(images), np.float32)
     for i, image in enumerate(images):
         file = io.BytesIO()
         Image.fromarray(image if image.shape[2] > 1 else image[..., 0]).save(
             file, "png", optimize=True
         )
-        sizes[i] = 8 * file.tell() / image.size
+        sizes[i] = 8 * file.tell()
     return sizes
 
 

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from vae_jax.model.vae import VAE, Posterior
+from vae_jax.model.vae import VAE, Bound, Posterior
 from vae_jax.scoring import latent, probabilistic
 from vae_jax.scoring.batches import batches
 from vae_jax.scoring.condition import bind
@@ -59,27 +59,33 @@ def fit(
 
     def column(name: str) -> np.ndarray:
         told = f"fitting on {name}"
-        score = make_scorer(model, (name,), settings, seed, jax.devices(), description=told)
-        return score(params, images, conditions)[name]
+        score = make_scorer(model, (name,), settings, seed, jax.devices())
+        return score(params, images, conditions, told)[name]
 
     def codes() -> Posterior:
-        return _encode(model, params, images, settings.batch_size)
+        return _encode(model, params, images, settings.batch_size, conditions)
 
     normals = Normals(images, functools.cache(codes), functools.cache(column), settings, seed)
     return {name: REFERENCES[name](normals) for name in names if name in REFERENCES}
 
 
 def _encode(
-    model: VAE, params: dict, images: UInt8[np.ndarray, "n H W C"], batch_size: int
+    model: VAE,
+    params: dict,
+    images: UInt8[np.ndarray, "n H W C"],
+    batch_size: int,
+    conditions: Int32[np.ndarray, "n"] | None,
 ) -> Posterior:
     @jax.jit
-    def encode(params, image):
-        x = to_unit(image)
-        return bind(model, params, x).encode(x)
+    def encode(params, batch):
+        x = to_unit(batch.image)
+        if conditions is None:
+            return bind(model, params, x).encode(x)
+        return Bound(model, params, batch.condition).encode(x)
 
     parts = []
-    for batch in batches(images, batch_size):
+    for batch in batches(images, batch_size, conditions):
         count = int(batch.mask.sum())
-        part = jax.device_get(encode(params, batch.image))
+        part = jax.device_get(encode(params, batch))
         parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

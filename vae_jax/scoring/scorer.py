@@ -25,7 +25,7 @@ from vae_jax.scoring.view import View
 from vae_jax.training import noise
 from vae_jax.training.step import Batch, to_unit
 
-# (params, images, class of each where it is given) -> columns.
+# (params, images, class of each where it is given, description of a progress bar) -> columns.
 Scorer = Callable[..., dict[str, np.ndarray]]
 
 
@@ -67,11 +67,11 @@ def make_scorer(
     seed: int,
     devices: Sequence[jax.Device],
     reference: dict[str, Any] | None = None,
-    description: str | None = None,
 ) -> Scorer:
-    """Returns (params, images, conditions=None) -> one float64 array [N] a column.
+    """Returns (params, images, conditions=None, description=None) -> one float64 array [N] a column.
 
-    A conditional model looks at each image under its class where conditions are given, else under all.
+    A conditional model looks at each image under its class where conditions are given, else under all. A
+    description asks for a progress bar. All calls share one compiled program.
 
     Args:
         model: to score with.
@@ -81,7 +81,6 @@ def make_scorer(
         seed: of the `eval` stream.
         devices: that share each batch.
         reference: what `reference.fit` found for the columns; None where none of them asks.
-        description: of the progress bar; None for no bar.
     """
     functions = {name: COLUMNS[name] for name in columns}
     read_on_host = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
@@ -103,10 +102,12 @@ def make_scorer(
         elif given:
             columns, _ = under(batch.condition)
         else:
-            columns = marginalise(*jax.lax.map(under, jnp.arange(model.num_classes)))
+            found, losses = jax.lax.map(under, jnp.arange(model.num_classes))
+            num_values = model.pixels(to_unit(batch.image))[0].size
+            columns = marginalise(found, losses, num_values, fitted)
         return {name: values.astype(jnp.float32) for name, values in columns.items()}
 
-    def run(params, images, conditions=None):
+    def run(params, images, conditions=None, description=None):
         params, fitted = jax.device_put((params, reference or {}), whole)
         parts = {name: [np.empty(0)] for name in functions}
         with progress(len(images), description, unit="image") as bar:

@@ -15,7 +15,7 @@ from vae_jax.metrics import image_quality
 from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
 from vae_jax.scoring.latent import gmm, knn, latent_statistics, mahalanobis
 from vae_jax.scoring.optimisation import likelihood_regret, restoration
-from vae_jax.scoring.pixel_errors import bce, fft, l1, ms_ssim, mse, ssim
+from vae_jax.scoring.pixel_errors import bce, fft, l1, ms_ssim, mse, ssim, structural_errors
 from vae_jax.scoring.probabilistic import (
     bits_per_dim,
     corrected_nll,
@@ -98,9 +98,8 @@ def quality_psnr(view: View) -> Float[Array, "B"]:
 
 def quality_ssim(view: View) -> Float[Array, "B"]:
     """Structural similarity of image and reconstruction, at most 1."""
-    return jnp.mean(
-        view.bound.model.pixels(image_quality.ssim_map(view.x, view.x_hat)), axis=(1, 2, 3)
-    )
+    errors = view.bound.model.pixels(structural_errors(view))
+    return 1 - jnp.mean(errors, axis=(1, 2, 3))
 
 
 def noisy_mse(view: View) -> Float[Array, "B"]:
