@@ -3,8 +3,8 @@
     python -m vae_jax.main --config=configs/kvasir.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/kvasir.py:tight --config.data.manual_dir=DIR
 
-`:ae` is a plain autoencoder, `:beta` a beta-VAE (4), `:tight` another crop; configs/kvasir_ablation.py varies
-code, beta, augmentation and likelihood.
+`:ae` is a plain autoencoder, `:beta` a beta-VAE (4), `:tight` another crop; configs/kvasir_ablation.py
+varies code, beta, augmentation and likelihood.
 
 Data: Kvasir v2 (Pogorelov et al. 2017, downloaded) or HyperKvasir (Borgli et al. 2020, CC BY 4.0, by
 hand), a folder a class. Normal are normal-z-line, normal-pylorus, normal-cecum and bbps-2-3, as far

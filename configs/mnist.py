@@ -36,6 +36,7 @@ def get_config(variant: str = ""):
     if variant == "fashion_mnist":
         config.name = "mnist_fashion_mnist"
         config.data.anomaly_dataset = "fashion_mnist"
+        config.scoring.threshold_rule = "mean_std"  # the experiment's: mean +- 2 sigma
         config.data.anomaly_classes = ()
     elif variant:
         raise UserError(f"configs/mnist.py has no variant {variant}; valid: fashion_mnist")

@@ -61,6 +61,11 @@ def test_variants_take_another_dataset_as_the_anomaly(config, dataset, other):
     assert (data.dataset, data.anomaly_dataset) == (dataset, other)
 
 
+def test_the_config_file_may_stand_behind_its_fields():
+    command = parse("--config.seed=3", f"--config={ROOT / 'configs' / 'mnist.py'}")
+    assert (command.config.name, command.config.seed) == ("mnist", 3)
+
+
 def test_the_digits_config_is_the_embedded_default():
     command = parse(f"--config={ROOT / 'configs/digits.py'}")
     assert workdir.flatten(command.config) == workdir.flatten(default())

@@ -157,6 +157,18 @@ def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, 
         workdir_lib.enter(tmp_path, config)
 
 
+def test_no_state_is_the_best_while_beta_rises(tmp_path, config, dataset):
+    config.objective.beta_schedule, config.objective.beta_warmup = "linear", 3.0
+    config.objective.beta = 50.0
+    train(config, tmp_path, dataset)
+    with Checkpoints(tmp_path / "checkpoints") as checkpoints:
+        assert checkpoints.best() >= 3 * 3  # three steps an epoch
+    config.train.epochs = 2  # ends before it has risen
+    train(config, tmp_path / "short", dataset)
+    with Checkpoints(tmp_path / "short" / "checkpoints") as checkpoints:
+        assert checkpoints.best() == 6
+
+
 def test_epochs_after_the_first_compile_nothing(tmp_path, config, dataset):
     """Ragged batches, short calls, validations and checkpoints fit the programs that are there."""
     compiled = []

@@ -87,6 +87,8 @@ def parse(argv: Sequence[str]) -> Command | None:
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
+    # ml_collections wants the file before the fields; nobody should have to know that.
+    argv = [argv[0], *sorted(argv[1:], key=lambda arg: not arg.startswith("--config="))]
     _check_field_names(argv)
     for arg, following in zip(argv, [*argv[1:], ""], strict=True):
         flag, _, value = arg.partition("=")

@@ -41,6 +41,7 @@ from vae_jax.training.step import Knobs, make_train_step
 log = logging.getLogger(__name__)
 
 _SHOWN = 8  # validation images in TensorBoard
+_RISEN = 0.999  # share of objective.beta from which on a state may be the best
 _AT_ONCE = 50  # images that are reconstructed together, to be shown
 # Read at every validation, beside the loss's terms.
 _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim")
@@ -70,8 +71,10 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     """
     settings, seed = config.train, config.seed
     images, val_images = dataset.train.images, dataset.val.images
-    # As many training images as validation ones, so that the two lines of an epoch can be compared.
-    glance_images = images[: len(val_images)]
+    # As many training images as validation ones, so that the two lines of an epoch can be compared; drawn,
+    # because they lie in the order of their classes.
+    glance = np.random.default_rng(seed).permutation(len(images))[: len(val_images)]
+    glance_images = images[glance]
     steps_per_epoch = math.ceil(len(images) / settings.batch_size)
     devices = jax.devices()
 
@@ -86,7 +89,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     classes, val_classes = (
         conditions(config, dataset, role) for role in (dataset.train, dataset.val)
     )
-    glance_classes = None if classes is None else classes[: len(val_images)]
+    glance_classes = None if classes is None else classes[glance]
 
     def make_step(axis_name: str | None):
         return make_train_step(
@@ -139,7 +142,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     "peak_memory_bytes": peak_memory_bytes(),
                 }
 
-                val_line = None
+                val_line, judged = None, False
                 if epoch % settings.epochs_per_validation == 0 or epoch == settings.epochs:
                     rates = {name: train_line[name] for name in ("beta", "learning_rate")}
                     columns = score(state.params, val_images, val_classes)
@@ -147,9 +150,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     as_step = {name: np.array([value]) for name, value in val_line.items()}
                     epoch_lib.check_finite(as_step, int(state.step), workdir / "checkpoints")
                     columns = score(state.params, glance_images, glance_classes)
-                    glance = _validate(columns, rates, distortion)
-                    train_line |= {name: glance[name] for name in ("mse", "psnr", "ssim")}
-                    state = _tell(state, _distortion(val_line), plateau, settings)
+                    seen = _validate(columns, rates, distortion)
+                    train_line |= {name: seen[name] for name in ("mse", "psnr", "ssim")}
+                    # While beta rises, a state copies well because the KL does not weigh yet.
+                    judged = epoch == settings.epochs or rates["beta"] >= _RISEN * knobs.beta
+                    if judged:
+                        state = _tell(state, _distortion(val_line), plateau, settings)
                     told = f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
                     bar.set_postfix_str(told, refresh=False)
                 history.write(int(state.step), epoch, "train", train_line)
@@ -159,7 +165,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if settings.epochs_per_frame and epoch % settings.epochs_per_frame == 0:
                     film.add(epoch, functools.partial(_look, reconstruct, state.params))
 
-                improved = val_line is not None and int(state.stale) == 0
+                improved = judged and int(state.stale) == 0
                 ends = epoch == settings.epochs or _has_stalled(state, settings)
                 if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
                     if not replicas_agree(state):
@@ -169,7 +175,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     history.images(
                         int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
                     )
-                    found = _distortion(val_line) if val_line else None
+                    found = _distortion(val_line) if judged else None
                     checkpoints.save(state, _position(dataset, epoch), config.to_dict(), found)
         if _has_stalled(state, settings):
             log.info(

@@ -28,6 +28,11 @@ def test_more_dimensions_are_seen_along_the_principal_components_of_the_last_fra
         assert abs(correlation) == pytest.approx(1, abs=1e-6)
 
 
+def test_one_image_lies_in_the_middle():
+    places, _ = on_plane(np.random.default_rng(0).normal(size=(2, 1, 5)))
+    np.testing.assert_allclose(places[-1], 0.5)
+
+
 def test_frames_line_up():
     """Images that do not move in the latent space do not move in the film."""
     codes = np.random.default_rng(0).normal(size=(1, 40, 5)).repeat(3, axis=0)

@@ -87,7 +87,7 @@ def on_plane(codes: Float[np.ndarray, "F n Z"]) -> tuple[Float[np.ndarray, "F n 
         codes = np.concatenate([codes, np.zeros_like(codes)], axis=2)
     if codes.shape[2] > 2:
         last = codes[-1] - codes[-1].mean(axis=0)
-        directions = np.linalg.svd(last, full_matrices=False)[2][:2]
+        directions = np.linalg.svd(last, full_matrices=True)[2][:2]  # two, of however few images
         codes = (codes - codes[-1].mean(axis=0)) @ directions.T
         axes = "two principal components of the last codes"
     else:

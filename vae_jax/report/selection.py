@@ -91,7 +91,8 @@ def _error_maps(images, x_hat):
 
 
 def _error_limit(calibration: Examples, reconstruct: Reconstruct) -> float:
-    images = calibration.images[:_MAX_LIMIT_IMAGES]
+    rows = np.random.default_rng(0).permutation(len(calibration.images))[:_MAX_LIMIT_IMAGES]
+    images = calibration.images[rows]
     errors = _error_maps(images.astype(np.float32) / 255, reconstruct(images).x_hat)
     # A perfect reconstruction has no errors to scale by.
     return max(float(np.quantile(errors, _ERROR_QUANTILE)), 1e-3)

@@ -13,7 +13,11 @@ _SPLITS = {"train": (drawing.BLUE, "-"), "val": (drawing.VERMILION, "--")}
 _LOG_RATIO = 20.0
 
 _CURVES = {
-    "loss": ("Loss", "nats per image", "What training minimises: reconstruction + beta x KL."),
+    "loss": (
+        "Loss",
+        "per image",
+        "What training minimises: reconstruction + beta x KL, with the weights of the objective.",
+    ),
     "reconstruction": (
         "Reconstruction term",
         "nats per image",
