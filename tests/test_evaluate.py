@@ -63,6 +63,7 @@ def test_results_follow_from_the_scores_that_were_written(trained, dataset, caps
     anomalous = np.array([int(row["anomalous"]) for row in rows])
     np.testing.assert_array_equal(anomalous, p <= config.scoring.false_alarm_rate)
     assert (workdir / "report.html").stat().st_size > 10_000
+    assert (workdir / "figures" / "robustness.png").exists()
     out = capsys.readouterr().out
     for name in (*results["detection"], *results["baselines"]):
         assert name in out

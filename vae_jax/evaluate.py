@@ -28,6 +28,7 @@ from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_v
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
+from vae_jax.scoring.robustness import noise_sweep
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES, decisive
 from vae_jax.scoring.strips import rank_tiles, strips
@@ -109,6 +110,11 @@ def evaluate(
         "differences": results.differences(test, ranked, rankings, decision),
         "cost": results.cost(workdir, params),
     }
+    normal_images = test.images[test.labels == 0]
+    if len(normal_images):
+        found["robustness"] = noise_sweep(
+            model, params, normal_images, min(settings.batch_size, 64), seed
+        )
     if model.sampled:
         found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
         found["latent"] = results.latent(reconstruct(dataset.calibration.images))

@@ -21,6 +21,7 @@ from vae_jax.report import (
     ranking,
     record,
     reproduce,
+    robustness_plot,
     score_plots,
     strips,
     training_curves,
@@ -79,6 +80,7 @@ def _draw(run: Record, gallery: Gallery) -> dict[str, Any]:
     detected = run.results.get("detection", {})
     drawn = {
         "curves": training_curves.draw(run.history),
+        "robustness": robustness_plot.draw(run.results.get("robustness", [])),
         "histograms": score_plots.histograms(scores, detected),
         "trade_offs": score_plots.trade_offs(scores, detected, baselines),
         "samples": [galleries.samples(gallery.samples, run.config.model.num_classes)]
@@ -107,8 +109,7 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
     config, results = run.config, run.results
     detected = results.get("detection", {})
     decision = decisive(config.scoring.decision, list(detected)) if detected else ""
-    quantile = config.scoring.threshold_rule == "quantile"
-    promised = config.scoring.false_alarm_rate if quantile else None
+    promised = results.get("decision", {}).get("promised")
     lines = ranking.lines(results)
     intervals = [line.auroc for line in lines if line.auroc]
     return {

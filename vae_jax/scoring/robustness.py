@@ -1,0 +1,55 @@
+"""How reconstructions stand noise: the error against the clean image, as noise on the input grows.
+
+N images.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import UInt8
+
+from vae_jax.metrics import image_quality
+from vae_jax.model.vae import VAE
+from vae_jax.scoring.batches import batches
+from vae_jax.scoring.condition import bind
+from vae_jax.training import noise
+from vae_jax.training.step import to_unit
+
+# Standard deviations of the Gaussian noise, on [0, 1] images.
+LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+_MOST_IMAGES = 1000
+_STREAM = 3  # folded into the keys of the images: other noise than that of `noisy_mse`
+
+
+def noise_sweep(
+    model: VAE,
+    params: dict,
+    images: UInt8[np.ndarray, "N H W C"],
+    batch_size: int,
+    seed: int,
+) -> list[dict[str, float]]:
+    """Returns `noise_std` and `mse` at each level, the mean over at most 1,000 images drawn by the seed.
+
+    The reconstruction from the posterior mean of image plus noise is held against the image without. An
+    image gets the same noise at every level, scaled. A conditional model takes the class that is most
+    likely for the noisy image.
+    """
+
+    @jax.jit
+    def errors(params, batch, level):
+        x = to_unit(batch.image)
+        keys = noise.example_keys(noise.stream(seed, "eval"), _STREAM, batch.index)
+        drawn = noise.normal(keys, x[0].size).reshape(x.shape)
+        noisy = x + model.cover(level * drawn)
+        x_hat = bind(model, params, noisy).reconstruct(noisy)
+        return image_quality.mse(model.pixels(x), model.pixels(x_hat))
+
+    rows = np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]
+    found = []
+    for level in LEVELS:
+        parts = []
+        for batch in batches(images[rows], batch_size):
+            part = np.asarray(errors(params, batch, jnp.float32(level)))
+            parts.append(part[batch.mask > 0])
+        found.append({"noise_std": level, "mse": float(np.concatenate(parts).mean())})
+    return found
