@@ -23,17 +23,21 @@ def measure(maps, masks, roi=None, **kwargs):
     return found.result(**kwargs)
 
 
+def values(found):
+    return {name: value for name, value in found.items() if name != "intervals"}
+
+
 def aupro_by_definition(maps, masks, limit):
     """Threshold by threshold and region by region, as the paper has it."""
     regions = []
-    for mask, values in zip(masks, maps, strict=True):
+    for mask, scores in zip(masks, maps, strict=True):
         labels, count = ndimage.label(mask, np.ones((3, 3)))
-        regions += [values[labels == i + 1] for i in range(count)]
+        regions += [scores[labels == i + 1] for i in range(count)]
     normal = maps[masks == 0]
     fpr, pro = [0.0], [0.0]
     for threshold in np.unique(maps)[::-1]:
         fpr.append(np.mean(normal >= threshold))
-        pro.append(np.mean([np.mean(values >= threshold) for values in regions]))
+        pro.append(np.mean([np.mean(scores >= threshold) for scores in regions]))
     grid = np.linspace(0, limit, 200_001)
     return np.interp(grid, fpr, pro).mean()
 
@@ -42,10 +46,10 @@ def aupro_by_definition(maps, masks, limit):
 def test_pixel_metrics_are_those_of_sklearn(seed):
     maps, masks = scene(seed)
     found = measure(maps, masks)
-    labels, values = masks.ravel(), maps.ravel()
-    assert found["pixel_auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, values))
+    labels, scores = masks.ravel(), maps.ravel()
+    assert found["pixel_auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
     assert found["pixel_ap"] == pytest.approx(
-        sklearn.metrics.average_precision_score(labels, values)
+        sklearn.metrics.average_precision_score(labels, scores)
     )
 
 
@@ -73,7 +77,49 @@ def test_result_does_not_depend_on_batches_or_their_order():
     streamed = Localisation()
     for i in (4, 0, 2):
         streamed.update(maps[i : i + 2], masks[i : i + 2])
-    assert streamed.result() == pytest.approx(measure(maps, masks))
+    assert values(streamed.result()) == pytest.approx(values(measure(maps, masks)))
+
+
+def test_intervals_do_not_depend_on_batches():
+    maps, masks = scene(1)
+    streamed = Localisation()
+    for start, stop in ((0, 1), (1, 4), (4, 6)):
+        streamed.update(maps[start:stop], masks[start:stop])
+    whole = measure(maps, masks)["intervals"]
+    for name, interval in streamed.result()["intervals"].items():
+        assert interval == pytest.approx(whole[name])
+
+
+def test_intervals_are_those_of_resampled_images():
+    maps, masks = scene(5, count=40)
+    found = measure(maps, masks)
+    rng = np.random.default_rng(7)
+    drawn = []
+    for _ in range(200):
+        rows = rng.integers(0, len(maps), len(maps))
+        drawn.append(values(measure(maps[rows], masks[rows])))
+    for name, interval in found["intervals"].items():
+        low, high = np.quantile([one[name] for one in drawn], [0.025, 0.975])
+        assert interval["low"] <= found[name] <= interval["high"]
+        assert interval["low"] == pytest.approx(low, abs=0.2 * (high - low))
+        assert interval["high"] == pytest.approx(high, abs=0.2 * (high - low))
+
+
+def test_one_image_says_nothing_about_other_images():
+    maps, masks = scene(2, count=2)
+    found = measure(maps[1:], masks[1:])
+    for name, interval in found["intervals"].items():
+        assert interval == pytest.approx({"low": found[name], "high": found[name]})
+
+
+def test_memory_does_not_grow_with_the_images():
+    maps, masks = scene(0)
+    found = Localisation()
+    sizes = []
+    for _ in range(3):
+        found.update(maps, masks)
+        sizes.append(sum(getattr(value, "nbytes", 0) for value in vars(found).values()))
+    assert len(set(sizes)) == 1
 
 
 def test_a_small_region_counts_as_much_as_a_large_one():
@@ -98,7 +144,7 @@ def test_corners_join_a_region():
 def test_perfect_maps_are_perfect():
     _, masks = scene(2)
     found = measure(masks.astype(np.float32), masks)
-    assert found == pytest.approx({"pixel_auroc": 1, "pixel_ap": 1, "aupro": 1})
+    assert values(found) == pytest.approx({"pixel_auroc": 1, "pixel_ap": 1, "aupro": 1})
 
 
 def test_pixels_outside_the_region_of_interest_do_not_count():
@@ -116,7 +162,7 @@ def test_negative_values_are_ranked_too(shift):
     maps, masks = scene(4)
     expected = measure(maps, masks)
     # Spread to be 2 apart, since bins are 1 wide this far out.
-    assert measure(maps * 32 + shift, masks) == pytest.approx(expected)
+    assert values(measure(maps * 32 + shift, masks)) == pytest.approx(values(expected))
 
 
 def test_without_abnormal_or_normal_pixels_there_is_no_result():

@@ -36,14 +36,16 @@ def test_maps_of_the_selected_scores_and_of_pca_find_a_bright_square(localised):
     assert set(found) == {"mse", "l1", "ssim", "elbo_gradient", "pca"}  # kl has no map
     assert found["mse"]["pixel_auroc"] > 0.7
     for entry in found.values():
-        assert set(entry) == {"pixel_auroc", "pixel_ap", "aupro"}
-        assert all(0 <= value <= 1 for value in entry.values())
+        assert set(entry) == {"pixel_auroc", "pixel_ap", "aupro", "intervals"}
+        for measure, interval in entry["intervals"].items():
+            assert 0 <= interval["low"] <= entry[measure] <= interval["high"] <= 1
 
 
 def test_localisation_does_not_depend_on_batch_size(localised):
     whole, parts = localised(), localised(batch_size=7)
     for name, entry in whole.items():
-        assert entry == pytest.approx(parts[name], abs=2e-3)
+        for measure in ("pixel_auroc", "pixel_ap", "aupro"):
+            assert entry[measure] == pytest.approx(parts[name][measure], abs=2e-3)
 
 
 def test_smoothing_changes_the_maps(localised):
@@ -70,5 +72,5 @@ def test_pixels_outside_the_region_of_interest_do_not_count(config, dataset):
                 model, params, NAMES, dataset.train, dataset.calibration, marked, config.scoring, 0
             )
         )
-    assert set(found[0]["mse"]) == {"pixel_auroc", "pixel_ap", "aupro"}
+    assert set(found[0]["mse"]) == {"pixel_auroc", "pixel_ap", "aupro", "intervals"}
     assert found[1]["mse"] == {}
