@@ -20,8 +20,11 @@ import sys
 import time
 from typing import Any
 
+from vae_jax.errors import UserError
+from vae_jax.workdir import read_results
+
 _CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
-# A row a figure: its place in results.json, what the source says, how the protocols differ.
+# A row a figure: its place in results.json or details.json, what the source says, how the protocols differ.
 _TABLE = pathlib.Path(__file__).with_suffix(".csv")
 
 # Experiment -> its steps: the workdir, the data, and the arguments.
@@ -77,7 +80,7 @@ STEPS: dict[str, list[tuple[str, str, list[str]]]] = {
 
 
 def _write(results: dict[str, Any], path: str, kind: str) -> str:
-    """Returns one figure of results.json as the table shows it."""
+    """Returns one figure of a run as the table shows it."""
     found: Any = results
     for part in path.split("/"):
         found = found[part]
@@ -113,10 +116,10 @@ def main() -> int:
     with _TABLE.open(newline="", encoding="utf-8") as rows:
         for row in csv.DictReader(rows):
             try:
-                results = json.loads((arguments.runs / row["workdir"] / "results.json").read_text())
+                results = read_results(arguments.runs / row["workdir"])
                 ours = _write(results, row["path"], row["kind"])
-            except (OSError, KeyError):
-                continue  # not run, or not measured there
+            except (UserError, KeyError):
+                ours = "not run"
             table[row["figure"]] = ours
             print(f"| {row['figure']} | {ours} | {row['source']} | {row['protocol']} |")
     print(json.dumps({"seconds": seconds, "figures": table}))
@@ -128,8 +131,9 @@ def _run(
 ) -> int:
     """Runs one step if it is not finished; returns its exit status."""
     mode = next((a.removeprefix("--mode=") for a in arguments if a.startswith("--mode=")), "train")
-    last = {"train": "report.html", "explore": "explore.html", "ablate": "ablation.html"}[mode]
-    if (runs / workdir / last).exists():
+    # An ablation writes its page after every cell, and itself skips what is finished.
+    last = {"train": "report.html", "explore": "explore.html"}.get(mode)
+    if last and (runs / workdir / last).exists():
         print(f"{workdir}, {mode}: finished before", flush=True)
         return 0
     # A config is named by its file alone above.

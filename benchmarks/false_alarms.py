@@ -16,6 +16,9 @@ import sys
 
 from scipy import stats
 
+from vae_jax.errors import UserError
+from vae_jax.workdir import read_results
+
 
 def main(workdirs: list[str]) -> int:
     """Prints the table; returns an exit status."""
@@ -25,9 +28,9 @@ def main(workdirs: list[str]) -> int:
     counted = {"scores": 0, "within_binomial": 0, "within_calibration": 0}
     for workdir in map(pathlib.Path, workdirs):
         try:
-            results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
-        except OSError as error:
-            print(f"error: {workdir}: {error.strerror}; train it first", file=sys.stderr)
+            results = read_results(workdir)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
             return 2
         rate = results["decision"].get("promised")
         if rate is None:

@@ -45,6 +45,10 @@ def test_results_follow_from_the_scores_that_were_written(trained, dataset, caps
     config, workdir = trained
     evaluate_lib.report(config, workdir, evaluate_lib.evaluate(config, workdir, dataset))
     results = json.loads((workdir / "results.json").read_text())
+    assert set(results) <= workdir_lib.CONTRACT
+    read = workdir_lib.read_results(workdir)
+    assert set(read) > set(results)
+    assert read["decision"]["score"] in results["detection"]
     rows = rows_of(workdir)
     labels = np.array([int(row["label"]) for row in rows])
     assert [row["file"] for row in rows] == dataset.test.files

@@ -1,6 +1,5 @@
 """The mode `ablate`: trains a grid of configs, one run a cell, and compares them on one page."""
 
-import json
 import logging
 import pathlib
 import traceback
@@ -131,7 +130,7 @@ def _outcome_of(workdir: pathlib.Path, cell: Cell, held: dict[tuple[int, str], D
 
 
 def _done(folder: pathlib.Path, cell: Cell) -> Outcome:
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = workdir_lib.read_results(folder)
     return Outcome(
         cell.name,
         cell.levels,

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import functools
 import io
-import json
 import logging
 import pathlib
 import time
@@ -49,7 +48,7 @@ class Evaluation:
     """What one evaluation found.
 
     Attributes:
-        results: the content of results.json.
+        results: the content of results.json and details.json.
         rows: the content of scores.csv, a dict a test image.
         gallery: the images of the report.
         warnings: one sentence each, for the top of the report.
@@ -260,10 +259,8 @@ def _rows(
 def report(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, evaluation: Evaluation
 ) -> None:
-    """Writes results.json, scores.csv, figures and report.html, and prints the table."""
-    workdir_lib.write_text(
-        workdir / "results.json", json.dumps(evaluation.results, indent=2, allow_nan=False) + "\n"
-    )
+    """Writes results.json, details.json, scores.csv, figures and report.html, and prints the table."""
+    workdir_lib.write_results(workdir, evaluation.results)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(evaluation.rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -20,6 +20,14 @@ _APART = (
     "ablate.",
 )
 
+# The sections of results.json, fixed: others read them. What else was measured stands in details.json.
+CONTRACT = frozenset(
+    {
+        "dataset", "reconstruction", "likelihood", "detection", "baselines", "localisation", "latent",
+        "generation", "cost",
+    }
+)  # fmt: skip
+
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a file whole or not at all, so that a killed run leaves no half of one."""
@@ -45,6 +53,34 @@ def override(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
         config.update_from_flattened_dict(
             {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         )
+
+
+def write_results(workdir: pathlib.Path, results: dict[str, Any]) -> None:
+    """Writes the sections that every reader may count on to results.json, all others to details.json."""
+    for name, chosen in (("results", CONTRACT), ("details", results.keys() - CONTRACT)):
+        part = {section: results[section] for section in results if section in chosen}
+        text = json.dumps(part, indent=2, allow_nan=False) + "\n"
+        write_text(workdir / f"{name}.json", text)
+
+
+def read_results(workdir: pathlib.Path) -> dict[str, Any]:
+    """Returns the sections of results.json, and those of details.json where it is there.
+
+    Raises:
+        UserError: if results.json is missing, or one of them is not readable.
+    """
+    results: dict[str, Any] = {}
+    for path in (workdir / "results.json", workdir / "details.json"):
+        try:
+            results |= json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            if not results:
+                raise UserError(
+                    f"{path} is missing; run --mode=evaluate on this workdir first"
+                ) from None
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON ({error}); run --mode=evaluate again") from None
+    return results
 
 
 def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vae_jax import workdir as workdir_lib
-from vae_jax.errors import UserError
 from vae_jax.training import history
 
 
@@ -36,7 +34,7 @@ class Scores:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A run: `config.json`, `results.json`, the lines of `metrics.jsonl`, and `scores.csv`."""
+    """A run: its config, `results.json` with `details.json`, the lines of `metrics.jsonl`, `scores.csv`."""
 
     config: ml_collections.ConfigDict
     results: dict[str, Any]
@@ -52,19 +50,10 @@ def read(workdir: pathlib.Path) -> Record:
     """
     return Record(
         config=workdir_lib.read_config(workdir),
-        results=_results(workdir / "results.json"),
+        results=workdir_lib.read_results(workdir),
         history=history.read(workdir),
         scores=_scores(workdir / "scores.csv"),
     )
-
-
-def _results(file: pathlib.Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing; run --mode=evaluate on this workdir first") from None
-    except ValueError as error:
-        raise UserError(f"{file} is no JSON ({error}); run --mode=evaluate again") from None
 
 
 def _scores(file: pathlib.Path) -> Scores:
