@@ -70,6 +70,23 @@ def results() -> dict:
 
 
 @pytest.fixture
+def strip_results() -> dict:
+    """The group `strips` of `results.json`, with one score and one map."""
+    ranked = {
+        name: {"auroc": _interval(value)} for name, value in (("rolls", 0.71), ("clean", 0.62))
+    }
+    pixel = {"pixel_auroc": 0.843, "pixel_ap": 0.02, "aupro": 0.519}
+    pixel["intervals"] = {"pixel_auroc": {"low": 0.811, "high": 0.872}}
+    score = {"image": {"auroc": _interval(0.58)}, "patch": ranked}
+    kinds = {"rolls": 244, "clean": 1342, "defects": 104}
+    return {
+        "counts": {"normal_strips": 8, "anomalous_strips": 48, **kinds},
+        "maps": {"mse": score | {"pixel": pixel}},
+        "scores": {"fusion": {"patch": {"clean": ranked["clean"]}}},
+    }
+
+
+@pytest.fixture
 def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
     """A workdir with the four files that the report reads."""
     (tmp_path / "config.json").write_text(default().to_json(), encoding="utf-8")

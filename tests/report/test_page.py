@@ -114,6 +114,22 @@ def test_later_measures_of_the_contract_are_shown(workdir, results, gallery):
     assert "latent.active_units" in html
 
 
+def test_strips_are_compared_with_each_kind_of_tile(workdir, results, gallery, strip_results):
+    results["strips"] = strip_results
+    results["localisation"] = {"mse": strip_results["maps"]["mse"]["pixel"]}
+    (workdir / "results.json").write_text(json.dumps(results))
+    html = page.write(workdir, gallery).read_text(encoding="utf-8")
+    row = re.search(r'<th scope="row">mse map</th>.*', html)[0]
+    assert re.findall(r'<td class="n">([^<]*)', row) == [
+        "0.580 (0.540 to 0.620)", "0.710 (0.670 to 0.750)", "0.620 (0.580 to 0.660)",
+        "0.843 (0.811 to 0.872)", "0.519",
+    ]  # fmt: skip
+    assert "8 normal and 48 anomalous strips" in html
+    assert "other conditions" in html
+    assert "0.8430 (0.811 to 0.872)" in html
+    assert "localisation.mse.intervals" not in html
+
+
 def test_missing_results_are_the_users_to_mend(workdir, gallery):
     (workdir / "results.json").unlink()
     with pytest.raises(UserError, match="--mode=evaluate"):

@@ -50,3 +50,13 @@ def test_empty_results_give_an_empty_table():
 
 def test_numerals_do_as_their_examples_say():
     assert doctest.testmod(numerals).failed == 0
+
+
+def test_strips_have_their_lines_within_100_columns(results, strip_results):
+    results["strips"] = strip_results
+    text = terminal_table(results)
+    line = next(line for line in text.splitlines() if line.startswith("  mse map"))
+    numbers = "0.580 [0.540, 0.620]  0.620 [0.580, 0.660] 0.710 0.843 0.519"
+    assert line.split()[2:] == numbers.split()
+    assert "8 normal and 48 anomalous strips" in text
+    assert max(map(len, text.splitlines())) <= 100

@@ -140,3 +140,17 @@ def test_scores_of_tiles_rank_strips_and_each_kind_of_tile(config, test_tiles):
         assert entry["patch"][name]["auroc"]["value"] == pytest.approx(
             roc_auc_score(defect[chosen], values[chosen])
         )
+
+
+def test_a_strip_whose_marked_tiles_were_left_out_stays_anomalous(config, test_tiles):
+    beside = np.repeat(np.arange(12) >= 5, 5)
+    names = np.where(test_tiles.labels == 1, "defect", np.where(beside, "clean", "roll"))
+    marked = dataclasses.replace(test_tiles, classes=names.tolist())
+    last = np.arange(60) >= 55
+    kept = marked.take(np.flatnonzero(~(last & (test_tiles.labels == 1))))
+    values = np.random.default_rng(0).normal(size=len(kept.files))
+    entry = rank_tiles({"mse": values}, kept, config.scoring, 0)["mse"]
+    highest = [values[np.array(kept.files) == f"test/{i}.png"].max() for i in range(12)]
+    assert entry["image"]["auroc"]["value"] == pytest.approx(
+        roc_auc_score(np.arange(12) >= 5, highest)
+    )

@@ -108,7 +108,15 @@ def others(results: dict[str, Any]) -> list[Fact]:
 
 def _flatten(path: str, node: Any) -> list[Fact]:
     if isinstance(node, dict):
-        return [fact for name in node for fact in _flatten(f"{path}.{name}", node[name])]
+        intervals = node.get("intervals", {})
+        facts = []
+        for name in node:
+            if name in intervals:
+                ends = f" ({rate(intervals[name]['low'])} to {rate(intervals[name]['high'])})"
+                facts.append((f"{path}.{name}", quantity(node[name]) + ends))
+            elif name != "intervals":
+                facts += _flatten(f"{path}.{name}", node[name])
+        return facts
     if isinstance(node, str):
         return [(path, node)]
     return [] if isinstance(node, list) else [(path, quantity(node))]

@@ -23,6 +23,7 @@ from vae_jax.report import (
     reproduce,
     robustness_plot,
     score_plots,
+    strip_numbers,
     strips,
     training_curves,
 )
@@ -131,6 +132,10 @@ def _numbers(run: Record, warnings: Sequence[str]) -> dict[str, Any]:
         "rate": numerals.rate,
         "quantity": numerals.quantity,
         "others": facts.others(results),
+        "strip_lines": strip_numbers.strip_lines(results),
+        "strip_columns": strip_numbers.COLUMNS,
+        "strip_counts": strip_numbers.strip_counts(results),
+        "strip_reading": strip_numbers.READING,
         "meanings": {name: _meaning(name) for name in detected},
         "milestones": training_curves.milestones(run.history),
         "command": reproduce.command(config),

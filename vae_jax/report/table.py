@@ -1,14 +1,18 @@
 """The final table of a run, for the terminal."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 from vae_jax.report.numerals import duration, quantity, rate, size
 from vae_jax.report.ranking import Line, lines
+from vae_jax.report.strip_numbers import READING, strip_counts, strip_lines
 
 _HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
+_WIDTH = 100
 _NAME_WIDTH = 30
 _WIDTHS = (_NAME_WIDTH, 22, 7, 7, 8, 22)
+_STRIP_WIDTHS = (22, 22, 10, 8, 8)
 
 
 def terminal_table(results: dict[str, Any]) -> str:
@@ -24,7 +28,7 @@ def terminal_table(results: dict[str, Any]) -> str:
     rows += map(_score, scores)
     if baselines:
         rows += ["  baselines", *map(_score, baselines)]
-    others = (_decision, _reconstruction, _cost)
+    others = (_strips, _decision, _reconstruction, _cost)
     sections = [list(_dataset(results)), rows, *(list(other(results)) for other in others)]
     return "\n\n".join("\n".join(section) for section in sections if section)
 
@@ -55,6 +59,25 @@ def _interval(found: dict[str, float] | None) -> str:
 def _optional(line: Line, measure: str) -> str:
     value = line.value(measure)
     return "" if value is None else rate(value)
+
+
+def _strips(results: dict[str, Any]) -> Iterator[str]:
+    found = strip_lines(results)
+    if not found:
+        return
+    yield from textwrap.wrap(strip_counts(results), _WIDTH)
+    yield _strip_row("AUROC", "strips", "tiles, same strips", "normal", "pixels", "AUPRO")
+    for line in found:
+        intervals = (_interval(line.measures.get(name)) for name in ("image", "clean"))
+        names = ("rolls", "pixel_auroc", "aupro")
+        others = (rate(line.measures[n]["value"]) if n in line.measures else "" for n in names)
+        yield _strip_row("  " + line.name, *intervals, *others)
+    yield from textwrap.wrap(f"normal: tiles of normal strips. {READING}", _WIDTH)
+
+
+def _strip_row(name: str, *numbers: str) -> str:
+    aligned = (number.rjust(width) for number, width in zip(numbers, _STRIP_WIDTHS, strict=True))
+    return (_shorten(name).ljust(_NAME_WIDTH) + "".join(aligned)).rstrip()
 
 
 def _decision(results: dict[str, Any]) -> Iterator[str]:

@@ -47,7 +47,7 @@ def strips(
 
     Returns:
         `counts` of `normal_strips`, `anomalous_strips` and of tiles: `rolls`, `clean`, `defects`; and
-        `maps`, for each map what `rank_tiles` returns, and `pixel`: `pixel_auroc`, `pixel_ap`, `aupro`.
+        `maps`, for each map what `rank_tiles` returns, and `pixel`: what `Localisation` returns.
         Then the strips to show, with the first map. Nothing, where images are not tiles.
     """
     if test.offsets is None:
@@ -75,7 +75,7 @@ def strips(
                 for name in sorted(found, key=_order(names)):
                     values = found[name]
                     strip = assemble(test, rows, name, values, region)
-                    pixels.setdefault(name, Localisation()).update(
+                    pixels.setdefault(name, Localisation(seed)).update(
                         strip.values[None], strip.mask[None], strip.covered
                     )
                     within = values if region is None else values[:, region]
@@ -91,10 +91,10 @@ def strips(
                     "pixel": pixels[name].result()
                 }
     kinds = _kinds(test)
-    labels = [int(test.labels[rows].any()) for rows in of_strip.values()]
+    anomalous = _anomalous(test)
     counts = {
-        "normal_strips": labels.count(0),
-        "anomalous_strips": labels.count(1),
+        "normal_strips": len(of_strip) - len(anomalous),
+        "anomalous_strips": len(anomalous),
         **{kind: int(chosen.sum()) for kind, chosen in kinds.items()},
     }
     return {"counts": counts, "maps": maps}, list(shown.values())
@@ -144,9 +144,21 @@ def _rows_of_strips(test: Examples) -> dict[str, Int[np.ndarray, "T"]]:
     return {file: np.array(found) for file, found in rows.items()}
 
 
+def _anomalous(test: Examples) -> set[str]:
+    """Returns the strips with a defect, also where each tile that shows it was left out.
+
+    Their other tiles tell: they are of a class that lies beside defects elsewhere and never bears one.
+    """
+    tiles = list(zip(test.files, test.classes, test.labels, strict=True))
+    found = {file for file, _, label in tiles if label}
+    of_defects = {name for _, name, label in tiles if label}
+    beside = {name for file, name, _ in tiles if file in found} - of_defects
+    return found | {file for file, name, _ in tiles if name in beside}
+
+
 def _kinds(test: Examples) -> dict[str, Bool[np.ndarray, "N"]]:
     """Returns which tiles are of normal strips, and which without and with a defect on the others."""
-    abnormal = {file for file, label in zip(test.files, test.labels, strict=True) if label}
+    abnormal = _anomalous(test)
     beside = np.array([file in abnormal for file in test.files])
     defects = test.labels == 1
     return {"rolls": ~beside, "clean": beside & ~defects, "defects": defects}
@@ -161,7 +173,7 @@ def _rank(
 ) -> dict:
     """Returns the rankings of strips and of tiles; one without normals or anomalies is absent."""
     kinds = _kinds(test)
-    abnormal = {file for file, label in zip(test.files, test.labels, strict=True) if label}
+    abnormal = _anomalous(test)
     strip_labels = np.array([int(file in abnormal) for file in of_strip])
     found = {}
     if len(np.unique(strip_labels)) == 2:
@@ -181,8 +193,8 @@ def _intervals(scores, labels, settings, seed) -> dict[str, dict[str, float]]:
 def _draw(test: Examples, of_strip: Mapping[str, np.ndarray], count: int, seed: int) -> set[str]:
     """Returns files of strips to show, whatever their scores."""
     rng = np.random.default_rng((seed, len(of_strip)))
-    labels = {file: test.labels[rows].any() for file, rows in of_strip.items()}
-    normal, abnormal = ([f for f in of_strip if labels[f] == kind] for kind in (False, True))
+    anomalous = _anomalous(test)
+    normal, abnormal = ([f for f in of_strip if (f in anomalous) == kind] for kind in (False, True))
     num_normal = min(len(normal), count // 3 if abnormal else count)
     chosen = [
         *rng.permutation(normal)[:num_normal],
