@@ -65,7 +65,7 @@ def main(workdirs: list[str]) -> int:
             }
             counted["scores"] += 1
             for name, inside in within.items():
-                counted[name] += inside
+                counted[name] += int(inside)
             verdicts = " | ".join(
                 "within" if inside else "**outside**" for inside in within.values()
             )

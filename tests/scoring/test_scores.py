@@ -1,6 +1,7 @@
 """What holds for every score, whatever it measures."""
 
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -154,3 +155,9 @@ def test_config_names_the_scores():
 
 def test_what_is_fitted_and_read_and_asked_for_belongs_to_a_score():
     assert {*REFERENCES, *HOST_FEATURES, *NEEDS_POSTERIOR} <= set(SCORES)
+
+
+def test_the_documentation_lists_every_score():
+    text = (pathlib.Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
+    listed = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert listed == [*SCORES, "fusion"]
