@@ -17,8 +17,15 @@ hour; `:256` and `:512` have 4 and 16 times the pixels. The code is made of 8x8 
 `:generation` takes both classes as normal, so that there is nothing to detect, but samples of both
 and codes to tell them apart by. It has four times the images, and 12 epochs are as many steps.
 
-The official test folder is not like the training folder (what tells the classes apart on held-out
-patients of the second does so worse on the first), so a figure on one says little about the other.
+The official test folder is not like the training folder, so a figure on one says little about the
+other. Seed 0, `:generation`, an SVC on 100 principal components: on held-out patients of the training
+folder 97 % right on images, 97 % on codes, 97 % on decoded images; on the official test folder 78 %,
+75 % and 76 % (the source gives 92 %, 88 % and 92 %, and does not say of which).
+
+Detection, seed 0, official test folder: AUROC of fusion 0.592 [0.545, 0.636], typicality 0.680, bce
+0.634, mse 0.562; beside them band energy 0.848 [0.816, 0.880] and the size of the stored file 0.805.
+A pixel VAE does not see pneumonia, and what a rule without a network sees may be the camera. Scores flag
+4 to 22 % of the healthy test images where 5 % are promised. One core: 30 minutes while shared, 1.8 GiB.
 """
 
 from vae_jax.config import default

