@@ -203,7 +203,8 @@ def separability(trained: Trained) -> Found:
         numbers[name] = {"images": found.num_images[name]} | {
             kind: dataclasses.asdict(figures) for kind, figures in judged.items()
         }
-    return [explore_numbers.separability(found)], {"latent": {"classifier": numbers}}
+    section = explore_numbers.separability(found, bool(trained.model.num_classes))
+    return [section], {"latent": {"classifier": numbers}}
 
 
 def _codes(trained: Trained, known: Known, count: int) -> dict[str, np.ndarray]:

@@ -1,8 +1,9 @@
 """How well classes are told apart from pixels, from codes, and from decoded images.
 
 A support vector classifier with Gaussian kernel (C = 1, width from the variance) on standardised values and
-their 100 leading principal components, the same for all three; nothing is tuned. It learns from images of
-the roles train, val and calibration, and is judged on their groups that it was not shown, and on the test
+their leading principal components, at most 100, the same for all three; nothing is tuned. It learns from
+the images of the role train, and is judged on those of val and calibration, which neither it nor the
+autoencoder has learnt from (the roles share no group; val chose the autoencoder's epoch), and on the test
 images, whose distribution may be another.
 
 N images, D values.
@@ -10,27 +11,27 @@ N images, D values.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, UInt8
 from scipy.stats import binomtest, norm
 from sklearn.decomposition import PCA
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from vae_jax.data.pipeline import Examples
 from vae_jax.errors import UserError
+from vae_jax.exploration.choice import draw
 from vae_jax.exploration.pixels import flat
 from vae_jax.exploration.trained import Trained
 
-METHOD = "SVC, RBF kernel, C = 1, on 100 principal components of standardised values"
+METHOD = "SVC, RBF kernel, C = 1, on principal components of standardised values, at most 100"
 _COMPONENTS = 100
-_FOLDS = 5  # a fifth of the groups is held out
 _LEAST_GROUPS = 5  # of a class that takes part
-_MOST = 6_000  # images to learn from and to be held out; drawn beyond that, for the time of the fit
-_MOST_TEST = 4_000
+_MOST_LEARNT = 6_000  # images; drawn beyond that, for the time of the fit
+_MOST_JUDGED = 4_000  # of each set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Separability:
         classes: that the classifiers were taught.
         num_learnt: images that they learnt from.
         num_images: name of a judged set (`held_out`, `test`) -> images in it.
-        judged: name of a set -> kind (`real`, `codes`, `decoded`) -> figures; `test` is absent where the
-            test images are of fewer than two of the classes.
+        judged: name of a set -> kind (`real`, `codes`, `decoded`) -> figures; a set is absent where its
+            images are of fewer than two of the classes.
     """
 
     classes: list[str]
@@ -72,33 +73,24 @@ def separability(trained: Trained) -> Separability:
     """Teaches and judges the classifiers.
 
     Raises:
-        UserError: if the training roles hold fewer than two classes with enough groups.
+        UserError: if the training images are of fewer than two classes with enough groups.
     """
     dataset, seed = trained.dataset, trained.config.seed
-    roles = (dataset.train, dataset.val, dataset.calibration)
-    images = np.concatenate([role.images for role in roles])
-    names = np.array([name for role in roles for name in role.classes])
-    groups = np.array([group for role in roles for group in role.groups])
-    classes = _classes(names, groups)
-    rows = _draw(np.isin(names, classes), _MOST, seed)
-    learns, held = _split(names[rows], groups[rows], seed)
-    test_rows = _draw(np.isin(dataset.test.classes, classes), _MOST_TEST, seed)
-    test_names = np.array(dataset.test.classes)[test_rows]
-
-    values = _kinds(trained, images[rows])
-    fitted = {kind: _fit(x[learns], names[rows][learns], seed) for kind, x in values.items()}
-    judged = {"held_out": _judge(fitted, {k: x[held] for k, x in values.items()},
-                                 names[rows][held])}  # fmt: skip
-    num_images = {"held_out": int(held.sum())}
-    if len(set(test_names)) > 1:
-        test = _kinds(trained, dataset.test.images[test_rows])
-        judged["test"] = _judge(fitted, test, test_names)
-        num_images["test"] = len(test_rows)
-    return Separability(classes, int(learns.sum()), num_images, judged)
+    classes = _classes(dataset.train)
+    images, names = _draw((dataset.train,), classes, _MOST_LEARNT, seed)
+    fitted = {kind: _fit(x, names, seed) for kind, x in _kinds(trained, images).items()}
+    judged, num_images = {}, {}
+    sets = {"held_out": (dataset.val, dataset.calibration), "test": (dataset.test,)}
+    for name, roles in sets.items():
+        shown, truth = _draw(roles, classes, _MOST_JUDGED, seed)
+        if len(set(truth)) > 1:
+            judged[name] = _judge(fitted, _kinds(trained, shown), truth)
+            num_images[name] = len(truth)
+    return Separability(classes, len(names), num_images, judged)
 
 
-def _classes(names: np.ndarray, groups: np.ndarray) -> list[str]:
-    pairs = set(zip(names.tolist(), groups.tolist(), strict=True))
+def _classes(train: Examples) -> list[str]:
+    pairs = set(zip(train.classes, train.groups, strict=True))
     counted = Counter(name for name, _ in pairs)
     classes = sorted(name for name, count in counted.items() if count >= _LEAST_GROUPS)
     if len(classes) < 2:
@@ -110,18 +102,15 @@ def _classes(names: np.ndarray, groups: np.ndarray) -> list[str]:
     return classes
 
 
-def _draw(usable: Bool[np.ndarray, "N"], most: int, seed: int) -> Int[np.ndarray, "n"]:
-    rows = np.flatnonzero(usable)
-    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
-
-
-def _split(names, groups, seed: int) -> tuple[Bool[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-    """Returns which images are learnt from and which are held out; no group is on both sides."""
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
-    _, held = next(folds.split(names, names, groups))
-    mask = np.zeros(len(names), bool)
-    mask[held] = True
-    return ~mask, mask
+def _draw(
+    roles: Sequence[Examples], classes: Sequence[str], most: int, seed: int
+) -> tuple[UInt8[np.ndarray, "N H W C"], np.ndarray]:
+    """Returns images of the classes and the names of these; `most` of them where there are more."""
+    images = np.concatenate([role.images for role in roles])
+    names = np.array([name for role in roles for name in role.classes])
+    rows = np.flatnonzero(np.isin(names, classes))
+    rows = rows[draw(len(rows), most, seed)]
+    return images[rows], names[rows]
 
 
 def _kinds(trained: Trained, images: np.ndarray) -> dict[str, np.ndarray]:

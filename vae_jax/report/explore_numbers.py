@@ -8,8 +8,8 @@ from vae_jax.report.explore_page import Section, Table
 from vae_jax.report.numerals import quantity, rate
 
 _SETS = {
-    "held_out": "held-out groups of the training split",
-    "test": "test split",
+    "held_out": "validation and calibration images",
+    "test": "test images",
 }
 
 
@@ -57,8 +57,13 @@ def quality(
     return Section("quality", "How near to real images", text, table=Table(head, rows, note))
 
 
-def separability(found: Separability) -> Section:
-    """Accuracies by kind of image and by what the classifier was judged on."""
+def separability(found: Separability, conditional: bool) -> Section:
+    """Accuracies by kind of image and by what the classifier was judged on.
+
+    Args:
+        found: the figures.
+        conditional: whether the model takes a class.
+    """
     rows = []
     for name, judged in found.judged.items():
         for kind, figures in judged.items():
@@ -68,19 +73,25 @@ def separability(found: Separability) -> Section:
             )  # fmt: skip
     learnt = (
         f"{METHOD}; the same for images, codes (posterior means) and decoded images, nothing tuned. "
-        f"It learnt from {found.num_learnt:,} images of {len(found.classes)} classes: "
-        f"{', '.join(found.classes)}."
+        f"It learnt from {found.num_learnt:,} training images of {len(found.classes)} classes: "
+        f"{', '.join(found.classes)}. Neither it nor the autoencoder has learnt from the images that it is "
+        "judged on, nor from others of their groups; those of validation chose the autoencoder's epoch."
     )
     text = [learnt]
-    if "test" not in found.judged:
+    if conditional:
         text.append(
-            "The test images are of fewer than two of these classes, so that there is nothing to tell "
+            "The model is not told the class of these images but infers it, and decoded images carry the "
+            "inferred label."
+        )
+    for name in [name for name in _SETS if name not in found.judged]:
+        text.append(
+            f"The {_SETS[name]} are of fewer than two of these classes, so that there is nothing to tell "
             "apart among them."
         )
     note = (
         "With 95 % intervals, which take images to be independent; where groups hold several images, they "
-        "are too narrow. No group stands on both sides of the split. Where the test split is an official "
-        "one, it may come from elsewhere: then the second figure is the one to believe."
+        "are too narrow. Where the test split is an official one, it may come from elsewhere: then the "
+        "figures of test images are the ones to believe."
     )
     head = ["what, judged on", "images", "accuracy", "balanced accuracy"]
     return Section("classes", "Telling classes apart", text, table=Table(head, rows, note))
