@@ -21,7 +21,9 @@ from vae_jax.errors import UserError
 
 def get_config(variant: str = ""):
     if variant:
-        raise UserError(f"configs/mnist_conditional.py has no variant {variant}; take it without one")
+        raise UserError(
+            f"configs/mnist_conditional.py has no variant {variant}; take it without one"
+        )
     config = default()
     config.name = "mnist_conditional"
     config.data.dataset = "mnist"

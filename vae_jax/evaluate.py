@@ -137,7 +137,7 @@ def evaluate(
     )
     gallery = selection.select(
         test, columns[decision], decided, dataset.calibration, reconstruct,
-        sample_prior(model, params, config.report.samples, seed), config.report.cases, seed,
+        sample_prior(model, params, config.report.samples, seed), settings, config.report.cases, seed,
     )  # fmt: skip
     gallery = dataclasses.replace(gallery, strips=shown)
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]

@@ -18,7 +18,8 @@ class Cases:
     Attributes:
         images: as the model saw them, in [0, 1].
         reconstructions: from the posterior mean, in [0, 1].
-        error_maps: error of each pixel, all of them in one unit, at least 0.
+        error_maps: error of each pixel in standard deviations above what calibration normals have at that
+            place; 0 where it is not above.
         captions: one line each: file, class, score, p-value. Any characters are allowed.
         scores: of the score behind the decision, higher is more anomalous.
     """
