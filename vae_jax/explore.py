@@ -22,6 +22,8 @@ from vae_jax.report.explore_page import Section
 from vae_jax.report.numerals import quantity
 from vae_jax.scoring.scores import SCORES, decisive
 
+_COLUMNS = {"file", "p_value", "anomalous"}  # of scores.csv that are read beside the score
+
 
 @dataclasses.dataclass(frozen=True)
 class Exploration:
@@ -68,6 +70,8 @@ def explore(trained: Trained, scores: dict[str, list[str]]) -> Exploration:
     omissions: list[str] = []
     for part in (
         functools.partial(parts.samples, trained, known),
+        functools.partial(parts.memorisation, trained, known),
+        functools.partial(parts.reconstructions, trained),
         functools.partial(parts.generation, trained, known, asked),
         functools.partial(parts.latent_maps, trained, scores),
         functools.partial(parts.traversals, trained, known),
@@ -92,12 +96,22 @@ def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
     Args:
         path: of scores.csv.
         decision: `scoring.decision`.
+
+    Raises:
+        UserError: if the file has no rows, or not the columns that an evaluation writes.
     """
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
+    if not rows:
+        raise UserError(f"{path} holds no row; run --mode=evaluate again")
     names = [name for name in rows[0] if name in (*SCORES, "fusion")]
+    if not names or not rows[0].keys() >= _COLUMNS:
+        raise UserError(
+            f"{path} has not the columns {', '.join(sorted(_COLUMNS))} and a score; run --mode=evaluate "
+            "again"
+        )
     name = decisive(decision, names)
     return {
         row["file"]: [

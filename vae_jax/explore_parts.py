@@ -10,11 +10,12 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int32
 
+from vae_jax.data.conditions import class_names
 from vae_jax.errors import UserError
 from vae_jax.exploration import classes as classes_lib
 from vae_jax.exploration import codes, maps, neighbours, paths, pixels, quality
 from vae_jax.exploration import separability as separability_lib
-from vae_jax.exploration.choice import classes_in_turn, draw, pairs
+from vae_jax.exploration.choice import classes_in_turn, draw, halves, pairs
 from vae_jax.exploration.classes import Known
 from vae_jax.exploration.features import Features, train_features
 from vae_jax.exploration.trained import Trained
@@ -27,49 +28,65 @@ _MOST_CODES = 20_000  # training images that are encoded; drawn beyond that
 _OF_CLASS = 10  # samples of a class
 _MOST_TRAVERSALS = 16
 _PAIRS = 4  # of test images with a way between them
+_BESIDE = 25  # samples beside decoded and real images
 _SHOWN = 14  # test images over their reconstructions
 _YARDSTICK = 500  # test normals whose distance to training images samples are held against
 
 
 def know(trained: Trained) -> Known:
-    """Encodes the training images, or some of them where they are very many."""
-    train = trained.dataset.train
-    examples = train.take(draw(len(train.images), _MOST_CODES, trained.config.seed))
-    return Known(examples, trained.encode(examples.images, trained.conditions(examples)))
+    """Encodes the training images, or some of them where they are very many, and fits their mixture.
+
+    Raises:
+        UserError: if there is one training image.
+    """
+    config, train = trained.config, trained.dataset.train
+    examples = train.take(draw(len(train.images), _MOST_CODES, config.seed))
+    posterior = trained.encode(examples.images, trained.conditions(examples))
+    mixture = codes.fit_mixture(posterior.mu, config.explore.mixture_components, config.seed)
+    return Known(examples, posterior, mixture)
 
 
 def samples(trained: Trained, known: Known) -> Found:
-    """Samples of every kind, reconstructions, and whether samples are copies of training images."""
-    settings, seed, dataset = trained.config.explore, trained.config.seed, trained.dataset
-    drawn = {
-        kind: trained.decode(z) for kind, z in _codes(trained, known, settings.samples).items()
-    }
-    normals = np.flatnonzero(dataset.test.labels == 0)
-    yardstick = dataset.test.images[normals[draw(len(normals), _YARDSTICK, seed)]]
-    decoded = trained.reconstruct(yardstick)
+    """Samples of every kind and class, and some beside decoded and real images."""
+    dataset, seed = trained.dataset, trained.config.seed
+    z = _codes(trained, known, trained.config.explore.samples)
     by_class = (
-        classes_lib.by_label(trained, _OF_CLASS)
+        classes_lib.by_label(trained, next(iter(z.values()))[:_OF_CLASS])
         if trained.model.num_classes
         else classes_lib.from_codes(trained, known, _OF_CLASS)
     )
-    shown = classes_in_turn(dataset.test, _SHOWN, seed)
-    images = next(iter(drawn.values()))
-    found = neighbours.memorisation(images, yardstick, decoded, dataset.train.images)
-    sections = [
-        explore_samples.samples(drawn, decoded, yardstick, by_class),
-        explore_samples.memorisation(found, images, dataset.train.images),
-        explore_samples.reconstructions(
-            dataset.test.images[shown], trained.reconstruct(dataset.test.images[shown]),
-            [dataset.test.classes[row] for row in shown],
-        ),
-    ]  # fmt: skip
+    normals = dataset.test.take(np.flatnonzero(dataset.test.labels == 0))
+    real = normals.images[classes_in_turn(normals, _BESIDE, seed)]
+    drawn = {kind: trained.decode(values) for kind, values in z.items()}
+    return [explore_samples.samples(drawn, trained.reconstruct(real), real, by_class)], {}
+
+
+def memorisation(trained: Trained, known: Known) -> Found:
+    """Whether samples are copies of training images."""
+    dataset = trained.dataset
+    normals = np.flatnonzero(dataset.test.labels == 0)
+    yardstick = dataset.test.images[normals[draw(len(normals), _YARDSTICK, trained.config.seed)]]
+    z = next(iter(_codes(trained, known, trained.config.explore.samples).values()))
+    images = trained.decode(z)
+    found = neighbours.memorisation(
+        images, yardstick, trained.reconstruct(yardstick), dataset.train.images
+    )
     medians = {
         "samples": float(np.median(found.samples)),
         "test": float(np.median(found.test)),
         "decoded_test": float(np.median(found.decoded)),
     }
     numbers = {"median_distance": medians, "suspicious": found.suspicious}
-    return sections, {"generation": {"nearest_training_image": numbers}}
+    section = explore_samples.memorisation(found, images, dataset.train.images)
+    return [section], {"generation": {"nearest_training_image": numbers}}
+
+
+def reconstructions(trained: Trained) -> Found:
+    """Test images of each class in turn over their reconstructions."""
+    test = trained.dataset.test
+    shown = test.take(classes_in_turn(test, _SHOWN, trained.config.seed))
+    decoded = trained.reconstruct(shown.images)
+    return [explore_samples.reconstructions(shown.images, decoded, shown.classes)], {}
 
 
 def generation(trained: Trained, known: Known, asked: Features | None) -> Found:
@@ -84,32 +101,30 @@ def generation(trained: Trained, known: Known, asked: Features | None) -> Found:
         UserError: if the dataset has one class and no features were named, or too few images.
     """
     config, dataset = trained.config, trained.dataset
+    reference, held_out = halves(dataset, config.explore.generated, config.seed)
+    count = len(reference)
+    quality.require(count)
     features = asked or train_features(dataset, config.explore.classifier_epochs, config.seed)
-    roles = (dataset.val, dataset.calibration, dataset.test)
-    held_out = np.concatenate([role.images[role.labels == 0] for role in roles])
-    train = dataset.train.images
-    count = min(config.explore.generated, len(train), len(held_out))
-    held_out = held_out[draw(len(held_out), count, config.seed)]
     sets: dict[str, np.ndarray] = {
         f"samples, {kind}": trained.decode(z) for kind, z in _codes(trained, known, count).items()
     }
-    generated, drawn = next(iter(sets.items()))
+    generated = next(iter(sets))
     sets |= {"decoded held-out images": trained.reconstruct(held_out), "held-out images": held_out}
-    found = quality.compare(features, train[draw(len(train), count, config.seed)], sets)
+    looked = {name: features.look(images) for name, images in sets.items()}
+    found = quality.compare(features.look(reference), looked)
     agreement = None
     if trained.model.num_classes and asked is None:
-        wanted = np.arange(count) % trained.model.num_classes
-        agreement = float(np.mean(features.look(drawn)[1].argmax(axis=1) == wanted))
+        wanted = np.arange(count) % trained.model.num_classes  # as `Trained.decode` gives them
+        agreement = float(np.mean(looked[generated][1].argmax(axis=1) == wanted))
     section = explore_numbers.quality(
         found, features.name, count, config.explore.generated, agreement
     )
-    numbers = dataclasses.asdict(found[generated]) | {
+    figures = {name: _present(dataclasses.asdict(entry)) for name, entry in found.items()}
+    numbers = figures.pop(generated) | {
         "features": features.name,
         "images": count,
         "generated": generated,
-        "others": {
-            name: dataclasses.asdict(entry) for name, entry in found.items() if name != generated
-        },
+        "others": figures,
     }
     if agreement is not None:
         numbers["label_agreement"] = agreement
@@ -165,10 +180,12 @@ def traversals(trained: Trained, known: Known) -> Found:
     steps, shown = trained.config.explore.steps, found.active[:_MOST_TRAVERSALS]
     z = np.concatenate([paths.traverse(found, int(dimension), steps) for dimension in shown])
     # One class for all, where the model takes one: only the dimension is to change.
-    given = np.zeros(len(z), np.int32) if trained.model.num_classes else None
+    conditional = bool(trained.model.num_classes)
+    given = np.zeros(len(z), np.int32) if conditional else None
+    name = class_names(trained.dataset)[0] if conditional else None
     images = trained.decode(z, given)
     rows = images.reshape(len(shown), steps, *images.shape[1:])
-    return [explore_space.traversals(rows, found, trained.model.sampled)], {}
+    return [explore_space.traversals(rows, found, trained.model.sampled, name)], {}
 
 
 def interpolations(trained: Trained) -> Found:
@@ -184,7 +201,8 @@ def interpolations(trained: Trained) -> Found:
         strips.append(trained.decode(z, given).reshape(len(rows), steps, *images.shape[1:]))
     ends = (images / np.float32(255)).reshape(len(rows), 2, *images.shape[1:])
     names = [(test.classes[a], test.classes[b]) for a, b in rows]
-    return [explore_space.interpolations(*strips, ends, names)], {}
+    conditional = bool(trained.model.num_classes)
+    return [explore_space.interpolations(*strips, ends, names, conditional)], {}
 
 
 def separability(trained: Trained) -> Found:
@@ -209,13 +227,16 @@ def separability(trained: Trained) -> Found:
 
 def _codes(trained: Trained, known: Known, count: int) -> dict[str, np.ndarray]:
     """Returns how codes are drawn -> codes; of the prior first, where there is one."""
-    settings, seed = trained.config.explore, trained.config.seed
-    mixture = codes.fit_mixture(known.posterior.mu, settings.mixture_components, seed)
-    found = {f"mixture of {settings.mixture_components} over training codes":
-             codes.from_mixture(mixture, count, seed)}  # fmt: skip
+    seed = trained.config.seed
+    kind = f"mixture of {known.mixture.n_components} over training codes"
+    found = {kind: codes.from_mixture(known.mixture, count, seed)}
     if trained.model.sampled:
         found = {"prior": codes.from_prior(trained.model, count, seed)} | found
     return found
+
+
+def _present(figures: dict[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _halfway(trained: Trained, rows: np.ndarray, steps: int) -> Int32[np.ndarray, "N"] | None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,29 @@ def test_each_class_comes_once_before_any_comes_twice(two_classes):
     names = [two_classes.test.classes[row] for row in rows]
     assert names == ["left", "right", "ring"] * 2
     assert len(set(rows)) == 6
+
+
+def test_halves_are_normals_that_nothing_learnt_from_and_share_no_group(two_classes):
+    def grouped(role):
+        groups = [f"{role}{row // 3}" for row in range(len(getattr(two_classes, role).images))]
+        return dataclasses.replace(getattr(two_classes, role), groups=groups)
+
+    roles = {role: grouped(role) for role in ("val", "calibration", "test")}
+    groups = {
+        image.tobytes(): group
+        for role in roles.values()
+        for image, label, group in zip(role.images, role.labels, role.groups, strict=True)
+        if label == 0
+    }
+    assert len(groups) == 50  # no two images are the same
+    dataset = dataclasses.replace(two_classes, **roles)
+    first, second = (
+        {groups[image.tobytes()] for image in half} for half in choice.halves(dataset, 100, 0)
+    )
+    assert first
+    assert second
+    assert not first & second
+    assert [len(half) for half in choice.halves(dataset, 7, 0)] == [7, 7]
 
 
 def test_pairs_are_of_two_normal_classes(two_classes):

@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from vae_jax.errors import UserError
-from vae_jax.exploration import classes
+from vae_jax.exploration import classes, codes
 from vae_jax.exploration.classes import Known
 
 
 def test_a_row_for_each_class_and_those_of_test_images_are_marked(make_trained):
     trained = make_trained()
-    known = Known(trained.dataset.train, trained.encode(trained.dataset.train.images))
+    posterior = trained.encode(trained.dataset.train.images)
+    mixture = codes.fit_mixture(posterior.mu, 2, 0)
+    known = Known(trained.dataset.train, posterior, mixture)
     found = classes.from_codes(trained, known, 3)
     assert found.classes == ["left", "right", "ring"]
     assert found.tested == [False, False, True]
@@ -19,13 +21,13 @@ def test_a_row_for_each_class_and_those_of_test_images_are_marked(make_trained):
 
 def test_by_label_each_column_is_one_code(make_trained):
     trained = make_trained(num_classes=2)
-    found = classes.by_label(trained, 4)
+    z = codes.from_prior(trained.model, 4, trained.config.seed)
+    found = classes.by_label(trained, z)
     assert found.classes == ["left", "right"]
-    z = classes.codes.from_prior(trained.model, 4, trained.config.seed)
     given = np.ones(4, np.int32)
     np.testing.assert_allclose(found.images[1], trained.decode(z, given), atol=1e-6)
 
 
 def test_an_unconditional_model_takes_no_label(make_trained):
     with pytest.raises(UserError, match="takes no label"):
-        classes.by_label(make_trained(), 2)
+        classes.by_label(make_trained(), np.zeros((2, 2), np.float32))

@@ -37,9 +37,15 @@ def test_a_mixture_draws_where_the_codes_lie():
     assert upper[:2000].mean() == pytest.approx(upper[2000:].mean(), abs=0.06)
 
 
-def test_a_mixture_of_more_components_than_codes_is_refused():
-    with pytest.raises(UserError, match=r"explore\.mixture_components is 10 and there are 4 codes"):
-        codes.fit_mixture(np.zeros((4, 2)), 10, seed=0)
+def test_a_mixture_has_no_more_components_than_codes():
+    known = np.array([[0.0, 0], [9, 0], [0, 9], [9, 9]])
+    mixture = codes.fit_mixture(known, 10, seed=0)
+    np.testing.assert_allclose(sorted(mixture.means_.tolist()), sorted(known.tolist()), atol=1e-6)
+
+
+def test_one_code_makes_no_mixture():
+    with pytest.raises(UserError, match="takes two codes, and the training images give 1"):
+        codes.fit_mixture(np.zeros((1, 2)), 10, seed=0)
 
 
 def test_the_aggregated_posterior_has_the_moments_of_draws_from_all_posteriors():

@@ -73,6 +73,7 @@ def test_inception_features_are_named_and_take_images_either_way(tmp_path, state
         ("weights.pth", b"x", r"neither \.npz nor \.safetensors"),
         ("weights.npz", b"not a zip", "does not hold Inception-v3's weights"),
         ("weights.safetensors", b"short", "does not hold Inception-v3's weights"),
+        ("weights.safetensors", struct.pack("<Q", 2) + b"[]", "a JSON list and not an object"),
         ("weights.safetensors", struct.pack("<Q", 2) + b"{}", r"no array fc\.weight"),
     ],
 )

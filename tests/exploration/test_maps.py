@@ -27,12 +27,12 @@ def test_tsne_keeps_groups_apart_and_is_the_same_for_the_same_seed():
 
 def test_a_latent_space_of_two_dimensions_is_its_own_map():
     values = np.random.default_rng(1).normal(size=(6, 2))
-    assert maps.maps_for(2) == ("direct",)
-    np.testing.assert_array_equal(maps.MAPS["direct"](values, 0), values)
-    assert set(maps.maps_for(16)) == {"PCA", "t-SNE"}
+    assert maps.maps_for(2) == ("latent space",)
+    np.testing.assert_array_equal(maps.MAPS["latent space"](values, 0), values)
+    assert set(maps.maps_for(16)) == {"PCA of codes", "t-SNE of codes"}
 
 
-@pytest.mark.parametrize("name", ["PCA", "t-SNE", "direct"])
+@pytest.mark.parametrize("name", ["PCA of codes", "t-SNE of codes", "latent space"])
 def test_a_map_of_one_image_is_refused(name):
     with pytest.raises(UserError, match="a map of 1 image says nothing"):
         maps.MAPS[name](np.zeros((1, 2)), 0)

@@ -4,9 +4,9 @@ N images, M of them.
 """
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 
 
@@ -24,6 +24,32 @@ def classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray
         turns[name] = turns.get(name, -1) + 1
         keys.append((turns[name], int(examples.labels[row]), name, int(row)))
     return np.array([row for *_, row in sorted(keys)[:count]], np.int64)
+
+
+def halves(
+    dataset: Dataset, most: int, seed: int
+) -> tuple[UInt8[np.ndarray, "N H W C"], UInt8[np.ndarray, "N H W C"]]:
+    """Returns two sets of normals that nothing has learnt from, as many in each; they share no group.
+
+    They are of the roles val, calibration and test.
+
+    Args:
+        dataset: in the roles of the run.
+        most: images in each set.
+        seed: of which group is in which set, and which images are taken.
+    """
+    roles = [
+        role.take(np.flatnonzero(role.labels == 0))
+        for role in (dataset.val, dataset.calibration, dataset.test)
+    ]
+    images = np.concatenate([role.images for role in roles])
+    groups = np.array([group for role in roles for group in role.groups])
+    names = np.random.default_rng(seed).permutation(np.unique(groups))
+    side = np.isin(groups, names[::2])
+    sides = np.flatnonzero(side), np.flatnonzero(~side)
+    count = min(most, *(len(rows) for rows in sides))
+    first, second = (images[rows[draw(len(rows), count, seed)]] for rows in sides)
+    return first, second
 
 
 def pairs(test: Examples, count: int, seed: int) -> Int[np.ndarray, "P 2"]:

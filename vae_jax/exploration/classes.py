@@ -6,7 +6,8 @@ K classes, S samples of each, H W image, C channels, Z latent.
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
+from sklearn.mixture import GaussianMixture
 
 from vae_jax.data.conditions import class_names
 from vae_jax.data.pipeline import Examples
@@ -21,10 +22,17 @@ _MOST_OF_CLASS = 500  # test images behind the codes of a class that is not trai
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """Training images and their posteriors, NumPy, which several parts of an exploration rest on."""
+    """What several parts of an exploration rest on.
+
+    Attributes:
+        examples: training images.
+        posterior: theirs, NumPy.
+        mixture: of Gaussians, fitted to their codes.
+    """
 
     examples: Examples
     posterior: Posterior
+    mixture: GaussianMixture
 
     def of(self, name: str) -> Posterior:
         """Returns the posteriors of one class."""
@@ -50,8 +58,8 @@ class ByClass:
     by_label: bool
 
 
-def by_label(trained: Trained, count: int) -> ByClass:
-    """Decodes the same `count` draws from the prior under each label of a conditional model.
+def by_label(trained: Trained, z: Float[np.ndarray, "S Z"]) -> ByClass:
+    """Decodes the same codes under each label of a conditional model.
 
     Raises:
         UserError: if the model is not conditional.
@@ -62,11 +70,10 @@ def by_label(trained: Trained, count: int) -> ByClass:
             "the model takes no label; draw from the codes of a class, or train with "
             "--config.model.num_classes=K"
         )
-    z = codes.from_prior(trained.model, count, trained.config.seed)
-    given = np.repeat(np.arange(num_classes, dtype=np.int32), count)
+    given = np.repeat(np.arange(num_classes, dtype=np.int32), len(z))
     images = trained.decode(np.tile(z, (num_classes, 1)), given)
     names = class_names(trained.dataset)
-    rows = images.reshape(num_classes, count, *images.shape[1:])
+    rows = images.reshape(num_classes, len(z), *images.shape[1:])
     return ByClass(rows, names, [False] * len(names), by_label=True)
 
 

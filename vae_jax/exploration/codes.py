@@ -40,21 +40,26 @@ def from_prior(model: VAE, count: int, seed: int) -> Float32[np.ndarray, "N Z"]:
 def fit_mixture(mu: Float[np.ndarray, "n Z"], num_components: int, seed: int) -> GaussianMixture:
     """Returns a mixture of Gaussians with full covariance, fitted by EM to codes.
 
+    Args:
+        mu: codes.
+        num_components: as many as there are codes, where those are fewer.
+        seed: of which codes are taken and where EM starts.
+
     Raises:
-        UserError: if there are fewer codes than components.
+        UserError: if there are fewer than two codes.
 
     Source: Ghosh et al. 2020, "From variational to deterministic autoencoders", section 4: a density
     fitted after training samples where the codes lie, which the prior may not.
     """
-    if len(mu) < num_components:
+    if len(mu) < 2:
         raise UserError(
-            f"explore.mixture_components is {num_components} and there are {len(mu)} codes; take at "
-            f"most {len(mu)}"
+            f"a mixture takes two codes, and the training images give {len(mu)}; train on more images"
         )
     rows = np.random.default_rng(seed).permutation(len(mu))[:_MOST]
     values = mu[rows].astype(np.float64)
     ridge = _RIDGE * float(values.var(axis=0).mean()) + 1e-8
-    mixture = GaussianMixture(num_components, reg_covar=ridge, random_state=seed)
+    components = min(num_components, len(values))
+    mixture = GaussianMixture(components, reg_covar=ridge, random_state=seed)
     with warnings.catch_warnings():
         # A mixture that EM has not finished with is a density to sample from as well.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -52,6 +52,8 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError(f"its header is a JSON {type(header).__name__} and not an object")
     numbers = memoryview(content)[8 + length :]
     arrays = {}
     for name, entry in header.items():

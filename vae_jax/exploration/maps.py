@@ -56,17 +56,17 @@ def tsne(values: Float[np.ndarray, "N D"], seed: int) -> Float[np.ndarray, "N 2"
     return found.fit_transform(values.astype(np.float32)).astype(np.float64)
 
 
-# Name of a map -> the function that draws it.
+# Heading of a map of codes -> the function that draws it.
 MAPS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "direct": direct,
-    "PCA": pca,
-    "t-SNE": tsne,
+    "latent space": direct,
+    "PCA of codes": pca,
+    "t-SNE of codes": tsne,
 }
 
 
 def maps_for(latent_dim: int) -> tuple[str, ...]:
-    """Returns the names of the maps that a latent space is shown by."""
-    return ("direct",) if latent_dim == 2 else ("t-SNE", "PCA")
+    """Returns the headings of the maps that a latent space is shown by."""
+    return ("latent space",) if latent_dim == 2 else ("t-SNE of codes", "PCA of codes")
 
 
 def _check(values: np.ndarray) -> None:

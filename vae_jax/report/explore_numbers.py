@@ -29,13 +29,16 @@ def quality(
         wanted: `explore.generated`.
         agreement: share of labelled samples that the classifier recognises; None where there are none.
     """
-    text = [
-        f"Features: {features}. Each row compares {count:,} images with {count:,} training images.",
-    ]
+    compared = (
+        f"Features: {features}. Each row compares {count:,} images with the same {count:,} real ones: "
+        "normals of validation, calibration and test, which neither a classifier behind the features nor "
+        "the autoencoder has learnt from. The held-out images are others of these, of other groups."
+    )
+    text = [compared]
     if count < wanted:
         text.append(
-            f"explore.generated asks for {wanted:,}, but there are only {count:,} training or held-out "
-            "normals, and every row takes as many images as the others."
+            f"explore.generated asks for {wanted:,}, but half of those normals are only {count:,}, and "
+            "every row takes as many images as the others."
         )
     if agreement is not None:
         text.append(
@@ -47,11 +50,11 @@ def quality(
         for name, q in found.items()
     ]
     note = (
-        "Fréchet distance and kernel distance to training images: lower is better. The row of held-out "
-        "real images is what a perfect generator would get. The Fréchet distance falls as the number of "
-        "images grows, the kernel distance (unbiased, so it may be below 0) does not. Inception Score: "
-        "higher is better; mean and, from 200 images on, standard deviation over parts. None of them can "
-        "be compared with figures from other features."
+        "Fréchet distance and kernel distance to the real images: lower is better. The row of held-out "
+        "images is what a perfect generator of such images would get, up to chance. The Fréchet distance "
+        "falls as the number of images grows, the kernel distance (unbiased, so it may be below 0) does "
+        "not. Inception Score: higher is better; mean and, from 200 images on, standard deviation over "
+        "parts. None of them can be compared with figures from other features."
     )
     head = ["images", "Fréchet distance", "kernel distance", "Inception Score"]
     return Section("quality", "How near to real images", text, table=Table(head, rows, note))
@@ -99,7 +102,9 @@ def separability(found: Separability, conditional: bool) -> Section:
 
 def _score(figures: Quality) -> str:
     deviation = figures.inception_score_deviation
-    return f"{figures.inception_score:.3f}" + (f" ± {deviation:.3f}" if deviation else "")
+    return f"{figures.inception_score:.3f}" + (
+        f" ± {deviation:.3f}" if deviation is not None else ""
+    )
 
 
 def _share(share: Share) -> str:

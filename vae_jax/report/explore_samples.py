@@ -20,7 +20,7 @@ _MOST_ROWS = 20  # classes in one figure
 
 
 def samples(
-    drawn: Mapping[str, Float32[np.ndarray, "_ H W C"]],
+    drawn: Mapping[str, Float32[np.ndarray, "M H W C"]],
     decoded: Float32[np.ndarray, "N H W C"],
     real: UInt8[np.ndarray, "N H W C"],
     by_class: ByClass,
@@ -30,13 +30,13 @@ def samples(
     Args:
         drawn: how codes were drawn -> the images.
         decoded: reconstructions of `real`.
-        real: test normals.
+        real: test normals, of each class in turn.
         by_class: samples of each class.
     """
     count = len(next(iter(drawn.values())))
     kinds = [(f"{kind}, {len(images)}", images) for kind, images in drawn.items()]
     first, images = next(iter(drawn.items()))
-    num = min(len(real), 25)
+    num = min(len(real), count)
     beside = [
         (f"drawn: {first}", images[:num]),
         ("decoded test images", decoded[:num]),
@@ -65,8 +65,8 @@ def _by_class(found: ByClass) -> Drawing:
     shown = min(len(found.classes), _MOST_ROWS)
     if found.by_label:
         caption = (
-            "The class is given to the decoder. A column is one code from the prior: what stays the same "
-            "down a column is what the code says beside the class."
+            "The class is given to the decoder. A column is one code, drawn as the first samples above: "
+            "what stays the same down a column is what the code says beside the class."
         )
     else:
         caption = (

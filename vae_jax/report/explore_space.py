@@ -32,10 +32,9 @@ def maps(
         abnormal: of the N images.
         page_map: the same maps, to point at.
     """
-    headings = [(f"{name} of codes", places) for name, places in codes]
     figure = latent_map.scatter(
         "explore_map", f"Maps of {len(classes):,} test images",
-        [*headings, ("t-SNE of raw pixels", pixels)], classes, abnormal,
+        [*codes, ("t-SNE of raw pixels", pixels)], classes, abnormal,
         "Dots: normal classes; crosses: anomalies. Where a class stands apart in the map of codes but not "
         "in that of pixels, the encoder has found what the class is. In t-SNE neighbours mean something; "
         "distances and the sizes of groups do not.",
@@ -48,9 +47,19 @@ def maps(
 
 
 def traversals(
-    images: Float32[np.ndarray, "R S H W C"], found: Dimensions, sampled: bool
+    images: Float32[np.ndarray, "R S H W C"],
+    found: Dimensions,
+    sampled: bool,
+    given: str | None,
 ) -> Section:
-    """A row for each dimension, the most telling first; says how many there are beside those shown."""
+    """A row for each dimension, the most telling first; says how many there are beside those shown.
+
+    Args:
+        images: in [0, 1].
+        found: the dimensions.
+        sampled: whether the codes have posteriors.
+        given: class that a conditional model's decoder is given; None for other models.
+    """
     shown, total = len(images), len(found.active)
     unit = "KL {} nats" if sampled else "variance {}"
     labels = [
@@ -71,6 +80,8 @@ def traversals(
         " (their posterior mean varies by more than 0.01 over images)" if sampled else ""
     )
     told = [f"{said}; {'all' if shown == total else f'the first {shown}'} are shown, by {by}."]
+    if given is not None:
+        told.append(f"The decoder is given the class {given} throughout, whatever the code.")
     return Section("traversals", "Dimensions", told, [figure])
 
 
@@ -79,8 +90,17 @@ def interpolations(
     spherical: Float32[np.ndarray, "R S H W C"],
     ends: Float32[np.ndarray, "R 2 H W C"],
     names: Sequence[tuple[str, str]],
+    conditional: bool,
 ) -> Section:
-    """Strips between two test images each, straight and turning, and the same as a film."""
+    """Strips between two test images each, straight and turning, and the same as a film.
+
+    Args:
+        linear: images along the straight ways.
+        spherical: images along the turning ways.
+        ends: the test images.
+        names: their classes.
+        conditional: whether the decoder is given a class.
+    """
     pairs, steps = linear.shape[:2]
     strips, labels = [], []
     for row in range(pairs):
@@ -106,4 +126,10 @@ def interpolations(
         "The same ways, moving there and back.",
         f"Moving interpolations between {pairs} pairs of test images.",
     )  # fmt: skip
-    return Section("interpolations", "Interpolations", [], [figure, film])
+    told = []
+    if conditional:
+        told.append(
+            "The decoder is given the class of the nearer end (none where no training image has it), so "
+            "that the label changes at once, half way."
+        )
+    return Section("interpolations", "Interpolations", told, [figure, film])
