@@ -303,3 +303,25 @@ def test_scores_that_say_nothing_are_refused_in_one_line(tmp_path, content, mess
     with pytest.raises(UserError, match=f"{message}.*evaluate again") as refused:
         explore_lib.read_scores(tmp_path / "scores.csv", "")
     assert "\n" not in str(refused.value)
+
+
+def test_samples_stand_beside_images_of_each_class_in_turn(make_run, config, halves, monkeypatch):
+    shown = {}
+    original = explore_parts.explore_samples.samples
+
+    def samples(drawn, decoded, real, by_class):
+        shown.update(real=real, decoded=decoded)
+        return original(drawn, decoded, real, by_class)
+
+    monkeypatch.setattr(explore_parts.explore_samples, "samples", samples)
+    monkeypatch.setattr(explore_parts, "_BESIDE", 4)
+    workdir = make_run(halves)
+    trained = trained_lib.load(config, workdir, halves)
+    explore_parts.samples(trained, explore_parts.know(trained))
+    name = {
+        image.tobytes(): name
+        for image, name in zip(halves.test.images, halves.test.classes, strict=True)
+    }
+    names = [name[image.tobytes()] for image in shown["real"]]
+    assert names == ["</script><b>upper", "lower"] * 2
+    np.testing.assert_allclose(shown["decoded"], trained.reconstruct(shown["real"]), atol=1e-6)
