@@ -20,7 +20,8 @@ and codes to tell them apart by. It has four times the images, and 12 epochs are
 The official test folder is not like the training folder, so a figure on one says little about the
 other. Seed 0, `:generation`, an SVC on 100 principal components: on held-out patients of the training
 folder, which neither it nor the autoencoder has learnt from, 97.0 % right on images, 97.4 % on codes,
-96.6 % on decoded images; on the official test folder 77.4 %, 75.0 % and 76.4 % (the source gives 92 %, 88 % and 92 %, and does not say of which).
+96.6 % on decoded images; on the official test folder 77.4 %, 75.0 % and 76.4 % (the source gives 92 %,
+88 % and 92 %, and does not say of which).
 
 Detection, seed 0, official test folder: AUROC of fusion 0.592 [0.545, 0.636], typicality 0.680, bce
 0.634, mse 0.562; beside them band energy 0.848 [0.816, 0.880] and the size of the stored file 0.805.
