@@ -10,10 +10,8 @@ median over the pairs of turns, ours over PyTorch's. The last line is one JSON o
 Measure on an idle machine only, as with train_step.py.
 """
 
-import json
-
 import models
-import turns
+import versus
 
 
 def make_ours(model: str, batch: int, precision: str):
@@ -56,34 +54,5 @@ def make_torch(model: str, batch: int, precision: str):
     return step, str(device)
 
 
-def main() -> None:
-    """Measures one setting and prints it."""
-    parser = turns.flags(__doc__)
-    parser.add_argument("--model", choices=models.MODELS, default="kvasir")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--steps", type=int, default=4, help="batches in one turn")
-    options = parser.parse_args()
-    turns.warn(options.turns)
-    setting = (options.model, options.batch, options.precision)
-    ours, torch = turns.measure(
-        [(make_ours, setting), (make_torch, setting)], options.turns, options.steps
-    )
-    turns.show({"ours": ours, "PyTorch": torch}, options.batch)
-    print(
-        json.dumps(
-            {
-                "model": options.model,
-                "batch": options.batch,
-                "precision": options.precision,
-                "device": ours.device,
-                "ours_images_per_second": round(options.batch / ours.median, 1),
-                "torch_images_per_second": round(options.batch / torch.median, 1),
-                "ratio": round(turns.ratio(torch, ours), 3),
-            }
-        )
-    )
-
-
 if __name__ == "__main__":
-    main()
+    versus.compare(__doc__, make_ours, make_torch, steps=4, what="batches in one turn")

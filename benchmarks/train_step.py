@@ -10,10 +10,8 @@ Measure on an idle machine only. PyTorch's threads wait for each other after eve
 work on the same cores slows it far more than it slows XLA, and the ratio flatters us.
 """
 
-import json
-
 import models
-import turns
+import versus
 
 
 def make_ours(model: str, batch: int, precision: str):
@@ -67,34 +65,5 @@ def make_torch(model: str, batch: int, precision: str):
     return step, str(device)
 
 
-def main() -> None:
-    """Measures one setting and prints it."""
-    parser = turns.flags(__doc__)
-    parser.add_argument("--model", choices=models.MODELS, default="kvasir")
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--steps", type=int, default=1, help="in one turn")
-    options = parser.parse_args()
-    turns.warn(options.turns)
-    setting = (options.model, options.batch, options.precision)
-    ours, torch = turns.measure(
-        [(make_ours, setting), (make_torch, setting)], options.turns, options.steps
-    )
-    turns.show({"ours": ours, "PyTorch": torch}, options.batch)
-    print(
-        json.dumps(
-            {
-                "model": options.model,
-                "batch": options.batch,
-                "precision": options.precision,
-                "device": ours.device,
-                "ours_images_per_second": round(options.batch / ours.median, 1),
-                "torch_images_per_second": round(options.batch / torch.median, 1),
-                "ratio": round(turns.ratio(torch, ours), 3),
-            }
-        )
-    )
-
-
 if __name__ == "__main__":
-    main()
+    versus.compare(__doc__, make_ours, make_torch, steps=1, what="in one turn")
