@@ -105,7 +105,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     reconstruct = make_reconstruct(model, min(settings.batch_size, _AT_ONCE))
     placement = place(images, config.data.cache)
 
-    film = Film(workdir, dataset.test.images, dataset.test.classes, seed)
+    film = None
+    if settings.epochs_per_frame:
+        film = Film(workdir, dataset.test.images, dataset.test.classes, seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start(create_state(model, optimizer, plateau, seed), dataset, checkpoints)
         if epoch == 0:
@@ -162,7 +164,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if val_line:
                     history.write(int(state.step), epoch, "val", val_line)
 
-                if settings.epochs_per_frame and epoch % settings.epochs_per_frame == 0:
+                if film and epoch % settings.epochs_per_frame == 0:
                     film.add(epoch, functools.partial(_look, reconstruct, state.params))
 
                 improved = judged and int(state.stale) == 0
