@@ -1,5 +1,6 @@
 """Strictness for every test, set before JAX starts: eight virtual devices, no silent promotion."""
 
+import dataclasses
 import os
 import pathlib
 import tempfile
@@ -74,6 +75,25 @@ def dataset() -> Dataset:
         calibration=make_examples("calibration", 25, 2),
         test=make_examples("test", 25, 3, anomalies=10),
     )
+
+
+@pytest.fixture(scope="session")
+def in_halves(dataset):
+    """(axis of the images, two names) -> the dataset with its discs in two classes, by where they lie."""
+
+    def name(examples, axis, low, high):
+        weight = examples.images[..., 0].astype(float).sum(axis=3 - axis)
+        centre = (weight * np.arange(8)).sum(axis=1) / weight.sum(axis=1)
+        sides = np.where(centre < 3.5, low, high)
+        classes = np.where(examples.labels == 1, "ring", sides).tolist()
+        return dataclasses.replace(examples, classes=classes)
+
+    def in_halves(axis: int, low: str, high: str) -> Dataset:
+        roles = ("train", "val", "calibration", "test")
+        named = {role: name(getattr(dataset, role), axis, low, high) for role in roles}
+        return dataclasses.replace(dataset, **named)
+
+    return in_halves
 
 
 @pytest.fixture

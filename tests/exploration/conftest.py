@@ -1,9 +1,6 @@
 """Datasets of two kinds of discs, and models that nobody has trained."""
 
-import dataclasses
-
 import jax
-import numpy as np
 import pytest
 
 from vae_jax.exploration.trained import Trained
@@ -11,18 +8,9 @@ from vae_jax.model.vae import build_model, init_params
 
 
 @pytest.fixture(scope="session")
-def two_classes(dataset):
+def two_classes(in_halves):
     """The discs, those left of the middle and those right of it as two classes; rings stay rings."""
-
-    def name(examples):
-        weight = examples.images[..., 0].astype(float).sum(axis=1)
-        centre = (weight * np.arange(8)).sum(axis=1) / weight.sum(axis=1)
-        sides = np.where(centre < 3.5, "left", "right")
-        classes = np.where(examples.labels == 1, "ring", sides).tolist()
-        return dataclasses.replace(examples, classes=classes)
-
-    roles = ("train", "val", "calibration", "test")
-    return dataclasses.replace(dataset, **{role: name(getattr(dataset, role)) for role in roles})
+    return in_halves(2, "left", "right")
 
 
 @pytest.fixture
