@@ -30,6 +30,7 @@ jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
 
 from vae_jax.config import default
 from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.stored import Stored
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +76,26 @@ def dataset() -> Dataset:
         calibration=make_examples("calibration", 25, 2),
         test=make_examples("test", 25, 3, anomalies=10),
     )
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """Dataset -> the same with its images on disk."""
+
+    def stored(role: str, images: np.ndarray) -> Stored:
+        path = tmp_path / f"{role}.u8"
+        images.tofile(path)
+        return Stored.whole([np.memmap(path, np.uint8, "r", shape=images.shape)])
+
+    def on_disk(dataset: Dataset) -> Dataset:
+        roles = {role: getattr(dataset, role) for role in ("train", "val", "calibration", "test")}
+        moved = {
+            role: dataclasses.replace(examples, images=stored(role, examples.images))
+            for role, examples in roles.items()
+        }
+        return dataclasses.replace(dataset, **moved)
+
+    return on_disk
 
 
 @pytest.fixture(scope="session")

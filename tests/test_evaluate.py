@@ -73,6 +73,20 @@ def test_results_follow_from_the_scores_that_were_written(trained, dataset, caps
         assert name in out
 
 
+def test_images_on_disk_are_trained_on_and_judged_as_those_in_memory_are(
+    trained, tmp_path_factory, dataset, on_disk
+):
+    config, workdir = trained
+    other, stored = tmp_path_factory.mktemp("streamed"), on_disk(dataset)
+    workdir_lib.enter(other, config)
+    train_lib.train(config, other, stored)
+    here = evaluate_lib.evaluate(config, workdir, dataset)
+    there = evaluate_lib.evaluate(config, other, stored)
+    assert here.rows == there.rows
+    here.results.pop("cost"), there.results.pop("cost")
+    assert here.results == there.results
+
+
 def test_thresholds_and_p_values_do_not_come_from_the_test_images(trained, dataset):
     config, workdir = trained
     whole = evaluate_lib.evaluate(config, workdir, dataset)

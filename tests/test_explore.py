@@ -120,6 +120,15 @@ def test_exploring_twice_gives_the_same(make_run, config, halves):
     assert once == again
 
 
+def test_images_on_disk_are_explored_as_those_in_memory_are(make_run, config, halves, on_disk):
+    workdir = make_run(halves)
+    trained = trained_lib.load(config, workdir, halves)
+    stored = dataclasses.replace(trained, dataset=on_disk(halves))
+    here, there = (explore_lib.explore(one, {}) for one in (trained, stored))
+    assert here.results == there.results
+    assert here.omissions == there.omissions == []
+
+
 def test_the_map_says_what_scores_csv_says_of_each_image(make_run, config, halves):
     workdir = make_run(halves)
     write_scores(workdir, halves.test.files)

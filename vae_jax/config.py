@@ -38,7 +38,7 @@ def default() -> ml_collections.ConfigDict:
     data.test_fraction = 0.15  # of the normals; unused where the dataset has an official test split
     data.balanced_test = False  # draw as many test anomalies as there are test normals
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing them
-    data.cache = "auto"  # where decoded images wait: device | host | auto (device where they fit)
+    data.cache = "auto"  # where images wait: device | host | none (on disk) | auto (where they fit)
 
     augment = config.augment = ml_collections.ConfigDict()
     augment.strength = 1.0  # multiplies all below; 0 switches augmentation off

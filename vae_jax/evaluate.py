@@ -18,6 +18,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.stored import take
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE, build_model
 from vae_jax.report import caveats, page, selection, table
@@ -109,7 +110,7 @@ def evaluate(
         "differences": results.differences(test, ranked, rankings, decision),
         "cost": results.cost(workdir, params),
     }
-    normal_images = test.images[test.labels == 0]
+    normal_images = take(test.images, test.labels == 0)
     if len(normal_images):
         found["robustness"] = noise_sweep(
             model, params, normal_images, min(settings.batch_size, 64), seed

@@ -84,9 +84,10 @@ def memorisation(trained: Trained, known: Known) -> Found:
 def reconstructions(trained: Trained) -> Found:
     """Test images of each class in turn over their reconstructions."""
     test = trained.dataset.test
-    shown = test.take(classes_in_turn(test, _SHOWN, trained.config.seed))
-    decoded = trained.reconstruct(shown.images)
-    return [explore_samples.reconstructions(shown.images, decoded, shown.classes)], {}
+    rows = classes_in_turn(test, _SHOWN, trained.config.seed)
+    images, classes = test.images[rows], [test.classes[row] for row in rows]
+    decoded = trained.reconstruct(images)
+    return [explore_samples.reconstructions(images, decoded, classes)], {}
 
 
 def generation(trained: Trained, known: Known, asked: Features | None) -> Found:

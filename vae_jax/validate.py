@@ -12,7 +12,7 @@ import ml_collections
 from vae_jax.errors import UserError
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray")
-CACHES = ("auto", "device", "host")
+CACHES = ("auto", "device", "host", "none")
 NORMALISATIONS = ("none", "material")
 MODELS = ("vae", "ae")
 LIKELIHOODS = (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data import decode, pipeline, roi, table
+from vae_jax.data.stored import Stored
 from vae_jax.errors import UserError
 
 ROLES = ("train", "val", "calibration", "test")
@@ -90,6 +91,54 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_run(data_config, caplo
         dataset = pipeline.load(data_config, seed=0)
     assert len(dataset.train.files) > 1000
     assert "not kept" in caplog.text
+
+
+def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(data_config):
+    builder = pipeline.prepare("digits", "", data_config.dir)
+    (builder.data_path / "decoded").write_text("a file where the folder should be")
+    data_config.cache = "none"
+    with pytest.raises(UserError, match=r"data.cache=none .*cannot be written"):
+        pipeline.load(data_config, seed=0)
+
+
+@pytest.mark.parametrize("region", ["", "ellipse"])
+def test_roles_do_not_depend_on_where_the_images_stay(make_kvasir, kvasir_config, region):
+    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
+    kvasir_config.roi = region
+    datasets = []
+    for kvasir_config.cache in ("host", "none"):
+        datasets.append(pipeline.load(kvasir_config, seed=0))
+    for role in ROLES:
+        here, there = (getattr(dataset, role) for dataset in datasets)
+        assert isinstance(there.images, Stored)
+        for name in ("images", "masks", "has_mask", "labels", "stored_size"):
+            np.testing.assert_array_equal(getattr(here, name)[:], getattr(there, name)[:])
+        assert here.files == there.files
+
+
+def test_another_dataset_as_the_anomaly_stays_on_disk_too(make_idx, data_config):
+    folder = str(make_idx()[0])
+    data_config.dataset, data_config.manual_dir = "mnist", folder
+    data_config.anomaly_dataset, data_config.anomaly_manual_dir = "fashion_mnist", folder
+    data_config.anomaly_classes, data_config.image_size = (), 28
+    datasets = []
+    for data_config.cache in ("host", "none"):
+        datasets.append(pipeline.load(data_config, seed=0))
+    here, there = datasets
+    assert isinstance(there.test.images, Stored)
+    np.testing.assert_array_equal(here.test.images, there.test.images[:])
+
+
+def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
+    data_config, monkeypatch, caplog
+):
+    assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
+    monkeypatch.setattr(table, "machine_memory_bytes", lambda: 1797 * 64)
+    with caplog.at_level(logging.INFO, "vae_jax"):
+        assert isinstance(pipeline.load(data_config, seed=0).train.images, Stored)
+    assert "stay on disk" in caplog.text
+    data_config.cache = "host"
+    assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
 
 
 def test_damaged_prepared_data_is_told(data_config):

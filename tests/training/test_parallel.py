@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data.augment import make_augmentation
+from vae_jax.data.stored import Stored
 from vae_jax.errors import UserError
 from vae_jax.model.objective import Distortion, make_beta_schedule
 from vae_jax.model.vae import build_model
@@ -76,8 +77,10 @@ def test_result_does_not_depend_on_steps_per_call(small_config, images, steps_pe
 def test_result_does_not_depend_on_where_the_images_wait(small_config, images, mode):
     devices = jax.devices()
     on_device, _ = run_one_epoch(small_config, images, mode, devices)
-    on_host, _ = run_one_epoch(small_config, images, mode, devices, cache="host", steps_per_call=2)
-    assert_same_params(on_device, on_host, 1e-7)
+    on_disk = Stored.whole([np.asarray(images)])
+    for kept, cache in ((images, "host"), (on_disk, "none")):
+        state, _ = run_one_epoch(small_config, kept, mode, devices, cache=cache, steps_per_call=2)
+        assert_same_params(on_device, state, 1e-7)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vae_jax.data.stored import Stored
 from vae_jax.data.table import Table
 from vae_jax.errors import UserError
 
@@ -27,12 +28,18 @@ def by_material(table: Table, train: Int[np.ndarray, "M"], dataset: str) -> Tabl
         dataset: its name, for the message.
 
     Raises:
-        UserError: if the dataset knows of no materials, or one of them has no training normal.
+        UserError: if the dataset knows of no materials, one of them has no training normal,
+            or the images stay on disk.
     """
     if table.materials is None:
         raise UserError(
             f"data.normalise is material, but {dataset} does not say what its images are made of; take "
             "data.normalise=none"
+        )
+    if isinstance(table.images, Stored):
+        raise UserError(
+            f"data.normalise is material, for which the images of {dataset} must be in memory, and they "
+            "stay on disk; take data.cache=host, or data.normalise=none"
         )
     materials = np.array(table.materials)
     images = np.empty_like(table.images)

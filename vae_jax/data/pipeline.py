@@ -15,14 +15,15 @@ from vae_jax.data import normalise, roi, splits, table
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.framing import Framing
 from vae_jax.data.prepare import BUILDERS, prepare
+from vae_jax.data.stored import Images, take, within
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """One role, in host memory.
+    """One role.
 
     Attributes:
-        images: cropped and resized, decoded once.
+        images: cropped and resized, decoded once; an array, or `Stored` where they stay on disk.
         labels: 0 normal, 1 anomaly.
         classes: class name of each image.
         files: path of each image, relative to the data folder.
@@ -35,13 +36,13 @@ class Examples:
         materials: what the object in each image is made of; None where the dataset knows of none.
     """
 
-    images: UInt8[np.ndarray, "N H W C"]
+    images: UInt8[Images, "N H W C"]
     labels: Int32[np.ndarray, "N"]
     classes: list[str]
     files: list[str]
     groups: list[str]
     stored_size: Int32[np.ndarray, "N 3"]
-    masks: UInt8[np.ndarray, "N H W"] | None
+    masks: UInt8[Images, "N H W"] | None
     has_mask: Bool[np.ndarray, "N"]
     offsets: Int32[np.ndarray, "N"] | None = None
     materials: list[str] | None = None
@@ -57,9 +58,11 @@ class Examples:
         """Returns some of the images, in the order of `rows`."""
 
         def chosen(values: Any) -> Any:
-            if values is None or isinstance(values, np.ndarray):
-                return None if values is None else values[rows]
-            return [values[row] for row in rows]
+            if values is None:
+                return None
+            if isinstance(values, list):
+                return [values[row] for row in rows]
+            return take(values, rows)
 
         return Examples(*(chosen(getattr(self, f.name)) for f in dataclasses.fields(self)))
 
@@ -98,11 +101,11 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
     region = roi.load(data)
 
     builder = _prepare(data, data.dataset, data.manual_dir)
-    whole = table.read(builder, framing)
+    whole = table.read(builder, framing, data.cache)
     fingerprint = builder.preparation["fingerprint"]
     if data.anomaly_dataset:
         other_builder = _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
-        other = table.read(other_builder, framing)
+        other = table.read(other_builder, framing, data.cache)
         other = table.anomalies_of(other, anomaly, data.anomaly_dataset)
         labels = splits.label(whole.classes, normal, (), data.dataset)
         labels[labels == 1] = -1  # the anomaly is the other dataset
@@ -146,11 +149,11 @@ def _examples(
 ) -> Examples:
     """Returns the images of a role, black outside the region of interest, so that nothing sees further."""
     chosen = labels[indices].astype(np.int32)
-    images = whole.images[indices]
-    masks = None if whole.masks is None else whole.masks[indices]
+    images = take(whole.images, indices)
+    masks = None if whole.masks is None else take(whole.masks, indices)
     if region is not None:
-        images *= region[:, :, None]
-        masks = None if masks is None else masks * region
+        images = within(images, region)
+        masks = None if masks is None else within(masks, region)
     return Examples(
         images=images,
         labels=chosen,

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.stored import join_images
 from vae_jax.errors import UserError
 
 
@@ -42,7 +43,7 @@ def halves(
         role.take(np.flatnonzero(role.labels == 0))
         for role in (dataset.val, dataset.calibration, dataset.test)
     ]
-    images = np.concatenate([role.images for role in roles])
+    images = join_images([role.images for role in roles])
     groups = np.array([group for role in roles for group in role.groups])
     names = np.random.default_rng(seed).permutation(np.unique(groups))
     side = np.isin(groups, names[::2])

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
+from vae_jax.data.stored import Images
 from vae_jax.exploration.pixels import flat
 
 _CHUNK = 4096  # training images compared at once
@@ -28,7 +29,7 @@ class Neighbours:
 
 def nearest(
     images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"],
-    train: UInt8[np.ndarray, "n H W C"],
+    train: UInt8[Images, "n H W C"],
 ) -> Neighbours:
     """Finds the nearest training image of each image, by brute force."""
     queries = flat(images)
@@ -74,7 +75,7 @@ def memorisation(
     samples: Float32[np.ndarray, "N H W C"],
     test: UInt8[np.ndarray, "M H W C"],
     decoded: Float32[np.ndarray, "M H W C"],
-    train: UInt8[np.ndarray, "n H W C"],
+    train: UInt8[Images, "n H W C"],
 ) -> Memorisation:
     """Measures how near samples come to training images, and how near images do that were never seen."""
     found = nearest(samples, train)

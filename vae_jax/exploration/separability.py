@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.stored import join_images
 from vae_jax.errors import UserError
 from vae_jax.exploration.choice import draw
 from vae_jax.exploration.pixels import flat
@@ -106,7 +107,7 @@ def _draw(
     roles: Sequence[Examples], classes: Sequence[str], most: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "N H W C"], np.ndarray]:
     """Returns images of the classes and the names of these; `most` of them where there are more."""
-    images = np.concatenate([role.images for role in roles])
+    images = join_images([role.images for role in roles])
     names = np.array([name for role in roles for name in role.classes])
     rows = np.flatnonzero(np.isin(names, classes))
     rows = rows[draw(len(rows), most, seed)]

@@ -15,6 +15,7 @@ from jaxtyping import Float, Float32, Int32, UInt8
 
 from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.stored import Images
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE, Bound, Posterior, build_model
 from vae_jax.scoring.condition import bind
@@ -46,7 +47,7 @@ class Trained:
         """Returns the number of each image's class, -1 for strangers; None for other models."""
         return conditions(self.config, self.dataset, examples)
 
-    def encode(self, images: UInt8[np.ndarray, "N H W C"], given: Conditions = None) -> Posterior:
+    def encode(self, images: UInt8[Images, "N H W C"], given: Conditions = None) -> Posterior:
         """Returns the posteriors, NumPy, of images as stored.
 
         Args:
@@ -73,7 +74,7 @@ class Trained:
         return _joined(parts, len(z))
 
     def reconstruct(
-        self, images: UInt8[np.ndarray, "N H W C"], given: Conditions = None
+        self, images: UInt8[Images, "N H W C"], given: Conditions = None
     ) -> Float32[np.ndarray, "N H W C"]:
         """Returns the images decoded from their posterior means, in [0, 1]."""
         parts = [self._reconstruct(self.params, *batch) for batch in _batches(images, given)]
@@ -112,7 +113,7 @@ def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Data
     return Trained(config, build_model(config), best_params(workdir, dataset.fingerprint), dataset)
 
 
-def _batches(values: np.ndarray, given: Conditions):
+def _batches(values: Images, given: Conditions):
     """Yields parts of one shape, the last one padded with its first element."""
     for start in range(0, len(values), _BATCH):
         rows = np.arange(start, start + _BATCH)

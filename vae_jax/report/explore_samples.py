@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from vae_jax.data.stored import Images
 from vae_jax.exploration.classes import ByClass
 from vae_jax.exploration.neighbours import Memorisation
 from vae_jax.report import drawing, explore_figures
@@ -107,7 +108,7 @@ def reconstructions(
 def memorisation(
     found: Memorisation,
     images: Float32[np.ndarray, "N H W C"],
-    train: UInt8[np.ndarray, "n H W C"],
+    train: UInt8[Images, "n H W C"],
 ) -> Section:
     """The samples nearest to a training image, and all distances against those of test images."""
     order = np.argsort(found.samples, kind="stable")[:_PAIRS]

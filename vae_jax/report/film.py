@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
+from vae_jax.data.stored import Images
 from vae_jax.report.galleries import mosaic, rgb
 
 _ON_MAP, _SHOWN = 1000, 16  # images
@@ -37,7 +38,7 @@ class Film:
     def __init__(
         self,
         workdir: pathlib.Path,
-        images: UInt8[np.ndarray, "N H W C"],
+        images: UInt8[Images, "N H W C"],
         classes: Sequence[str],
         seed: int,
     ):

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
+from vae_jax.data.stored import Images
+
 _SIGMAS = (1.0, 2.0, 4.0, 8.0)  # pixels
 _CELL = 8  # pixels, side of a cell
 _CHUNK = 256  # images in memory as floats
@@ -19,7 +21,7 @@ _CHUNK = 256  # images in memory as floats
 _FLOOR = 1e-6
 
 
-def features(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N F"]:
+def features(images: UInt8[Images, "N H W C"]) -> Float[np.ndarray, "N F"]:
     """Returns the log energy of each band in each cell.
 
     The image is turned grey (mean of the channels), shifted to mean 0 and scaled to variance 1, so that

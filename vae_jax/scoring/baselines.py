@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.stored import Images
 from vae_jax.scoring import band_energy, trivial
 
 # Training normals are drawn at random down to these, which bounds time and memory.
@@ -55,7 +56,7 @@ def scores(
 
 def pca(
     train: UInt8[np.ndarray, "n H W C"],
-    test: UInt8[np.ndarray, "N H W C"],
+    test: UInt8[Images, "N H W C"],
     num_components: int,
     seed: int,
 ) -> Float[np.ndarray, "N"]:
@@ -85,7 +86,7 @@ def fit_pca(
 
 
 def nearest_neighbour(
-    train: UInt8[np.ndarray, "n H W C"], test: UInt8[np.ndarray, "N H W C"]
+    train: UInt8[np.ndarray, "n H W C"], test: UInt8[Images, "N H W C"]
 ) -> Float[np.ndarray, "N"]:
     """Returns the root mean squared difference to the nearest training image, in [0, 1]."""
     known = _flat(train)
@@ -94,7 +95,7 @@ def nearest_neighbour(
 
 
 def band_energy_distance(
-    train: UInt8[np.ndarray, "n H W C"], test: UInt8[np.ndarray, "N H W C"], seed: int
+    train: UInt8[np.ndarray, "n H W C"], test: UInt8[Images, "N H W C"], seed: int
 ) -> Float[np.ndarray, "N"]:
     """Returns the distance to the nearest training image in `band_energy.features`.
 
@@ -122,7 +123,7 @@ def _flat(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N P"]:
     return flat
 
 
-def _flat_chunks(images: UInt8[np.ndarray, "N H W C"]) -> Iterator[Float[np.ndarray, "B P"]]:
+def _flat_chunks(images: UInt8[Images, "N H W C"]) -> Iterator[Float[np.ndarray, "B P"]]:
     for start in range(0, len(images), _CHUNK):
         yield _flat(images[start : start + _CHUNK])
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from vae_jax.data.stored import Images
 from vae_jax.training.step import Batch
 
 
 def batches(
-    images: UInt8[np.ndarray, "N H W C"],
+    images: UInt8[Images, "N H W C"],
     batch_size: int,
     conditions: Int32[np.ndarray, "N"] | None = None,
 ) -> Iterator[Batch]:

@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from scipy import ndimage
 
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.stored import Images
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
 from vae_jax.progress import progress
@@ -92,7 +93,7 @@ class Scale:
     def of(
         cls,
         mapper: Mapper,
-        images: UInt8[np.ndarray, "N H W C"],
+        images: UInt8[Images, "N H W C"],
         settings: ml_collections.ConfigDict,
     ) -> "Scale":
         """Measures the maps of calibration normals, smoothed as all maps are."""

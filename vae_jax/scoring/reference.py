@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32, UInt8
 
+from vae_jax.data.stored import Images
 from vae_jax.model.vae import VAE, Bound, Posterior
 from vae_jax.scoring import latent, probabilistic
 from vae_jax.scoring.batches import batches
@@ -37,7 +38,7 @@ def fit(
     names: Sequence[str],
     model: VAE,
     params: dict,
-    images: UInt8[np.ndarray, "n H W C"],
+    images: UInt8[Images, "n H W C"],
     settings: ml_collections.ConfigDict,
     seed: int,
     conditions: Int32[np.ndarray, "n"] | None = None,
@@ -72,7 +73,7 @@ def fit(
 def _encode(
     model: VAE,
     params: dict,
-    images: UInt8[np.ndarray, "n H W C"],
+    images: UInt8[Images, "n H W C"],
     batch_size: int,
     conditions: Int32[np.ndarray, "n"] | None,
 ) -> Posterior:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from vae_jax.data.stored import Images
 from vae_jax.metrics import image_quality
 from vae_jax.model.vae import VAE
 from vae_jax.scoring.batches import batches
@@ -24,7 +25,7 @@ _STREAM = 3  # folded into the keys of the images: other noise than that of `noi
 def noise_sweep(
     model: VAE,
     params: dict,
-    images: UInt8[np.ndarray, "N H W C"],
+    images: UInt8[Images, "N H W C"],
     batch_size: int,
     seed: int,
 ) -> list[dict[str, float]]:

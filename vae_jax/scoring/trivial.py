@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Float, Int32, UInt8
 from scipy.spatial import KDTree
 
+from vae_jax.data.stored import Images
+
 # A tenth of the full range: the frame around an endoscope's picture is darker than this.
 _DARK = 26
 
 
 def features(
-    images: UInt8[np.ndarray, "N H W C"], stored_size: Int32[np.ndarray, "N 3"]
+    images: UInt8[Images, "N H W C"], stored_size: Int32[np.ndarray, "N 3"]
 ) -> dict[str, Float[np.ndarray, "N"]]:
     """Returns each trivial feature of each image.
 
@@ -30,12 +32,12 @@ def features(
         bytes; `stored_width`, `stored_height` and `stored_bytes`.
     """
     found = {
-        "mean": images.mean(axis=(1, 2, 3)) / 255,
-        # One at a time, here and below, because all of them as floats might not fit.
+        # One at a time, here and below, because all of them might not fit.
+        "mean": np.array([image.mean() for image in images]) / 255,
         "std": np.array([image.std() for image in images]) / 255,
     }
     if images.shape[3] > 1:
-        channel_means = images.mean(axis=(1, 2)) / 255
+        channel_means = np.array([image.mean(axis=(0, 1)) for image in images]) / 255
         found |= {f"channel_mean_{i}": values for i, values in enumerate(channel_means.T)}
     found["dark_fraction"] = np.array([np.mean(image < _DARK) for image in images])
     found["compressed_size"] = np.array([_compressed_size(image) for image in images], np.float64)

@@ -73,8 +73,7 @@ def run_epoch(
         The next state, and every metric of every step, [steps].
     """
     records = []
-    for plan, num_steps in plans:
-        images, plan = placement.feed(plan)
+    for images, plan, num_steps in placement.feed(plans):
         state, record = run_steps(state, images, plan, num_steps, knobs)
         records.append({name: np.asarray(values)[:num_steps] for name, values in record.items()})
         on_images(int(plan.mask[:num_steps].sum()))

@@ -1,17 +1,19 @@
-"""Where the training images wait between steps: on the device, or on the host."""
+"""Where the training images wait between steps: on the device, on the host, or on disk."""
 
 import dataclasses
-import os
+from collections.abc import Iterable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
+from vae_jax.data.stored import Images, Stored, machine_memory_bytes
 from vae_jax.training.parallel import Plan
 
 # Of a device's memory: what images may take so that model and activations keep the rest.
 _DEVICE_SHARE = 0.25
+_AHEAD = 2  # calls whose images are read while the device is busy with another
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,26 +21,46 @@ class Placement:
     """The training images, and where they wait.
 
     Attributes:
-        cache: "device" or "host".
-        images: on the device [N, H, W, C], or all of them on the host.
+        cache: "device", "host", or "none", which is on disk.
+        images: on the device [N, H, W, C], or all of them on the host or on disk.
     """
 
     cache: str
-    images: UInt8[Array, "N H W C"] | UInt8[np.ndarray, "N H W C"]
+    images: UInt8[Array, "N H W C"] | UInt8[Images, "N H W C"]
 
-    def feed(self, plan: Plan) -> tuple[UInt8[Array, "M H W C"], Plan]:
-        """Returns the images that a call is given, and its plan with rows that point into them."""
+    def feed(
+        self, plans: Iterable[tuple[Plan, int]]
+    ) -> Iterator[tuple[UInt8[Array, "M H W C"], Plan, int]]:
+        """Yields for each call the images that it is given, its plan, and how many of its steps count.
+
+        Where the images are not on the device, those of the next calls are read while it is busy, and
+        the plan's rows point into what the call is given.
+        """
         if self.cache == "device":
-            return self.images, plan
+            for plan, num_steps in plans:
+                yield self.images, plan, num_steps
+            return
+        import grain  # a second of start-up, which training on the device does without
+
+        calls = grain.MapDataset.source(list(plans)).map(self._read)
+        yield from calls.to_iter_dataset(
+            grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
+        )
+
+    def _read(self, call: tuple[Plan, int]) -> tuple[UInt8[Array, "M H W C"], Plan, int]:
+        plan, num_steps = call
         rows = np.arange(plan.rows.size, dtype=np.int32).reshape(plan.rows.shape)
-        return jnp.asarray(self.images[plan.rows.reshape(-1)]), plan.replace(rows=rows)
+        images = jnp.asarray(self.images[plan.rows.reshape(-1)])
+        return images, plan.replace(rows=rows), num_steps
 
 
-def place(images: UInt8[np.ndarray, "N H W C"], cache: str) -> Placement:
+def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
     """Puts the images where `data.cache` says; "auto" takes the device where they fit.
 
-    The result of training does not depend on it.
+    Images that stay on disk are streamed from there. The result of training does not depend on it.
     """
+    if isinstance(images, Stored):
+        return Placement("none", images)
     if cache == "auto":
         cache = "device" if images.nbytes <= _DEVICE_SHARE * _device_memory_bytes() else "host"
     return Placement(cache, jnp.asarray(images) if cache == "device" else images)
@@ -47,4 +69,4 @@ def place(images: UInt8[np.ndarray, "N H W C"], cache: str) -> Placement:
 def _device_memory_bytes() -> int:
     limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
     # The CPU backend has no limit of its own: its device memory is the machine's.
-    return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return limit or machine_memory_bytes()
