@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data import normalise
+from vae_jax.data.stored import Stored
 from vae_jax.data.table import Table
 from vae_jax.errors import UserError
 
@@ -75,3 +76,8 @@ def test_a_material_without_training_normals_is_refused(two):
 def test_a_dataset_without_materials_is_refused(two):
     with pytest.raises(UserError, match=r"kvasir does not say what"):
         normalise.by_material(table(two.images, None), TRAIN, "kvasir")
+
+
+def test_images_that_stay_on_disk_are_refused(two):
+    with pytest.raises(UserError, match=r"stay on disk; take data.cache=host"):
+        normalise.by_material(table(Stored.whole([two.images]), two.materials), TRAIN, "aitex")

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax.data import decode, pipeline, roi, table
+from vae_jax.data import decode, decoded, pipeline, roi
 from vae_jax.data.stored import Stored
 from vae_jax.errors import UserError
 
@@ -54,7 +54,7 @@ def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config,
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     first = pipeline.load(kvasir_config, seed=0)
     with monkeypatch.context() as patch:
-        patch.setattr(table, "_decode", None)
+        patch.setattr(decoded, "_decode", None)
         second = pipeline.load(kvasir_config, seed=0)
     for role in ROLES:
         a, b = getattr(first, role), getattr(second, role)
@@ -133,7 +133,7 @@ def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
     data_config, monkeypatch, caplog
 ):
     assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-    monkeypatch.setattr(table, "machine_memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(decoded, "machine_memory_bytes", lambda: 1797 * 64)
     with caplog.at_level(logging.INFO, "vae_jax"):
         assert isinstance(pipeline.load(data_config, seed=0).train.images, Stored)
     assert "stay on disk" in caplog.text
