@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
+from vae_jax.training import processes
 from vae_jax.training.parallel import Plan
 
 # Of a device's memory: what images may take so that model and activations keep the rest.
@@ -27,11 +28,17 @@ class Placement:
     images: UInt8[Array, "N H W C"] | UInt8[np.ndarray, "N H W C"]
 
     def feed(self, plan: Plan) -> tuple[UInt8[Array, "M H W C"], Plan]:
-        """Returns the images that a call is given, and its plan with rows that point into them."""
+        """Returns the images that a call is given, and its plan with rows that point into them.
+
+        Of several processes each takes from the host only what its own devices will see.
+        """
         if self.cache == "device":
             return self.images, plan
-        rows = np.arange(plan.rows.size, dtype=np.int32).reshape(plan.rows.shape)
-        return jnp.asarray(self.images[plan.rows.reshape(-1)]), plan.replace(rows=rows)
+        own = processes.columns(plan.rows.shape[1])
+        asked = plan.rows[:, own]
+        rows = np.zeros_like(plan.rows)
+        rows[:, own] = np.arange(asked.size).reshape(asked.shape)
+        return jnp.asarray(self.images[asked.reshape(-1)]), plan.replace(rows=rows)
 
 
 def place(images: UInt8[np.ndarray, "N H W C"], cache: str) -> Placement:
@@ -40,11 +47,13 @@ def place(images: UInt8[np.ndarray, "N H W C"], cache: str) -> Placement:
     The result of training does not depend on it.
     """
     if cache == "auto":
-        cache = "device" if images.nbytes <= _DEVICE_SHARE * _device_memory_bytes() else "host"
+        fits = images.nbytes <= _DEVICE_SHARE * _device_memory_bytes()
+        # Several processes read a share each, not all of them everything.
+        cache = "device" if fits and not processes.several() else "host"
     return Placement(cache, jnp.asarray(images) if cache == "device" else images)
 
 
 def _device_memory_bytes() -> int:
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     # The CPU backend has no limit of its own: its device memory is the machine's.
     return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
