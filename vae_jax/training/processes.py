@@ -44,6 +44,12 @@ def joined(cluster: Cluster, patience: float = _PATIENCE) -> Iterator[None]:
     """
     try:
         _connect(cluster, patience)
+    except UserError:
+        # The thread that is still trying would, in the end, end the process with a stack trace.
+        atexit.register(_leave, 2)
+        raise
+    try:
+        _check_devices(cluster)
         yield
     except BaseException as error:
         # JAX would wait at exit for the others, who may wait for this one's part of a sum. If they have
@@ -65,7 +71,6 @@ def _connect(cluster: Cluster, patience: float) -> None:
                 cluster.num_processes,
                 cluster.process_id,
                 cluster_detection_method="deactivate",
-                # JAX ends the process with a stack trace then, so be first.
                 initialization_timeout=int(patience) + 60,
                 shutdown_timeout_seconds=_LONGEST_REPORT,
             )
@@ -87,6 +92,9 @@ def _connect(cluster: Cluster, patience: float) -> None:
             f"--coordinator={cluster.coordinator} cannot be used ({failures[0]}); name the machine of "
             "process 0 and a port that is free there"
         )
+
+
+def _check_devices(cluster: Cluster) -> None:
     if jax.device_count() != cluster.num_processes * jax.local_device_count():
         raise UserError(
             f"{cluster.num_processes} processes have {jax.device_count()} devices, this one "
