@@ -26,12 +26,14 @@ from vae_jax.training.checkpoint import Checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
-    "--config.model.widths=4,8",
+    "--config.model.widths=4,",
     "--config.train.epochs=2",
     "--config.train.batch_size=64",
     "--config.scoring.names=mse,elbo",
     "--config.scoring.batch_size=32",
     "--config.scoring.bootstrap_resamples=100",
+    "--config.report.cases=2",
+    "--config.report.samples=4",
 )
 _LIMIT = 300  # seconds, after which a process that hangs is killed
 
@@ -49,7 +51,15 @@ def run(*commands):
     """Runs commands at the same time; returns status, stdout and stderr of each."""
     environment = {
         name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
-    } | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    } | {
+        "XLA_FLAGS": "",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+        # A run that goes on compiles nothing again.
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
     processes = [
         subprocess.Popen(
             [sys.executable, *map(str, command)],
@@ -72,7 +82,7 @@ def flags(port, process_id):
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     config = default()
-    config.model.widths = (4, 8)
+    config.model.widths = (4,)
     config.train.epochs = 2
     config.train.batch_size = 64
     config.scoring.names = ("mse", "elbo")
@@ -92,7 +102,11 @@ def by_two(tmp_path_factory, config, digits):
     """The workdir of a run by two processes; what each of them said, and the rows it read."""
     folder = tmp_path_factory.mktemp("by_two")
     script = pathlib.Path(__file__).with_name("one_of_several.py")
-    given = (f"--workdir={folder / 'run'}", *SMALL, f"--config.data.dir={config.data.dir}")
+    given = (
+        *SMALL,
+        f"--workdir={folder / 'run'}",
+        f"--config.data.dir={config.data.dir}",
+    )
     with free_port() as port:
         done = run(
             *((script, folder / f"{i}.json", *given, *flags(port, i)) for i in range(2)),
@@ -116,17 +130,6 @@ def test_two_processes_train_bitwise_as_one_with_two_devices(
     workdir_lib.enter(tmp_path, config)
     train_lib.train(config, tmp_path, digits)
     jax.tree.map(np.testing.assert_array_equal, best(workdir), best(tmp_path))
-
-
-def test_two_processes_train_as_one_device_to_the_order_of_sums(by_two, config, digits, tmp_path):
-    config = config.copy_and_resolve_references()
-    config.train.parallel = "jit"
-    workdir_lib.enter(tmp_path, config)
-    train_lib.train(config, tmp_path, digits)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6),
-        best(by_two[0]), best(tmp_path),
-    )  # fmt: skip
 
 
 def test_scores_of_two_processes_are_those_of_one(by_two, config, digits):
