@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from vae_jax import command_line, workdir
+from vae_jax.cluster import Cluster
 from vae_jax.config import default
 from vae_jax.errors import UserError
 
@@ -109,10 +110,48 @@ def test_fields_are_overridden_and_lists_of_names_are_forgiving():
         ("--config.data.normal_classes=0", "class 0 is in both"),
         ("--config.model.widths=(0,4)", "model.widths"),
         ("--config.seed=4294967296", "must stay below"),
+        ("--coordinator=here:1234", "--num_processes and --process_id is missing"),
+        ("--num_processes=two", "two"),
     ],
 )
 def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, said):
     assert said in refusal(arg)
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "num_processes", "process_id", "said"),
+    [
+        ("here", 2, 0, "--coordinator=here is not HOST:PORT"),
+        (":1234", 2, 0, "is not HOST:PORT"),
+        ("here:http", 2, 0, "is not HOST:PORT"),
+        ("here:65536", 2, 0, "port from 1 to 65535"),
+        ("here:1234", 0, 0, "--num_processes=0 must be at least 1"),
+        ("here:1234", 2, 2, "--process_id=2 must be from 0 to 1"),
+        ("here:1234", 2, -1, "--process_id=-1 must be from 0 to 1"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(coordinator, num_processes, process_id, said):
+    assert said in refusal(
+        f"--coordinator={coordinator}",
+        f"--num_processes={num_processes}",
+        f"--process_id={process_id}",
+    )
+
+
+def test_of_several_processes_the_first_leads():
+    for process_id in range(3):
+        command = parse(
+            "--coordinator=[::1]:1234", "--num_processes=3", f"--process_id={process_id}"
+        )
+        assert command.cluster == Cluster("[::1]:1234", 3, process_id)
+        assert command.leads == (process_id == 0)
+    assert parse().leads
+
+
+@pytest.mark.parametrize("mode", ["explore", "ablate"])
+def test_modes_for_one_process_are_not_for_several(mode):
+    said = refusal(f"--mode={mode}", "--coordinator=here:1", "--num_processes=2", "--process_id=0")
+    assert "is for one process" in said
 
 
 @pytest.mark.parametrize("config", ["mnist.py:fashon_mnist", "fashion_mnist.py:kmnist"])
@@ -205,6 +244,7 @@ def test_help_and_refusals_do_not_import_jax():
     code = (
         "import sys; from vae_jax.main import main; "
         "assert main(['main', '--help']) == 0; assert main(['main', '--config.a.b=1']) == 2; "
+        "assert main(['main', '--process_id=1']) == 2; "
         "sys.exit('jax' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False)

@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
+from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
 
 # Mode -> (the module whose run(config, workdir) it is, what it does).
@@ -26,6 +27,7 @@ MODES = {
 }
 # They take a config of the user's; the others read that of the run in the workdir.
 _FROM_CONFIG = ("train", "ablate")
+_BY_SEVERAL = ("train", "evaluate")  # processes
 
 # What may change when a finished run is judged again: how it is judged and shown, where the data lies.
 _JUDGING = (
@@ -51,6 +53,9 @@ flags:
   --config         config file (configs/*.py), with :VARIANT where it has some; without it, digits
   --workdir        holds one run; default runs/<config name>
   --jax_cache_dir  keeps compiled programs there, for a quicker second start
+  --coordinator, --num_processes, --process_id
+                   to train or evaluate with several processes: start the same command N times, with
+                   --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0
 
 Every field of a config stands in vae_jax/config.py, with its unit and its default. The docstring of a
 config file says what a run of it costs and which numbers to expect.
@@ -67,6 +72,7 @@ class Command:
         workdir: of the run.
         jax_cache_dir: for compiled programs; None for no cache.
         trains: whether the mode begins or continues a run, and so claims the workdir for its config.
+        cluster: of processes that do it together; None for this one alone.
     """
 
     module: str
@@ -74,6 +80,12 @@ class Command:
     workdir: pathlib.Path
     jax_cache_dir: pathlib.Path | None
     trains: bool
+    cluster: Cluster | None
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.cluster is None or self.cluster.process_id == 0
 
 
 def parse(argv: Sequence[str]) -> Command | None:
@@ -106,6 +118,11 @@ def parse(argv: Sequence[str]) -> Command | None:
         workdir_flag = flags.DEFINE_string("workdir", None, "", flag_values=values)
         mode_flag = flags.DEFINE_enum("mode", "train", list(MODES), "", flag_values=values)
         cache_flag = flags.DEFINE_string("jax_cache_dir", None, "", flag_values=values)
+        cluster_flags = (
+            flags.DEFINE_string("coordinator", None, "", flag_values=values),
+            flags.DEFINE_integer("num_processes", None, "", flag_values=values),
+            flags.DEFINE_integer("process_id", None, "", flag_values=values),
+        )
         rest = values(list(argv))
         config = config_flag.value
         name = config.name
@@ -119,6 +136,12 @@ def parse(argv: Sequence[str]) -> Command | None:
     _check_fields(config)
     if len(rest) > 1:
         raise UserError(f"{rest[1]} is not a flag; fields are given as --config.group.field=value")
+    cluster = Cluster.of(*(flag.value for flag in cluster_flags))
+    if cluster and mode_flag.value not in _BY_SEVERAL:
+        raise UserError(
+            f"--mode={mode_flag.value} is for one process; leave --coordinator, --num_processes and "
+            "--process_id out"
+        )
     workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
     if mode_flag.value not in _FROM_CONFIG:
         given = config_flags.get_override_values(values["config"])
@@ -127,7 +150,12 @@ def parse(argv: Sequence[str]) -> Command | None:
     validate_lib.validate(config)
     cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     return Command(
-        MODES[mode_flag.value][0], config, workdir, cache, trains=mode_flag.value == "train"
+        MODES[mode_flag.value][0],
+        config,
+        workdir,
+        cache,
+        trains=mode_flag.value == "train",
+        cluster=cluster,
     )
 
 

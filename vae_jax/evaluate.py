@@ -32,6 +32,7 @@ from vae_jax.scoring.robustness import noise_sweep
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES, decisive
 from vae_jax.scoring.strips import rank_tiles, strips
+from vae_jax.training import processes
 from vae_jax.training.checkpoint import best_params
 
 log = logging.getLogger(__name__)
@@ -63,24 +64,36 @@ class Evaluation:
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The mode `evaluate`: scores and reports again, from the best checkpoint."""
-    dataset = pipeline.load(config.data, config.seed)
-    report(config, workdir, evaluate(config, workdir, dataset))
+    judge(config, workdir, pipeline.load(config.data, config.seed))
+
+
+def judge(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> None:
+    """Evaluates and reports; of several processes each scores a share, and the first does the rest."""
+    evaluation = evaluate(config, workdir, dataset)
+    if evaluation:
+        report(config, workdir, evaluation)
 
 
 def evaluate(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
-) -> Evaluation:
+) -> Evaluation | None:
     """Scores the test images with the best checkpoint, by thresholds from calibration normals alone.
+
+    Returns:
+        What it found; None in a process that does not lead, and has only scored its share.
 
     Raises:
         UserError: if the workdir holds no checkpoint, or a score is not a number.
     """
+    processes.check_same(workdir_lib.of_the_run(config), dataset.fingerprint)
     model = build_model(config)
     params = best_params(workdir, dataset.fingerprint)
     settings, seed, test = config.scoring, config.seed, dataset.test
     names = _names_for(model, settings.names, "scoring.names")
     decision = decisive(settings.decision, names)
     calibration_columns, columns = _score(config, model, params, dataset, names)
+    if not processes.leads():
+        return None
     rule = THRESHOLD_RULES[settings.threshold_rule]
     thresholds = {name: rule(calibration_columns[name], settings) for name in names}
     decided = p_values(calibration_columns[decision], columns[decision])

@@ -1,5 +1,6 @@
 """The entry point: parse, set the process up, run one mode, turn what went wrong into an exit status."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 import absl.logging
 
 from vae_jax import command_line, workdir
+from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
 from vae_jax.training.allocator import keep_memory
 
@@ -21,12 +23,13 @@ def main(argv: Sequence[str]) -> int:
         if command is None:
             print(command_line.HELP)
             return 0
-        _set_up_process(command.jax_cache_dir)
-        if command.trains:
+        _set_up_process(command.jax_cache_dir, logging.INFO if command.leads else logging.ERROR)
+        if command.trains and command.leads:
             workdir.enter(command.workdir, command.config)
         # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
         importlib.import_module("vae_jax.data.prepare").prepare_all(command.config.data)
-        importlib.import_module(command.module).run(command.config, command.workdir)
+        with _together(command.cluster):
+            importlib.import_module(command.module).run(command.config, command.workdir)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -40,10 +43,16 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _set_up_process(jax_cache_dir: pathlib.Path | None) -> None:
+def _together(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:
+    if cluster is None:
+        return contextlib.nullcontext()
+    return importlib.import_module("vae_jax.training.processes").joined(cluster)
+
+
+def _set_up_process(jax_cache_dir: pathlib.Path | None, level: int) -> None:
     keep_memory()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("vae_jax").setLevel(logging.INFO)
+    logging.getLogger("vae_jax").setLevel(level)
     # Orbax tells every step of a save through absl; only what goes wrong matters here.
     absl.logging.set_verbosity(absl.logging.ERROR)
     if jax_cache_dir is not None:

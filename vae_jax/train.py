@@ -1,5 +1,6 @@
 """Training: fit on the normals, then evaluate, then report."""
 
+import contextlib
 import functools
 import logging
 import math
@@ -12,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from vae_jax import evaluate
+from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.augment import make_augmentation
 from vae_jax.data.conditions import conditions
@@ -24,6 +26,7 @@ from vae_jax.report.film import Film
 from vae_jax.scoring.reconstruct import Reconstruct, make_reconstruct
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
+from vae_jax.training import processes
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.history import History
 from vae_jax.training.memory import peak_memory_bytes
@@ -51,7 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The mode `train`: trains, then evaluates and reports from the best checkpoint."""
     dataset = pipeline.load(config.data, config.seed)
     train(config, workdir, dataset)
-    evaluate.report(config, workdir, evaluate.evaluate(config, workdir, dataset))
+    evaluate.judge(config, workdir, dataset)
 
 
 def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> TrainState:
@@ -69,12 +72,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         UserError: if a loss is no longer finite (the last finite checkpoint stays), if the workdir was
             trained on other data, or if the devices cannot share the batch evenly.
     """
+    processes.check_same(workdir_lib.of_the_run(config), dataset.fingerprint)
     settings, seed = config.train, config.seed
     images, val_images = dataset.train.images, dataset.val.images
     # As many training images as validation ones, so that the two lines of an epoch can be compared; drawn,
     # because they lie in the order of their classes.
     glance = np.random.default_rng(seed).permutation(len(images))[: len(val_images)]
-    glance_images = images[glance]
     steps_per_epoch = math.ceil(len(images) / settings.batch_size)
     devices = jax.devices()
 
@@ -89,7 +92,6 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     classes, val_classes = (
         conditions(config, dataset, role) for role in (dataset.train, dataset.val)
     )
-    glance_classes = None if classes is None else classes[glance]
 
     def make_step(axis_name: str | None):
         return make_train_step(
@@ -106,7 +108,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     placement = place(images, config.data.cache)
 
     film = None
-    if settings.epochs_per_frame:
+    if settings.epochs_per_frame and processes.leads():
         film = Film(workdir, dataset.test.images, dataset.test.classes, seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start(create_state(model, optimizer, plateau, seed), dataset, checkpoints)
@@ -118,7 +120,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
             f"{num_params(state.params):,}", epoch, settings.epochs, placement.cache,
         )  # fmt: skip
         with (
-            History(workdir, int(state.step)) as history,
+            _record(workdir, state) as history,
             progress(
                 settings.epochs * len(images), "training", "image", epoch * len(images)
             ) as bar,
@@ -151,7 +153,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     val_line = _validate(columns, rates, distortion)
                     as_step = {name: np.array([value]) for name, value in val_line.items()}
                     epoch_lib.check_finite(as_step, int(state.step), workdir / "checkpoints")
-                    columns = score(state.params, glance_images, glance_classes)
+                    columns = score(state.params, images, classes, rows=glance)
                     seen = _validate(columns, rates, distortion)
                     train_line |= {name: seen[name] for name in ("mse", "psnr", "ssim")}
                     # While beta rises, a state copies well because the KL does not weigh yet.
@@ -160,8 +162,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                         state = _tell(state, _distortion(val_line), plateau, settings)
                     told = f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
                     bar.set_postfix_str(told, refresh=False)
-                history.write(int(state.step), epoch, "train", train_line)
-                if val_line:
+                if history:
+                    history.write(int(state.step), epoch, "train", train_line)
+                if history and val_line:
                     history.write(int(state.step), epoch, "val", val_line)
 
                 if film and epoch % settings.epochs_per_frame == 0:
@@ -172,11 +175,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
                     if not replicas_agree(state):
                         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
-                    shown = val_images[:_SHOWN]
-                    pairs = [shown / np.float32(255), reconstruct(state.params, shown).x_hat]
-                    history.images(
-                        int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
-                    )
+                    if history:
+                        shown = val_images[np.arange(min(_SHOWN, len(val_images)))]
+                        pairs = [shown / np.float32(255), reconstruct(state.params, shown).x_hat]
+                        history.images(
+                            int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
+                        )
                     found = _distortion(val_line) if judged else None
                     checkpoints.save(state, _position(dataset, epoch), config.to_dict(), found)
         if _has_stalled(state, settings):
@@ -184,6 +188,12 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 "stopped at epoch %d: %d validations without a better one", epoch, int(state.stale)
             )
     return state
+
+
+def _record(
+    workdir: pathlib.Path, state: TrainState
+) -> contextlib.AbstractContextManager[History | None]:
+    return History(workdir, int(state.step)) if processes.leads() else contextlib.nullcontext()
 
 
 def _start(fresh: TrainState, dataset: Dataset, checkpoints: Checkpoints) -> tuple[TrainState, int]:
@@ -248,4 +258,5 @@ def _has_stalled(state: TrainState, settings: ml_collections.ConfigDict) -> bool
 
 
 def _describe(devices: list[jax.Device]) -> str:
-    return f"{len(devices)} {devices[0].device_kind}"
+    told = f"{len(devices)} {devices[0].device_kind}"
+    return f"{told} of {jax.process_count()} processes" if processes.several() else told

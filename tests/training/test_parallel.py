@@ -114,6 +114,31 @@ def test_drifted_replicas_are_noticed(small_config, images):
     assert not replicas_agree(state.replace(step=drifted))
 
 
+def test_pmap_over_more_devices_keeps_the_work_of_each(small_config, images, monkeypatch):
+    """A device's share of the batch stays the same, so its compiled program costs the same."""
+    flops = []
+
+    def counted(function, **settings):
+        mapped = pmap(function, **settings)
+
+        def run(*args):
+            # Machine code, which takes long, is not what is counted.
+            compiled = mapped.lower(*args).compile({"xla_backend_optimization_level": 0})
+            flops.append(compiled.cost_analysis()["flops"])
+            return args[0], {}
+
+        return run
+
+    pmap = jax.pmap
+    monkeypatch.setattr(jax, "pmap", counted)
+    for num_devices in (1, 4):
+        small_config.train.batch_size = 8 * num_devices
+        run_one_epoch(small_config, images, "pmap", jax.devices()[:num_devices])
+    assert len(flops) == 2
+    assert flops[0] > 1e5
+    np.testing.assert_allclose(flops, flops[0], rtol=0.01)
+
+
 def test_batch_that_devices_cannot_share_is_refused():
     with pytest.raises(UserError, match=r"train.batch_size is 20, not divisible by the 8 devices"):
         make_run_steps(lambda axis: None, "pmap", 20, jax.devices())

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int, Int32, UInt8
 
 from vae_jax.data.stored import Images
 from vae_jax.training.step import Batch
@@ -17,6 +17,7 @@ def batches(
     images: UInt8[Images, "N H W C"],
     batch_size: int,
     conditions: Int32[np.ndarray, "N"] | None = None,
+    rows: Int[np.ndarray, "n"] | None = None,
 ) -> Iterator[Batch]:
     """Yields every image once and in order; the last batch is padded with its first image and masked.
 
@@ -24,15 +25,18 @@ def batches(
         images: as stored.
         batch_size: of every batch.
         conditions: class of each image, for a conditional model to which it is given.
+        rows: which images to yield instead of all, and in which order; no other is read.
     """
     if conditions is None:
         conditions = np.zeros(len(images), np.int32)
-    for start in range(0, len(images), batch_size):
-        rows = np.arange(start, start + batch_size)
-        counts = rows < len(images)
-        rows = np.where(counts, rows, start)
-        batch = images[rows]
-        yield Batch(batch, content_index(batch), counts.astype(np.float32), conditions[rows])
+    if rows is None:
+        rows = np.arange(len(images))
+    for start in range(0, len(rows), batch_size):
+        places = np.arange(start, start + batch_size)
+        counts = places < len(rows)
+        chosen = rows[np.where(counts, places, start)]
+        batch = images[chosen]
+        yield Batch(batch, content_index(batch), counts.astype(np.float32), conditions[chosen])
 
 
 def content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:

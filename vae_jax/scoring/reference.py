@@ -54,6 +54,9 @@ def fit(
         seed: of the draw, and of the `eval` stream.
         conditions: class of each image, for a conditional model to which it is given.
     """
+    names = [name for name in names if name in REFERENCES]
+    if not names:
+        return {}
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
     images = images[rows]
     conditions = None if conditions is None else conditions[rows]
@@ -67,7 +70,7 @@ def fit(
         return _encode(model, params, images, settings.batch_size, conditions)
 
     normals = Normals(images, functools.cache(codes), functools.cache(column), settings, seed)
-    return {name: REFERENCES[name](normals) for name in names if name in REFERENCES}
+    return {name: REFERENCES[name](normals) for name in names}
 
 
 def _encode(

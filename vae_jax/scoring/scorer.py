@@ -22,10 +22,10 @@ from vae_jax.scoring.condition import marginalise
 from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.scores import COLUMNS
 from vae_jax.scoring.view import View
-from vae_jax.training import noise
+from vae_jax.training import noise, processes
 from vae_jax.training.step import Batch, to_unit
 
-# (params, images, class of each where it is given, description of a progress bar) -> columns.
+# (params, images, class of each where it is given, description of a progress bar, rows) -> columns.
 Scorer = Callable[..., dict[str, np.ndarray]]
 
 
@@ -68,10 +68,11 @@ def make_scorer(
     devices: Sequence[jax.Device],
     reference: dict[str, Any] | None = None,
 ) -> Scorer:
-    """Returns (params, images, conditions=None, description=None) -> one float64 array [N] a column.
+    """Returns (params, images, conditions=None, description=None, rows=None) -> columns, float64 [N] each.
 
     A conditional model looks at each image under its class where conditions are given, else under all. A
-    description asks for a progress bar. All calls share one compiled program.
+    description asks for a progress bar; rows say which of the images to score instead of all. All calls
+    share one compiled program.
 
     Args:
         model: to score with.
@@ -79,11 +80,15 @@ def make_scorer(
         settings: the `scoring` group of the config. Its batch size is rounded up to a multiple of
             the number of devices, and does not change a score.
         seed: of the `eval` stream.
-        devices: that share each batch.
+        devices: that share each batch. Where they are of several processes, each process reads and scores
+            a stretch of the images on its own, and all of them make the call and get all scores.
         reference: what `reference.fit` found for the columns; None where none of them asks.
     """
     functions = {name: COLUMNS[name] for name in columns}
     read_on_host = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
+    of_all = len(devices)
+    devices = [d for d in devices if d.process_index == jax.process_index()]
+    together = len(devices) < of_all
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
     by_example = NamedSharding(mesh, PartitionSpec("batch"))
     whole = NamedSharding(mesh, PartitionSpec())
@@ -107,11 +112,13 @@ def make_scorer(
             columns = marginalise(found, losses, num_values, fitted)
         return {name: values.astype(jnp.float32) for name, values in columns.items()}
 
-    def run(params, images, conditions=None, description=None):
+    def run(params, images, conditions=None, description=None, rows=None):
+        rows = np.arange(len(images)) if rows is None else rows
+        own = rows[processes.stretch(len(rows), settings.batch_size)] if together else rows
         params, fitted = jax.device_put((params, reference or {}), whole)
-        parts = {name: [np.empty(0)] for name in functions}
-        with progress(len(images), description, unit="image") as bar:
-            for batch in batches(images, batch_size, conditions):
+        parts = {name: [np.empty(0, np.float32)] for name in functions}
+        with progress(len(own), description, unit="image") as bar:
+            for batch in batches(images, batch_size, conditions, own):
                 count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
                 placed = jax.device_put((batch, host), by_example)
@@ -120,8 +127,14 @@ def make_scorer(
                 )
                 columns = jax.device_get(found)
                 for name, values in columns.items():
-                    parts[name].append(values[:count].astype(np.float64))
+                    parts[name].append(values[:count])
                 bar.update(count)
-        return {name: np.concatenate(values) for name, values in parts.items()}
+        columns = {name: np.concatenate(values) for name, values in parts.items()}
+        if together:
+            columns = {
+                name: processes.join_stretches(values, len(rows), settings.batch_size)
+                for name, values in columns.items()
+            }
+        return {name: values.astype(np.float64) for name, values in columns.items()}
 
     return run

@@ -11,6 +11,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from vae_jax.errors import UserError
+from vae_jax.training import processes
 from vae_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,19 @@ def _distortion(metrics: dict) -> float:
 
 
 class Checkpoints:
-    """The checkpoints of one workdir; a context manager, so that the last save is waited for."""
+    """The checkpoints of one workdir; a context manager, so that the last save is waited for.
+
+    Of several processes the first saves, restores, and tells the others; all of them make each call.
+    """
 
     def __init__(self, directory: pathlib.Path):
         self._directory = directory.absolute()
-        self._manager = ocp.CheckpointManager(
+        self._manager = self._open() if processes.leads() else None
+
+    def _open(self) -> ocp.CheckpointManager:
+        # Orbax does not make it where it is told of one process alone.
+        self._directory.mkdir(parents=True, exist_ok=True)
+        return ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(
@@ -54,6 +64,10 @@ class Checkpoints:
                 best_fn=_distortion,
                 best_mode="min",
                 cleanup_tmp_directories=True,
+                create=False,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
+                ),
             ),
         )
 
@@ -66,21 +80,22 @@ class Checkpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if self._manager:
+            self._manager.wait_until_finished()
+            self._manager.close()
 
     def latest(self) -> int | None:
         """Returns the step of the newest checkpoint; None where there is none."""
-        return self._manager.latest_step()
+        return processes.from_first(lambda: self._manager.latest_step())
 
     def best(self) -> int | None:
         """Returns the step with the lowest distortion in validation; None where none has one."""
-        return self._manager.best_step()
+        return processes.from_first(lambda: self._manager.best_step())
 
     def save(self, state: TrainState, data: dict, config: dict, distortion: float | None) -> None:
         """Saves in the background; the loss of validation without its KL decides what is best."""
         step = int(state.step)
-        if step in self._manager.all_steps():
+        if self._manager is None or step in self._manager.all_steps():
             return
         # A copy on the host: the next training call is given this state's memory while the save is still
         # reading it, and arrays without a device can be restored on any.
@@ -107,8 +122,14 @@ class Checkpoints:
             UserError: if the checkpoint is damaged.
         """
         like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(like))
-        state, position = self._restore(step, ocp.args.StandardRestore(like))
-        return jax.tree.map(jnp.asarray, state), position
+
+        def read():
+            state, position = self._restore(step, ocp.args.StandardRestore(like))
+            return {"state": flax.serialization.to_state_dict(state), "position": position}
+
+        found = processes.from_first(read)
+        state = flax.serialization.from_state_dict(like, found["state"])
+        return jax.tree.map(jnp.asarray, state), found["position"]
 
     def restore_params(self, step: int) -> tuple[dict, dict]:
         """Restores the parameters alone, as numpy arrays, and what is said about the data.
@@ -116,8 +137,13 @@ class Checkpoints:
         Raises:
             UserError: if the checkpoint is damaged.
         """
-        state, position = self._restore(step, ocp.args.StandardRestore())
-        return state["params"], position
+
+        def read():
+            state, position = self._restore(step, ocp.args.StandardRestore())
+            return {"params": state["params"], "position": position}
+
+        found = processes.from_first(read)
+        return found["params"], found["position"]
 
     def _restore(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
         _ignore_orphaned_reads()

@@ -8,7 +8,9 @@ import jax
 
 def peak_memory_bytes() -> int:
     """Returns the peak of the busiest accelerator; on the CPU the peak of the process."""
-    peaks = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.devices()]
+    peaks = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
+    ]
     if any(peaks):
         return max(peak for peak in peaks if peak)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

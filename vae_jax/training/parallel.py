@@ -7,6 +7,7 @@ short last call of an epoch compiles nothing new.
 S the most steps a call may take, B the global batch, N images.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, UInt8
 
 from vae_jax.errors import UserError
+from vae_jax.training import processes
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import Batch, Knobs, TrainStep
 
@@ -71,11 +73,16 @@ def _jit(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Dev
 
 
 def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]) -> RunSteps:
-    """The state is one array a leaf, never stacked: in_axes and out_axes None."""
+    """The state is one array a leaf, never stacked: in_axes and out_axes None.
+
+    Each of several processes passes what its own devices see, and gets the state on them.
+    """
+    own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    apart = len(own) < len(devices)
     run = jax.pmap(
         _loop(make_step(AXIS)),
         axis_name=AXIS,
-        in_axes=(None, None, 0, None, None),
+        in_axes=(None, 0 if apart else None, 0, None, None),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
@@ -83,11 +90,18 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
 
     def split(array):
         parts = array.reshape(array.shape[0], len(devices), -1)
-        return np.ascontiguousarray(np.swapaxes(parts, 0, 1))  # [D, S, B / D]
+        return np.ascontiguousarray(np.swapaxes(parts, 0, 1)[own])  # [own D, S, B / D]
 
-    return lambda state, images, plan, num_steps, knobs: run(
-        state, images, jax.tree.map(split, plan), num_steps, knobs
-    )
+    def run_steps(state, images, plan, num_steps, knobs):
+        plan = jax.tree.map(split, plan)
+        if apart:
+            # No longer the same images for all devices, so each is given those of its rows, in their order.
+            images = images[plan.rows.reshape(len(own), -1)]
+            order = np.arange(plan.rows[0].size, dtype=np.int32).reshape(plan.rows[0].shape)
+            plan = plan.replace(rows=np.broadcast_to(order, plan.rows.shape))
+        return run(state, images, plan, num_steps, knobs)
+
+    return run_steps
 
 
 def _sharded(
@@ -128,10 +142,14 @@ def make_run_steps(
         (state, images, plan, num_steps, knobs) -> (state, metrics [S]); the state given is donated.
 
     Raises:
-        UserError: if the batch cannot be shared evenly.
+        UserError: if the batch cannot be shared evenly, or several processes are not to use pmap.
     """
     if mode == "auto":
         mode = "pmap" if len(devices) > 1 else "jit"
+    if processes.several() and mode != "pmap":
+        raise UserError(
+            f"train.parallel is {mode}, which is for one process; with several take pmap or auto"
+        )
     shares = len(devices) * accumulate
     if mode != "jit" and batch_size % shares:
         below = batch_size // shares * shares
@@ -144,13 +162,16 @@ def make_run_steps(
 
 
 def replicas_agree(state: TrainState) -> bool:
-    """Whether every device holds the same state, bit for bit.
+    """Whether every device of every process holds the same state, bit for bit.
 
     With `out_axes=None` pmap hands back the first device's copy and nobody notices when the others
     have drifted, as they would without the sum over devices.
     """
+    alike, digest = True, hashlib.sha256()
     for leaf in jax.tree.leaves(state):
         first, *rest = (np.asarray(shard.data) for shard in leaf.addressable_shards)
-        if any(not np.array_equal(first, other, equal_nan=True) for other in rest):
-            return False
-    return True
+        alike &= all(np.array_equal(first, other, equal_nan=True) for other in rest)
+        digest.update(first.tobytes())
+    # The first of the processes is as good as any to compare the others with.
+    digests = processes.gather(np.frombuffer(digest.digest(), np.uint32))
+    return bool(processes.gather(np.array(alike)).all() and (digests == digests[0]).all())

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from vae_jax.data.stored import Images, Stored, machine_memory_bytes
+from vae_jax.training import processes
 from vae_jax.training.parallel import Plan
 
 # Of a device's memory: what images may take so that model and activations keep the rest.
@@ -33,8 +34,9 @@ class Placement:
     ) -> Iterator[tuple[UInt8[Array, "M H W C"], Plan, int]]:
         """Yields for each call the images that it is given, its plan, and how many of its steps count.
 
-        Where the images are not on the device, those of the next calls are read while it is busy, and
-        the plan's rows point into what the call is given.
+        Where the images are not on the device, those of an epoch's next calls are read while it is busy,
+        and the plan's rows point into what the call is given. Of several processes each reads only what
+        its own devices will see.
         """
         if self.cache == "device":
             for plan, num_steps in plans:
@@ -43,15 +45,18 @@ class Placement:
         import grain  # a second of start-up, which training on the device does without
 
         calls = grain.MapDataset.source(list(plans)).map(self._read)
-        yield from calls.to_iter_dataset(
-            grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
-        )
+        ahead = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
+        for images, plan, num_steps in calls.to_iter_dataset(ahead):
+            # Only now, so that what is read ahead takes none of the device's memory.
+            yield jnp.asarray(images), plan, num_steps
 
-    def _read(self, call: tuple[Plan, int]) -> tuple[UInt8[Array, "M H W C"], Plan, int]:
+    def _read(self, call: tuple[Plan, int]) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
         plan, num_steps = call
-        rows = np.arange(plan.rows.size, dtype=np.int32).reshape(plan.rows.shape)
-        images = jnp.asarray(self.images[plan.rows.reshape(-1)])
-        return images, plan.replace(rows=rows), num_steps
+        own = processes.columns(plan.rows.shape[1])
+        asked = plan.rows[:, own]
+        rows = np.zeros_like(plan.rows)
+        rows[:, own] = np.arange(asked.size).reshape(asked.shape)
+        return self.images[asked.reshape(-1)], plan.replace(rows=rows), num_steps
 
 
 def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
@@ -62,11 +67,13 @@ def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
     if isinstance(images, Stored):
         return Placement("none", images)
     if cache == "auto":
-        cache = "device" if images.nbytes <= _DEVICE_SHARE * _device_memory_bytes() else "host"
+        fits = images.nbytes <= _DEVICE_SHARE * _device_memory_bytes()
+        # Several processes read a share each, not all of them everything.
+        cache = "device" if fits and not processes.several() else "host"
     return Placement(cache, jnp.asarray(images) if cache == "device" else images)
 
 
 def _device_memory_bytes() -> int:
-    limit = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     # The CPU backend has no limit of its own: its device memory is the machine's.
     return limit or machine_memory_bytes()
