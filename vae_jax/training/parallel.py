@@ -79,6 +79,10 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
     """
     own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
     apart = len(own) < len(devices)
+    mesh = jax.make_mesh(
+        (len(own),), (AXIS,), axis_types=(AxisType.Auto,), devices=[devices[i] for i in own]
+    )
+    on_own = NamedSharding(mesh, PartitionSpec())
     run = jax.pmap(
         _loop(make_step(AXIS)),
         axis_name=AXIS,
@@ -99,6 +103,8 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
             images = images[plan.rows.reshape(len(own), -1)]
             order = np.arange(plan.rows[0].size, dtype=np.int32).reshape(plan.rows[0].shape)
             plan = plan.replace(rows=np.broadcast_to(order, plan.rows.shape))
+            # JAX deletes a donated state that it has to spread over the process's devices itself.
+            state = jax.device_put(state, on_own)
         return run(state, images, plan, num_steps, knobs)
 
     return run_steps

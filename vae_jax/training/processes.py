@@ -103,11 +103,18 @@ def _check_devices(cluster: Cluster) -> None:
 
 
 def _ends(call: Callable[[], object], seconds: float) -> bool:
-    """Whether a call, which JAX cannot be asked to give up, ends in time."""
-    thread = threading.Thread(target=call, daemon=True)
+    """Whether a call, which JAX cannot be asked to give up, ends in time and without an error."""
+    ended = threading.Event()
+
+    def attempt():
+        with contextlib.suppress(Exception):
+            call()
+            ended.set()
+
+    thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(seconds)
-    return not thread.is_alive()
+    return ended.is_set()
 
 
 def _leave(status: int) -> None:
