@@ -35,7 +35,7 @@ def table(runs: pathlib.Path) -> dict[str, dict[str, str]]:
             read = _gain if row["kind"] == "gain" else _figure
             try:
                 ours = read(runs / row["workdir"], row["path"], row["kind"])
-            except (UserError, KeyError, FileNotFoundError):
+            except (UserError, KeyError, FileNotFoundError, ValueError):  # ValueError: no seed yet
                 ours = "not run"
             found[row["figure"]] = {
                 "ours": ours,

@@ -4,8 +4,9 @@
 
 The bare step runs again and again on one batch that lies on the device. The pipeline is what an epoch of
 a run does: it draws the order, hands out rows, indexes the images where `data.cache` keeps them (`none`
-is on disk), steps, and brings every step's metrics back. Neither augments. Quoted is the pipeline's time
-for as many images, over the bare step's: at most 1.05 is the aim. The last line is one JSON object.
+is on disk, in a file that the system still holds in memory), steps, and brings every step's metrics
+back. Neither augments. Quoted is the pipeline's time for as many images, over the bare step's: at most
+1.05 is the aim. The last line is one JSON object.
 """
 
 import json

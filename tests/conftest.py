@@ -80,17 +80,21 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def on_disk(tmp_path):
-    """Dataset -> the same with its images on disk."""
+    """Dataset -> the same with its images and masks on disk."""
 
-    def stored(role: str, images: np.ndarray) -> Stored:
-        path = tmp_path / f"{role}.u8"
+    def stored(role: str, images: np.ndarray | None) -> Stored | None:
+        if images is None:
+            return None
+        path = tmp_path / f"{role}-{images.ndim}.u8"
         images.tofile(path)
         return Stored.whole([np.memmap(path, np.uint8, "r", shape=images.shape)])
 
     def on_disk(dataset: Dataset) -> Dataset:
         roles = {role: getattr(dataset, role) for role in ("train", "val", "calibration", "test")}
         moved = {
-            role: dataclasses.replace(examples, images=stored(role, examples.images))
+            role: dataclasses.replace(
+                examples, images=stored(role, examples.images), masks=stored(role, examples.masks)
+            )
             for role, examples in roles.items()
         }
         return dataclasses.replace(dataset, **moved)

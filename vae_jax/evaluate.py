@@ -25,6 +25,7 @@ from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
 from vae_jax.scoring import baselines, reference
 from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
+from vae_jax.scoring.codes import encode
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
@@ -130,7 +131,9 @@ def evaluate(
         )
     if model.sampled:
         found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
-        found["latent"] = results.latent(reconstruct(dataset.calibration.images))
+        found["latent"] = results.latent(
+            encode(model, params, dataset.calibration.images, settings.batch_size)
+        )
     normals = dataset.train, dataset.calibration
     whole, shown = strips(model, params, names, *normals, test, settings, seed)
     if whole:

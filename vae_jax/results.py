@@ -12,9 +12,8 @@ from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
-from vae_jax.model.vae import num_params
+from vae_jax.model.vae import Posterior, num_params
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
-from vae_jax.scoring.reconstruct import Reconstructions
 from vae_jax.training import history
 from vae_jax.training.memory import peak_memory_bytes
 
@@ -132,7 +131,7 @@ def differences(
     return found
 
 
-def latent(calibration: Reconstructions) -> dict:
+def latent(calibration: Posterior) -> dict:
     """KL of each dimension over calibration normals, nats, and how many dimensions carry anything."""
     mu, logvar = calibration.mu, calibration.logvar
     kl = 0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)

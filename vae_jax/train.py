@@ -37,7 +37,7 @@ from vae_jax.training.optimizer import (
     make_plateau,
 )
 from vae_jax.training.parallel import make_run_steps, replicas_agree
-from vae_jax.training.placement import place
+from vae_jax.training.placement import WHERE, place
 from vae_jax.training.state import TrainState, create_state
 from vae_jax.training.step import Knobs, make_train_step
 
@@ -115,9 +115,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         if epoch == 0:
             checkpoints.save(state, _position(dataset, 0), config.to_dict(), None)
         log.info(
-            "%s: %d training images %dx%dx%d on %s, %s parameters, epoch %d of %d, images on the %s",
+            "%s: %d training images %dx%dx%d on %s, %s parameters, epoch %d of %d, images %s",
             config.name, len(images), *images.shape[1:], _describe(devices),
-            f"{num_params(state.params):,}", epoch, settings.epochs, placement.cache,
+            f"{num_params(state.params):,}", epoch, settings.epochs, WHERE[placement.cache],
         )  # fmt: skip
         with (
             _record(workdir, state) as history,

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax.data import decode, decoded, pipeline, roi
+from vae_jax.data import decode, pipeline, roi, squares
 from vae_jax.data.stored import Stored
 from vae_jax.errors import UserError
 
@@ -54,7 +54,7 @@ def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config,
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     first = pipeline.load(kvasir_config, seed=0)
     with monkeypatch.context() as patch:
-        patch.setattr(decoded, "_decode", None)
+        patch.setattr(squares, "_decode", None)
         second = pipeline.load(kvasir_config, seed=0)
     for role in ROLES:
         a, b = getattr(first, role), getattr(second, role)
@@ -101,6 +101,14 @@ def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(da
         pipeline.load(data_config, seed=0)
 
 
+def test_more_than_fits_into_memory_is_refused_where_no_disk_can_keep_it(data_config, monkeypatch):
+    builder = pipeline.prepare("digits", "", data_config.dir)
+    (builder.data_path / "decoded").write_text("a file where the folder should be")
+    monkeypatch.setattr(squares, "memory_bytes", lambda: 1797 * 64)
+    with pytest.raises(UserError, match=r"too much for memory.*cannot be kept on disk"):
+        pipeline.load(data_config, seed=0)
+
+
 @pytest.mark.parametrize("region", ["", "ellipse"])
 def test_roles_do_not_depend_on_where_the_images_stay(make_kvasir, kvasir_config, region):
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
@@ -133,7 +141,7 @@ def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
     data_config, monkeypatch, caplog
 ):
     assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-    monkeypatch.setattr(decoded, "machine_memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(squares, "memory_bytes", lambda: 1797 * 64)
     with caplog.at_level(logging.INFO, "vae_jax"):
         assert isinstance(pipeline.load(data_config, seed=0).train.images, Stored)
     assert "stay on disk" in caplog.text

@@ -57,5 +57,19 @@ def test_what_lies_outside_of_a_region_is_read_as_zero(stored, pixels):
     np.testing.assert_array_equal(within(masks, region)[:], pixels[:4, ..., 0] * region)
 
 
+def test_it_is_never_taken_for_an_array_without_being_asked(stored, pixels):
+    for careless in (np.asarray, lambda images: np.concatenate([images, pixels])):
+        with pytest.raises(TypeError, match="index them"):
+            careless(stored)
+
+
+def test_images_seen_through_different_regions_are_not_joined(stored, pixels):
+    seen = within(stored, np.eye(4, dtype=bool))
+    for parts in ([pixels, seen], [seen, stored]):
+        with pytest.raises(ValueError, match="same region"):
+            join_images(parts)
+    assert join_images([seen, take(seen, np.arange(3))]).shape == (14, 4, 4, 3)
+
+
 def test_arrays_in_memory_stay_there(pixels):
     assert isinstance(join_images([take(pixels, np.arange(2)), pixels]), np.ndarray)

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from vae_jax.data.stored import Stored
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.scoring.localise import localise
 
@@ -19,14 +20,20 @@ def localised(config, dataset):
     images, masks = test.images // 2, np.zeros(test.images.shape[:3], np.uint8)
     images[:20, 2:4, 2:4], masks[:20, 2:4, 2:4] = 255, 1
 
-    def run(*, masks=masks, batch_size=256, smoothing=0.0):
+    def run(*, masks=masks, batch_size=256, smoothing=0.0, keep=lambda array: array):
         config.scoring.batch_size, config.scoring.map_smoothing = batch_size, smoothing
         marked = dataclasses.replace(
             test, images=images, masks=masks, has_mask=np.ones(len(images), bool)
         )
-        return localise(
-            model, params, NAMES, dataset.train, dataset.calibration, marked, config.scoring, 0
+        train, calibration, marked = (
+            dataclasses.replace(
+                role,
+                images=keep(role.images),
+                masks=None if role.masks is None else keep(role.masks),
+            )
+            for role in (dataset.train, dataset.calibration, marked)
         )
+        return localise(model, params, NAMES, train, calibration, marked, config.scoring, 0)
 
     return run
 
@@ -46,6 +53,10 @@ def test_localisation_does_not_depend_on_batch_size(localised):
     for name, entry in whole.items():
         for measure in ("pixel_auroc", "pixel_ap", "aupro"):
             assert entry[measure] == pytest.approx(parts[name][measure], abs=2e-3)
+
+
+def test_images_and_masks_on_disk_are_measured_as_those_in_memory_are(localised):
+    assert localised() == localised(keep=lambda array: Stored.whole([array[:9], array[9:]]))
 
 
 def test_smoothing_changes_the_maps(localised):

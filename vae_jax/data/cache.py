@@ -10,6 +10,8 @@ import logging
 import os
 import pathlib
 import shutil
+import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -21,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 PIXELS = ("images", "masks")
 _CHUNK = 2**24  # bytes
+_DAY = 86_400  # seconds
 
 Arrays = dict[str, np.ndarray]
 
@@ -49,24 +52,29 @@ def read(path: pathlib.Path, mapped: bool = False) -> Arrays | None:
     return arrays
 
 
-def num_bytes(path: pathlib.Path) -> int:
-    """Returns what the pixels of a cache would take in memory; 0 where there is none."""
-    return sum(file.stat().st_size for file in path.glob("*.u8"))
+def discard(path: pathlib.Path) -> None:
+    """Removes a damaged cache, at once for everybody who looks for it."""
+    if path.exists():
+        aside = _draft(path)
+        os.replace(path, aside / path.name)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write(path: pathlib.Path, rows: Iterable[Mapping[str, np.ndarray]]) -> None:
-    """Writes a cache, whole or not at all, with no more than one element of `rows` in memory.
+    """Writes a cache, whole or not at all, with the pixels of one element of `rows` in memory.
+
+    Where another process was first its cache stays, which is as good.
 
     Args:
-        path: of the folder; what stands there is replaced.
+        path: of the folder.
         rows: arrays of consecutive images; masks of no size stand for images without any.
 
     Raises:
         OSError: if that is not possible.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = _draft(path)
     try:
-        draft.mkdir(parents=True)
         with contextlib.ExitStack() as stack:
             files = {
                 name: stack.enter_context((draft / f"{name}.u8").open("wb")) for name in PIXELS
@@ -76,8 +84,11 @@ def write(path: pathlib.Path, rows: Iterable[Mapping[str, np.ndarray]]) -> None:
             rest[f"{name}_crc"] = np.uint32(_crc(draft / f"{name}.u8"))
         with (draft / "table.npz").open("wb") as file:
             np.savez(file, **rest)
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(draft, path)
+        try:
+            os.rename(draft, path)
+        except OSError:
+            if not path.is_dir():
+                raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -98,6 +109,15 @@ def joined(rows: Iterable[Mapping[str, np.ndarray]]) -> Arrays:
             ]
         found[name] = np.concatenate(arrays)
     return found
+
+
+def _draft(path: pathlib.Path) -> pathlib.Path:
+    """Returns a new folder beside a cache; those that killed processes left are removed after a day."""
+    for left in path.parent.glob(f"{path.name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _DAY:
+                shutil.rmtree(left)
+    return pathlib.Path(tempfile.mkdtemp(".part", f"{path.name}.", path.parent))
 
 
 def _write_pixels(

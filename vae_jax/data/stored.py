@@ -4,7 +4,6 @@ N images, H W image, C channels.
 """
 
 import dataclasses
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +41,10 @@ class Stored:
             return self._read(rows[None])[0]
         return self._read(rows)
 
+    def __array__(self, *args, **kwargs):
+        # NumPy would take it for a list, and read everything image by image.
+        raise TypeError("images that stay on disk are no array; index them by what is to be read")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """As of an array."""
@@ -77,11 +80,6 @@ class Stored:
         return found
 
 
-def machine_memory_bytes() -> int:
-    """Returns how much memory the machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 # What a role's images may be: in memory, or on disk.
 Images = np.ndarray | Stored
 
@@ -99,12 +97,17 @@ def within(images: Images, region: Bool[np.ndarray, "H W"]) -> Images:
 
 
 def join_images(parts: Sequence[Images]) -> Images:
-    """Returns the images of several, one after the other; on disk if any of them stays there."""
+    """Returns the images of several, one after the other; on disk if any of them stays there.
+
+    Raises:
+        ValueError: if they are seen through different regions.
+    """
     if not any(isinstance(part, Stored) for part in parts):
         return np.concatenate(parts)
     each = [part if isinstance(part, Stored) else Stored.whole([part]) for part in parts]
-    starts = np.cumsum([0, *(sum(map(len, one.parts)) for one in each)])
-    rows = [one.rows + start for one, start in zip(each, starts, strict=False)]
-    return Stored(
-        tuple(part for one in each for part in one.parts), np.concatenate(rows), each[0].region
-    )
+    region = each[0].region
+    if any(one.region is not region for one in each):
+        raise ValueError("images that are joined are seen through the same region, or through none")
+    starts = np.cumsum([0, *(sum(map(len, one.parts)) for one in each)])[:-1]
+    rows = [one.rows + start for one, start in zip(each, starts, strict=True)]
+    return Stored(tuple(part for one in each for part in one.parts), np.concatenate(rows), region)

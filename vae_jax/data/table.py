@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from vae_jax.data import cache, decoded
+from vae_jax.data import cache, squares
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.framing import Framing
 from vae_jax.data.stored import Images, Stored, join_images, take
@@ -37,15 +37,15 @@ class Table:
     materials: list[str] | None = None
 
 
-def read(builder: ImageRecords, framing: Framing, keep: str = "auto") -> Table:
-    """Returns all splits of prepared data; takes what `decoded.read` takes.
+def read(builder: ImageRecords, framing: Framing, keep: str) -> Table:
+    """Returns all splits of prepared data; takes what `squares.read` takes.
 
     Raises:
         UserError: as that, or if tiles would leave gaps, or no image is left.
     """
     parts = [
         arrays | {"official_test": np.full(len(arrays["files"]), split == "test")}
-        for split, arrays in decoded.read(builder, framing, keep).items()
+        for split, arrays in squares.read(builder, framing, keep).items()
         if len(arrays.get("files", ()))
     ]
     if not parts:

@@ -23,6 +23,7 @@ from vae_jax.training import noise
 _WIDTHS = (32, 64, 64, 64)  # channels; as many of them as halve the image to no less than 4 pixels
 _NUM_FEATURES = 64
 _BATCH = 64
+_AT_ONCE = 1024  # images that are shrunk together
 _LEARNING_RATE = 1e-3
 _MOST = 20_000  # images to train on, and of a held-out role; drawn beyond that
 
@@ -97,7 +98,8 @@ def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -
             "features; give Inception-v3's weights with --config.explore.inception=FILE"
         )
     rows = np.random.default_rng(seed).permutation(len(train.images))[:_MOST]
-    images = shrink(train.images[rows])
+    parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
+    images = np.concatenate([shrink(train.images[part]) for part in parts])
     number = {name: k for k, name in enumerate(classes)}
     labels = np.array([number[train.classes[row]] for row in rows], np.int32)
     depth = min(len(_WIDTHS), max(1, (min(images.shape[1:3]) // 4).bit_length() - 1))
@@ -107,9 +109,10 @@ def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -
     right: list[bool] = []
     for examples in held_out:
         rows = np.random.default_rng(seed).permutation(len(examples.images))[:_MOST]
-        if len(rows):
-            found = judged.classify(examples.images[rows])
-            right += [name == examples.classes[row] for name, row in zip(found, rows, strict=True)]
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            found = judged.classify(examples.images[part])
+            right += [name == examples.classes[row] for name, row in zip(found, part, strict=True)]
     return dataclasses.replace(judged, accuracy=float(np.mean(right)), num_held_out=len(right))
 
 

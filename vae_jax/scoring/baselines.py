@@ -71,9 +71,14 @@ def pca(
 
 
 def fit_pca(
-    train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int
+    train: UInt8[Images, "n H W C"], num_components: int, seed: int
 ) -> Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N H W"]]:
-    """Returns images -> squared error of each pixel, mean over channels, of `pca`'s reconstruction."""
+    """Returns images -> squared error of each pixel, mean over channels, of `pca`'s reconstruction.
+
+    Of more training images than fit into half a gigabyte as floats some are drawn by the seed.
+    """
+    few = _draw(len(train), _MOST_VALUES // train[0].size, np.random.default_rng(seed))
+    train = train[few]
     num_components = min(num_components, len(train), train[0].size)
     model = PCA(num_components, copy=False, random_state=seed).fit(_flat(train))
 

@@ -59,7 +59,10 @@ def localise(
     Returns:
         `{map: {pixel_auroc, pixel_ap, aupro}}`; empty without masks.
     """
-    if test.masks is None or not test.masks[test.has_mask].any():
+    marked = np.flatnonzero(test.has_mask & (test.labels == 1))
+    if test.masks is None or not any(
+        test.masks[chunk].any() for chunk in _chunks(marked, settings.batch_size)
+    ):
         return {}
     mappers = [
         model_maps(model, params, names, settings, seed),

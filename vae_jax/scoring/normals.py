@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import ml_collections
 import numpy as np
-from jaxtyping import UInt8
 
 from vae_jax.model.vae import Posterior
 
@@ -18,14 +17,12 @@ class Normals:
     """Some training normals; the functions compute once, and only when asked.
 
     Attributes:
-        images: as stored.
         codes: () -> their posteriors, NumPy [n, Z].
         column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
         settings: the `scoring` group of the config.
         seed: of the run, for fits that draw.
     """
 
-    images: UInt8[np.ndarray, "n H W C"]
     codes: Callable[[], Posterior]
     column: Callable[[str], np.ndarray]
     settings: ml_collections.ConfigDict

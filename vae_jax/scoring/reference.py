@@ -12,14 +12,12 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from vae_jax.data.stored import Images
-from vae_jax.model.vae import VAE, Bound, Posterior
+from vae_jax.data.stored import Images, take
+from vae_jax.model.vae import VAE, Posterior
 from vae_jax.scoring import latent, probabilistic
-from vae_jax.scoring.batches import batches
-from vae_jax.scoring.condition import bind
+from vae_jax.scoring.codes import encode
 from vae_jax.scoring.normals import Normals
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.training.step import to_unit
 
 # Training normals are drawn at random down to this, which bounds time and memory.
 _MOST_NORMALS = 10_000
@@ -58,7 +56,7 @@ def fit(
     if not names:
         return {}
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
-    images = images[rows]
+    images = take(images, rows)
     conditions = None if conditions is None else conditions[rows]
 
     def column(name: str) -> np.ndarray:
@@ -67,29 +65,7 @@ def fit(
         return score(params, images, conditions, told)[name]
 
     def codes() -> Posterior:
-        return _encode(model, params, images, settings.batch_size, conditions)
+        return encode(model, params, images, settings.batch_size, conditions)
 
-    normals = Normals(images, functools.cache(codes), functools.cache(column), settings, seed)
+    normals = Normals(functools.cache(codes), functools.cache(column), settings, seed)
     return {name: REFERENCES[name](normals) for name in names}
-
-
-def _encode(
-    model: VAE,
-    params: dict,
-    images: UInt8[Images, "n H W C"],
-    batch_size: int,
-    conditions: Int32[np.ndarray, "n"] | None,
-) -> Posterior:
-    @jax.jit
-    def encode(params, batch):
-        x = to_unit(batch.image)
-        if conditions is None:
-            return bind(model, params, x).encode(x)
-        return Bound(model, params, batch.condition).encode(x)
-
-    parts = []
-    for batch in batches(images, batch_size, conditions):
-        count = int(batch.mask.sum())
-        part = jax.device_get(encode(params, batch))
-        parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

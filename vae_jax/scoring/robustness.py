@@ -40,16 +40,16 @@ def noise_sweep(
     def errors(params, batch, level):
         x = to_unit(batch.image)
         keys = noise.example_keys(noise.stream(seed, "eval"), _STREAM, batch.index)
-        drawn = noise.normal(keys, x[0].size).reshape(x.shape)
-        noisy = x + model.cover(level * drawn)
+        eps = noise.normal(keys, x[0].size).reshape(x.shape)
+        noisy = x + model.cover(level * eps)
         x_hat = bind(model, params, noisy).reconstruct(noisy)
         return image_quality.mse(model.pixels(x), model.pixels(x_hat))
 
-    rows = np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]
+    drawn = images[np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]]
     found = []
     for level in LEVELS:
         parts = []
-        for batch in batches(images[rows], batch_size):
+        for batch in batches(drawn, batch_size):
             part = np.asarray(errors(params, batch, jnp.float32(level)))
             parts.append(part[batch.mask > 0])
         found.append({"noise_std": level, "mse": float(np.concatenate(parts).mean())})

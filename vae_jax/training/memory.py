@@ -7,7 +7,11 @@ import jax
 
 
 def peak_memory_bytes() -> int:
-    """Returns the peak of the busiest accelerator; on the CPU the peak of the process."""
+    """Returns the peak of the busiest accelerator; on the CPU the peak of the process.
+
+    Images that stay on disk count there as far as they have been looked at: they are mapped into memory,
+    which the system takes back when somebody else needs it.
+    """
     peaks = [
         (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
     ]

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from vae_jax.data.stored import Images, Stored, machine_memory_bytes
+from vae_jax.data.stored import Images, Stored
+from vae_jax.machine import memory_bytes
 from vae_jax.training import processes
 from vae_jax.training.parallel import Plan
 
+# Where they wait -> how a sentence says it.
+WHERE = {"device": "on the device", "host": "on the host", "none": "on disk"}
 # Of a device's memory: what images may take so that model and activations keep the rest.
 _DEVICE_SHARE = 0.25
 _AHEAD = 2  # calls whose images are read while the device is busy with another
@@ -22,7 +25,7 @@ class Placement:
     """The training images, and where they wait.
 
     Attributes:
-        cache: "device", "host", or "none", which is on disk.
+        cache: a name in `WHERE`.
         images: on the device [N, H, W, C], or all of them on the host or on disk.
     """
 
@@ -76,4 +79,4 @@ def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
 def _device_memory_bytes() -> int:
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     # The CPU backend has no limit of its own: its device memory is the machine's.
-    return limit or machine_memory_bytes()
+    return limit or memory_bytes()

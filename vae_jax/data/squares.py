@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ import tensorflow_datasets as tfds
 from vae_jax.data import cache, decode
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.framing import Framing, cut
-from vae_jax.data.stored import machine_memory_bytes
 from vae_jax.errors import UserError
+from vae_jax.machine import memory_bytes
 from vae_jax.progress import progress
 
-_CHUNK = 64  # records that a thread decodes in one go
+_CHUNK, _CHUNK_BYTES = 64, 2**24  # records that a thread decodes in one go, and their pixels
 _SMALL_BYTES = 4096  # mean size of a record
-_MEMORY_SHARE = 1 / 3  # of the machine's memory, that images may take
+# Of the machine's memory, that a set's images may take: for a moment they are there up to three times.
+_MEMORY_SHARE = 1 / 6
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def read(builder: ImageRecords, framing: Framing, keep: str) -> dict[str, cache.
         builder: of the prepared data.
         framing: what of each stored image is seen.
         keep: `data.cache`. Under "none" pixels stay on disk, under "auto" where they would take more
-            than a third of the machine's memory.
+            than a sixth of the machine's memory.
 
     Returns:
         Split -> arrays [N, ...], a row a square: `images`, `masks` (of no size where none has one),
@@ -55,34 +56,55 @@ def read(builder: ImageRecords, framing: Framing, keep: str) -> dict[str, cache.
                 f"({error.strerror or error}); name another place with --config.data.dir=DIR"
             ) from error
         _log.warning("decoded images are not kept for the next start: %s", error)
-        return {
-            split: cache.joined(_decode(builder, split, framing)) for split in builder.info.splits
-        }
+    limit = _MEMORY_SHARE * memory_bytes() if keep == "auto" else float("inf")
+    return {
+        split: cache.joined(_within(limit, _decode(builder, split, framing)))
+        for split in builder.info.splits
+    }
 
 
 def _through_cache(builder: ImageRecords, framing: Framing, keep: str) -> dict[str, cache.Arrays]:
     """Returns the arrays of each split from its cache, which is written where there is none."""
     folder = pathlib.Path(builder.data_dir) / "decoded"
     fingerprint = builder.preparation["fingerprint"]
-    places = {
-        split: folder / f"{split}-{fingerprint}-{framing.key}-v{decode.VERSION}"
-        for split in builder.info.splits
-    }
-    for split, path in places.items():
-        if not path.exists():
-            cache.write(path, _decode(builder, split, framing))
-    size = sum(map(cache.num_bytes, places.values()))
-    mapped = keep == "none" or (keep == "auto" and size > _MEMORY_SHARE * machine_memory_bytes())
-    if mapped:
-        _log.info("%s: %.1f GB of decoded images stay on disk", builder.name, size / 1e9)
-    found = {}
-    for split, path in places.items():
+
+    def kept(split: str, mapped: bool) -> cache.Arrays:
+        path = folder / f"{split}-{fingerprint}-{framing.key}-v{decode.VERSION}"
         arrays = cache.read(path, mapped)
-        if arrays is None:  # damaged
+        if arrays is None:
+            cache.discard(path)
             cache.write(path, _decode(builder, split, framing))
             arrays = cache.read(path, mapped)
-        found[split] = arrays
-    return found
+        if arrays is None:
+            raise UserError(
+                f"{path} cannot be read after it was written; look at the disk, or name another place "
+                "with --config.data.dir=DIR"
+            )
+        return arrays
+
+    on_disk = {split: kept(split, mapped=True) for split in builder.info.splits}
+    size = sum(arrays[name].nbytes for arrays in on_disk.values() for name in cache.PIXELS)
+    if keep == "none" or (keep == "auto" and size > _MEMORY_SHARE * memory_bytes()):
+        _log.info("%s: %.1f GB of decoded images stay on disk", builder.name, size / 1e9)
+        return on_disk
+    return {split: kept(split, mapped=False) for split in on_disk}
+
+
+def _within(limit: float, rows: Iterable[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """Hands rows on while their pixels take no more than `limit` bytes.
+
+    Raises:
+        UserError: beyond that.
+    """
+    size = 0
+    for row in rows:
+        size += sum(row[name].nbytes for name in cache.PIXELS)
+        if size > limit:
+            raise UserError(
+                f"decoded images take more than {limit / 1e9:.1f} GB, too much for memory, and they cannot "
+                "be kept on disk (see above); name another place with --config.data.dir=DIR"
+            )
+        yield row
 
 
 def _decode(builder: ImageRecords, split: str, framing: Framing) -> Iterator[dict[str, np.ndarray]]:
@@ -98,14 +120,15 @@ def _decode(builder: ImageRecords, split: str, framing: Framing) -> Iterator[dic
     # Small images are decoded within the interpreter's lock, where threads only stand in each other's way.
     size = builder.info.splits[split].num_bytes / max(num, 1)
     threads = os.cpu_count() if size > _SMALL_BYTES else 1
+    chunk = max(1, min(_CHUNK, _CHUNK_BYTES // (framing.image_size**2 * framing.channels)))
     try:
         with (
             contextlib.closing(progress(num, f"decoding {builder.name} {split}", "image")) as bar,
             concurrent.futures.ThreadPoolExecutor(threads) as pool,
         ):
             # A few chunks a thread at a time, so that not all of them wait to be written.
-            for window in _chunks(range(num), 4 * threads * _CHUNK):
-                for decoded in pool.map(decode_chunk, _chunks(window, _CHUNK)):
+            for window in _chunks(range(num), 2 * threads * chunk):
+                for decoded in pool.map(decode_chunk, _chunks(window, chunk)):
                     yield from decoded
                     bar.update(len(decoded))
     except UserError:
