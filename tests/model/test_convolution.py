@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from vae_jax.model import convolution
-from vae_jax.model.convolution import (
-    BACKENDS,
-    Conv,
-    ConvTranspose,
-    strided_convolution,
-    transposed_convolution,
-)
+from vae_jax.model import strided
+from vae_jax.model.convolution import BACKENDS, Conv, ConvTranspose
+from vae_jax.model.strided import strided_convolution, transposed_convolution
 
 LAYERS = {Conv: nn.Conv, ConvTranspose: nn.ConvTranspose}
 layers = pytest.mark.parametrize("layer", LAYERS)
@@ -136,7 +131,7 @@ def test_kernel_gradient_does_not_depend_on_the_blocks(core, monkeypatch):
     x, kernel = _input(6, 8, 8, 2), _input(4, 4, 2, 3)
     gradient = jax.grad(lambda k: jnp.sum(jnp.sin(core(x, k, 2))))
     whole = gradient(kernel)
-    monkeypatch.setattr(convolution, "_BLOCK", 1)
+    monkeypatch.setattr(strided, "_STEP", 1)
     np.testing.assert_allclose(gradient(kernel), whole, rtol=1e-5, atol=1e-4)
 
 
