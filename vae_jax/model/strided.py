@@ -213,7 +213,7 @@ def _product(a, b, axes):
 
 
 def _convolve(x, kernel, stride: int):
-    """Without padding: XLA's library takes no convolution whose output is larger than its input."""
+    """Without padding; XLA folds what `_pad` did into the convolution."""
     y = lax.conv_general_dilated(
         x, kernel, (stride, stride), "VALID", dimension_numbers=_LAYOUT,
         preferred_element_type=jnp.float32,
