@@ -12,6 +12,7 @@ import absl.logging
 from vae_jax import command_line, workdir
 from vae_jax.errors import UserError
 from vae_jax.training.allocator import keep_memory
+from vae_jax.training.compiler import keep_convolutions
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _set_up_process(jax_cache_dir: pathlib.Path | None) -> None:
     keep_memory()
+    keep_convolutions()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vae_jax").setLevel(logging.INFO)
     # Orbax tells every step of a save through absl; only what goes wrong matters here.
