@@ -19,8 +19,10 @@ def make_ours(model: str, batch: int, precision: str):
     import jax
 
     from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.compiler import keep_convolutions
 
     keep_memory()  # as every run does
+    keep_convolutions()
     config = models.comparable(model, precision)
     state, train_step, knobs = models.our_training(config, steps_per_epoch=100)
     train_step = jax.jit(train_step, donate_argnums=0)

@@ -14,6 +14,7 @@ from vae_jax import command_line, workdir
 from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
 from vae_jax.training.allocator import keep_memory
+from vae_jax.training.compiler import keep_convolutions
 
 
 def main(argv: Sequence[str]) -> int:
@@ -51,6 +52,7 @@ def _together(cluster: Cluster | None) -> contextlib.AbstractContextManager[None
 
 def _set_up_process(jax_cache_dir: pathlib.Path | None, level: int) -> None:
     keep_memory()
+    keep_convolutions()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vae_jax").setLevel(level)
     # Orbax tells every step of a save through absl; only what goes wrong matters here.

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from vae_jax.model import convolution
-from vae_jax.model.convolution import (
-    BACKENDS,
-    Conv,
-    ConvTranspose,
-    strided_convolution,
-    transposed_convolution,
-)
+from vae_jax.model import strided
+from vae_jax.model.convolution import BACKENDS, Conv, ConvTranspose
+from vae_jax.model.strided import strided_convolution, transposed_convolution
 
 LAYERS = {Conv: nn.Conv, ConvTranspose: nn.ConvTranspose}
 layers = pytest.mark.parametrize("layer", LAYERS)
@@ -43,28 +38,33 @@ def _input(*shape):
     return jax.random.normal(jax.random.key(1), shape)
 
 
-# Kernel and stride, with sizes that are even, odd, not square, and smaller than the kernel.
+# Kernel and stride, with sizes that are even, odd, not square, and smaller than the kernel, and channels
+# too few to fill a vector or enough.
 CASES = [
-    (4, 2, (8, 8)),
-    (4, 2, (28, 14)),
-    (4, 2, (9, 30)),
-    (4, 2, (3, 2)),
-    (3, 2, (9, 30)),
-    (5, 2, (28, 14)),
-    (4, 1, (9, 8)),
-    (3, 1, (8, 8)),
-    (5, 1, (9, 14)),
-    (5, 3, (11, 8)),
-    (2, 3, (11, 8)),
-    (1, 2, (7, 8)),
+    (4, 2, (8, 8), 3),
+    (4, 2, (28, 14), 3),
+    (4, 2, (9, 30), 3),
+    (4, 2, (3, 2), 3),
+    (3, 2, (9, 30), 3),
+    (5, 2, (28, 14), 3),
+    (4, 1, (9, 8), 3),
+    (3, 1, (8, 8), 3),
+    (5, 1, (9, 14), 3),
+    (5, 3, (11, 8), 3),
+    (2, 3, (11, 8), 3),
+    (1, 2, (7, 8), 3),
+    (4, 2, (9, 8), 16),
+    (5, 3, (11, 8), 16),
+    (2, 3, (11, 8), 16),
 ]
+cases = pytest.mark.parametrize(("kernel_size", "stride", "size", "channels"), CASES)
 
 
 @layers
 @backends
-@pytest.mark.parametrize(("kernel_size", "stride", "size"), CASES)
-def test_equals_flax_in_value_and_gradient(layer, backend, kernel_size, stride, size):
-    x = _input(2, *size, 3)
+@cases
+def test_equals_flax_in_value_and_gradient(layer, backend, kernel_size, stride, size, channels):
+    x = _input(2, *size, channels)
     ours = layer(5, kernel_size, stride, backend=backend)
     theirs = _reference(layer, 5, kernel_size, stride)
     params = theirs.init(jax.random.key(0), x)["params"]
@@ -99,15 +99,24 @@ def test_bfloat16_products_are_summed_in_float32(layer, backend):
 
 @layers
 @backends
-def test_bfloat16_is_near_float32_and_its_gradients_are_float32(layer, backend):
-    x = _input(2, 16, 16, 8)
-    half, full = (layer(8, 4, 2, dtype, backend) for dtype in (jnp.bfloat16, jnp.float32))
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "size", "channels"), [(4, 2, (16, 14), 8), *CASES[-3:]]
+)
+def test_bfloat16_is_near_float32_and_its_gradients_are_float32(
+    layer, backend, kernel_size, stride, size, channels
+):
+    # Rounded, so that only what happens inside differs.
+    x = _input(2, *size, channels).astype(jnp.bfloat16).astype(jnp.float32)
+    half, full = (
+        layer(8, kernel_size, stride, dtype, backend) for dtype in (jnp.bfloat16, jnp.float32)
+    )
     params = full.init(jax.random.key(0), x)["params"]
-    got = _value_and_gradients(half, params, x)[1]
-    want = _value_and_gradients(full, params, x)[1]
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+    got, want = (_value_and_gradients(module, params, x) for module in (half, full))
+    for a, b in zip(jax.tree.leaves(got[1]), jax.tree.leaves(want[1]), strict=True):
         assert a.dtype == jnp.float32
         np.testing.assert_allclose(a, b, rtol=0, atol=0.02 * float(jnp.abs(b).max()))
+    difference = got[0].astype(jnp.float32) - want[0]
+    assert float(jnp.abs(difference).max()) < 0.02 * float(jnp.abs(want[0]).max())
 
 
 CORES = pytest.mark.parametrize("core", [strided_convolution, transposed_convolution])
@@ -136,20 +145,38 @@ def test_kernel_gradient_does_not_depend_on_the_blocks(core, monkeypatch):
     x, kernel = _input(6, 8, 8, 2), _input(4, 4, 2, 3)
     gradient = jax.grad(lambda k: jnp.sum(jnp.sin(core(x, k, 2))))
     whole = gradient(kernel)
-    monkeypatch.setattr(convolution, "_BLOCK", 1)
+    monkeypatch.setattr(strided, "_STEP", 1)
     np.testing.assert_allclose(gradient(kernel), whole, rtol=1e-5, atol=1e-4)
+
+
+def _of_gradient(core, x, kernel):
+    """The gradient for the kernel of a function of the gradient for the image."""
+    slope = jax.grad(lambda x, k: jnp.sum(jnp.sin(core(x, k, 2).astype(jnp.float32))))
+    return jax.grad(lambda k: jnp.sum(jnp.sin(slope(x, k).astype(jnp.float32))))(kernel)
 
 
 @CORES
 def test_second_derivative_is_that_of_the_library(core):
     x, kernel = _input(1, 4, 4, 1), _input(4, 4, 1, 2)
     library = BACKENDS["library"][core is transposed_convolution]
+    got, want = (_of_gradient(function, x, kernel) for function in (core, library))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
-    def of_gradient(core):
-        slope = jax.grad(lambda x, k: jnp.sum(jnp.sin(core(x, k, 2))))
-        return jax.grad(lambda k: jnp.sum(jnp.sin(slope(x, k))))(kernel)
 
-    np.testing.assert_allclose(of_gradient(core), of_gradient(library), rtol=1e-4, atol=1e-4)
+@CORES
+def test_derivatives_of_the_kernel_gradient_are_those_of_the_library(core):
+    """In either precision; the copies of bits that bfloat16 takes have no derivatives of their own."""
+    library = BACKENDS["library"][core is transposed_convolution]
+    x, kernel = _input(1, 4, 4, 16), 0.1 * _input(4, 4, 16, 2)
+
+    def curvature(core, x):
+        slope = jax.grad(lambda k, x: jnp.sum(jnp.sin(core(x, k, 2).astype(jnp.float32))))
+        return jax.grad(lambda x: jnp.sum(jnp.square(slope(kernel.astype(x.dtype), x))))(x)
+
+    want = curvature(library, x)
+    for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.bfloat16, 0.03)):
+        got = curvature(core, x.astype(dtype)).astype(jnp.float32)
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * float(jnp.abs(want).max()))
 
 
 def test_transposed_is_the_transpose_of_strided():
