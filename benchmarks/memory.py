@@ -24,10 +24,9 @@ def of_training(file: str, variant: str) -> dict[str, int]:
     """Returns peaks in bytes of a config's training: before the first step, and after a few."""
     import jax
 
-    from vae_jax.training.allocator import keep_memory
     from vae_jax.training.memory import peak_memory_bytes
 
-    keep_memory()
+    models.set_up()
     config = models.shipped(file, variant)
     size, channels = config.data.image_size, config.data.channels
     state, train_step, knobs = models.our_training(config, _STEPS)
@@ -49,10 +48,9 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     from vae_jax.model.vae import build_model
     from vae_jax.scoring import reference
     from vae_jax.scoring.scorer import make_scorer
-    from vae_jax.training.allocator import keep_memory
     from vae_jax.training.memory import peak_memory_bytes
 
-    keep_memory()
+    models.set_up()
     config = models.shipped(file, variant)
     settings, size, channels = config.scoring, config.data.image_size, config.data.channels
     names = [name for name in settings.names if name != "fusion"]
@@ -82,10 +80,9 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     from vae_jax.data.pipeline import Examples
     from vae_jax.model.vae import build_model
     from vae_jax.scoring.localise import localise
-    from vae_jax.training.allocator import keep_memory
     from vae_jax.training.memory import peak_memory_bytes
 
-    keep_memory()
+    models.set_up()
     config = models.shipped(file, variant)
     size, channels = config.data.image_size, config.data.channels
     images = models.scrolled(max(counts), size, channels)

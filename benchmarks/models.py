@@ -10,6 +10,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("chest_xray", "512")}
 
 
+def set_up() -> None:
+    """Does what every run does before JAX starts."""
+    from vae_jax.training.allocator import keep_memory
+    from vae_jax.training.compiler import keep_convolutions
+
+    keep_memory()
+    keep_convolutions()
+
+
 def shipped(file: str, variant: str = ""):
     """Returns the config of `configs/FILE.py:VARIANT`."""
     return runpy.run_path(str(ROOT / "configs" / f"{file}.py"))["get_config"](variant)

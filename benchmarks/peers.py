@@ -26,9 +26,8 @@ def ours(data: str, epochs: int, folder: pathlib.Path) -> None:
     """Trains our model; the workdir is a new one."""
     from vae_jax.data import pipeline
     from vae_jax.train import train
-    from vae_jax.training.allocator import keep_memory
 
-    keep_memory()  # as every run does
+    models.set_up()
     config = _config(data, epochs)
     with tempfile.TemporaryDirectory(dir=folder) as workdir:
         train(config, pathlib.Path(workdir), pipeline.load(config.data, config.seed))

@@ -20,10 +20,8 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
     """Returns (step, device): a function that makes `num_steps` steps on one batch."""
     import jax
 
-    from vae_jax.training.allocator import keep_memory
-
     del cache
-    keep_memory()
+    models.set_up()
     config = models.comparable(model, "float32")
     state, train_step, knobs = models.our_training(config, num_steps)
     train_step = jax.jit(train_step, donate_argnums=0)
@@ -45,11 +43,10 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str):
 
     from vae_jax.data.stored import Stored
     from vae_jax.training import epoch as epoch_lib
-    from vae_jax.training.allocator import keep_memory
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place
 
-    keep_memory()
+    models.set_up()
     config = models.comparable(model, "float32")
     state, train_step, knobs = models.our_training(config, num_steps)
     run_steps = make_run_steps(lambda axis_name: train_step, "jit", batch, jax.devices())

@@ -20,11 +20,8 @@ def make_ours(model: str, batch: int, precision: str):
 
     from vae_jax.model.vae import build_model
     from vae_jax.scoring.scorer import make_scorer
-    from vae_jax.training.allocator import keep_memory
-    from vae_jax.training.compiler import keep_convolutions
 
-    keep_memory()  # as every run does
-    keep_convolutions()
+    models.set_up()
     config = models.comparable(model, precision)
     config.scoring.batch_size = batch
     state, _, _ = models.our_training(config, steps_per_epoch=100)
