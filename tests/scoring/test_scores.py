@@ -17,7 +17,7 @@ from vae_jax.scoring.batches import content_index
 from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.reference import REFERENCES
 from vae_jax.scoring.scorer import make_scorer, view_batch
-from vae_jax.scoring.scores import NEEDS_POSTERIOR, SCORES
+from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
 from vae_jax.training.step import Batch
 
 COUNT, SEED = 11, 0
@@ -83,16 +83,20 @@ def subjects():
     return {name: large if name == "ms_ssim" else small for name in SCORES}
 
 
-def assert_same(found, expected):
-    """Equal but for rounding, which is judged beside what tells images apart."""
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3 * np.std(expected))
+def assert_same(score, found, expected):
+    """Equal but for rounding, which is judged beside what tells images apart.
+
+    Optimisation amplifies it: Adam divides by the size of a gradient, however small that is.
+    """
+    part = 1e-2 if score in BY_OPTIMISATION else 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=part * np.std(expected))
 
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("how", [name for name in PASSES if name != "all at once"])
 def test_score_depends_on_the_image_alone(subjects, score, how):
     found = subjects[score].scores(how)[score]
-    assert_same(found, subjects[score].scores("all at once")[score])
+    assert_same(score, found, subjects[score].scores("all at once")[score])
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -107,7 +111,7 @@ def test_score_tells_images_apart_and_is_finite(subjects, score):
 def test_score_does_not_depend_on_the_order_of_images(subjects, score):
     order = np.random.default_rng(1).permutation(COUNT)
     found = subjects[score].in_order(order)[score]
-    assert_same(found, subjects[score].scores("all at once")[score][order])
+    assert_same(score, found, subjects[score].scores("all at once")[score][order])
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +125,7 @@ def test_score_of_a_region_is_finite_and_depends_on_the_image_alone(in_ellipse, 
     found = in_ellipse.scores("all at once")[score]
     assert np.isfinite(found).all()
     assert len(np.unique(found)) == COUNT
-    assert_same(in_ellipse.scores("in padded batches")[score], found)
+    assert_same(score, in_ellipse.scores("in padded batches")[score], found)
 
 
 def test_a_region_that_is_everything_changes_nothing(tmp_path, subjects):
@@ -131,7 +135,7 @@ def test_a_region_that_is_everything_changes_nothing(tmp_path, subjects):
     )  # ssim counts the edge then
     everywhere = Subject(8, names, str(tmp_path / "white.png")).scores("all at once")
     for name in names:
-        assert_same(everywhere[name], subjects[name].scores("all at once")[name])
+        assert_same(name, everywhere[name], subjects[name].scores("all at once")[name])
 
 
 def test_errors_of_a_region_are_means_over_it(in_ellipse):

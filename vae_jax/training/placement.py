@@ -47,14 +47,14 @@ class Placement:
             return
         import grain  # a second of start-up, which training on the device does without
 
-        calls = grain.MapDataset.source(list(plans)).map(self._read)
+        # No method: Grain writes down what it is given, and that would be all images.
+        calls = grain.MapDataset.source(list(plans)).map(lambda call: self._read(*call))
         ahead = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
         for images, plan, num_steps in calls.to_iter_dataset(ahead):
             # Only now, so that what is read ahead takes none of the device's memory.
             yield jnp.asarray(images), plan, num_steps
 
-    def _read(self, call: tuple[Plan, int]) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
-        plan, num_steps = call
+    def _read(self, plan: Plan, num_steps: int) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
         own = processes.columns(plan.rows.shape[1])
         asked = plan.rows[:, own]
         rows = np.zeros_like(plan.rows)
