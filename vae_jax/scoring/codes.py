@@ -3,6 +3,8 @@
 N images.
 """
 
+import functools
+
 import jax
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -11,7 +13,7 @@ from vae_jax.data.stored import Images
 from vae_jax.model.vae import VAE, Bound, Posterior
 from vae_jax.scoring.batches import batches
 from vae_jax.scoring.condition import bind
-from vae_jax.training.step import to_unit
+from vae_jax.training.step import Batch, to_unit
 
 
 def encode(
@@ -30,17 +32,19 @@ def encode(
         batch_size: images a step.
         conditions: class of each, for a conditional model; None takes the most likely ones.
     """
-
-    @jax.jit
-    def one_batch(params, batch):
-        x = to_unit(batch.image)
-        if conditions is None:
-            return bind(model, params, x).encode(x)
-        return Bound(model, params, batch.condition).encode(x)
-
+    given = conditions is not None
     parts = []
     for batch in batches(images, batch_size, conditions):
         count = int(batch.mask.sum())
-        part = jax.device_get(one_batch(params, batch))
+        part = jax.device_get(_encode(model, params, batch, given))
         parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+
+# Compiled once for all calls of an evaluation, which encodes training and calibration normals.
+@functools.partial(jax.jit, static_argnames=("model", "given"))
+def _encode(model: VAE, params: dict, batch: Batch, given: bool) -> Posterior:
+    x = to_unit(batch.image)
+    if given:
+        return Bound(model, params, batch.condition).encode(x)
+    return bind(model, params, x).encode(x)
