@@ -141,12 +141,15 @@ def test_runs_inside_scan_as_outside(core):
 
 
 @CORES
-def test_kernel_gradient_does_not_depend_on_the_blocks(core, monkeypatch):
-    x, kernel = _input(6, 8, 8, 2), _input(4, 4, 2, 3)
-    gradient = jax.grad(lambda k: jnp.sum(jnp.sin(core(x, k, 2))))
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_kernel_gradient_does_not_depend_on_how_many_images_a_step_sums(core, dtype, monkeypatch):
+    x, kernel = _input(6, 8, 8, 2).astype(dtype), _input(4, 4, 2, 3).astype(dtype)
+    gradient = jax.grad(lambda k: jnp.sum(core(x, k, 2).astype(jnp.float32) ** 2))
     whole = gradient(kernel)
-    monkeypatch.setattr(strided, "_STEP", 1)
-    np.testing.assert_allclose(gradient(kernel), whole, rtol=1e-5, atol=1e-4)
+    for limit in ("_CONVOLVED", "_MULTIPLIED"):
+        monkeypatch.setattr(strided, limit, 1)
+    tolerance = 1e-5 if dtype == jnp.float32 else 2**-8
+    np.testing.assert_allclose(gradient(kernel), whole, rtol=tolerance, atol=1e-4)
 
 
 def _of_gradient(core, x, kernel):
