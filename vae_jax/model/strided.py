@@ -108,23 +108,27 @@ def _correlate(x, y, size: int, stride: int, low: tuple[int, int]):
 
 
 def _correlate_by_convolution(x, y, stride: int, low, taps: int):
-    """A convolution whose channels are images, and whose images are the P; [t t s s C O]."""
+    """A convolution whose channels are images, and whose images are the P; [t t s s C O].
+
+    Images are cut out within the loop: a loop over images cut up before it would be given a copy of what
+    they were made from, computed anew.
+    """
     outputs = y.shape[3]
     rows, columns, channels = x.shape[1:]
     counts = [n + taps - 1 for n in y.shape[1:3]]
 
-    def add(total, pair):
-        x, y = pair
+    def add(i, total):
+        x_i, y_i = (lax.dynamic_slice_in_dim(a, i * step, step) for a in (x, y))
         # As a matrix, because that is how XLA transposes fastest; the barrier keeps it one.
-        x = lax.optimization_barrier(x.reshape(len(x), -1).T).reshape(1, rows, columns, -1)
-        x = _pad(x, low, [n * stride for n in counts])
-        x = x.reshape(counts[0], stride, counts[1], stride, channels, -1)
-        blocks = x.transpose(1, 3, 4, 0, 2, 5).reshape(-1, *counts, x.shape[-1])
-        return total + _convolve(blocks, y.transpose(1, 2, 0, 3), 1), None
+        x_i = lax.optimization_barrier(x_i.reshape(step, -1).T).reshape(1, rows, columns, -1)
+        x_i = _pad(x_i, low, [n * stride for n in counts])
+        x_i = x_i.reshape(counts[0], stride, counts[1], stride, channels, step)
+        blocks = x_i.transpose(1, 3, 4, 0, 2, 5).reshape(-1, *counts, step)
+        return total + _convolve(blocks, y_i.transpose(1, 2, 0, 3), 1)
 
     step = _step(len(x), x.size + y.size, _CONVOLVED)
     start = jnp.zeros((stride * stride * channels, taps, taps, outputs), jnp.float32)
-    total, _ = lax.scan(add, start, (_split(x, step), _split(y, step)))
+    total = lax.fori_loop(0, len(x) // step, add, start)
     return total.reshape(stride, stride, channels, taps, taps, outputs).transpose(3, 4, 0, 1, 2, 5)
 
 
@@ -148,7 +152,8 @@ def _correlate_by_products(x, y, stride: int, low, taps: int):
 
     y = _moved(lambda y: y.reshape(batch // step, -1, outputs).swapaxes(1, 2), y)
     start = jnp.zeros((taps * taps, outputs, blocks.shape[3]), jnp.float32)
-    total, _ = lax.scan(add, start, (_split(blocks, step), y))
+    blocks = blocks.reshape(-1, step, *blocks.shape[1:])
+    total, _ = lax.scan(add, start, (blocks, y))
     return total.reshape(taps, taps, outputs, stride, stride, -1).transpose(0, 1, 3, 4, 5, 2)
 
 
@@ -156,10 +161,6 @@ def _step(batch: int, numbers: int, limit: int) -> int:
     """Images to a step of a loop, so that it takes about `limit` of the numbers and divides the batch."""
     most = max(1, limit * batch // numbers)
     return max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
-
-
-def _split(x, step: int):
-    return x.reshape(-1, step, *x.shape[1:])
 
 
 def _gather_forward(x, kernel, stride, low, sides):
