@@ -21,7 +21,7 @@ def make_ours(model: str, batch: int, precision: str):
     from vae_jax.model.vae import build_model
     from vae_jax.scoring.scorer import make_scorer
 
-    models.set_up()
+    models.set_up(precision)
     config = models.comparable(model, precision)
     config.scoring.batch_size = batch
     state, _, _ = models.our_training(config, steps_per_epoch=100)

@@ -18,7 +18,7 @@ def make_ours(model: str, batch: int, precision: str):
     """Returns (step, device): a function that runs one step to its end, and where it runs."""
     import jax
 
-    models.set_up()
+    models.set_up(precision)
     config = models.comparable(model, precision)
     state, train_step, knobs = models.our_training(config, steps_per_epoch=100)
     train_step = jax.jit(train_step, donate_argnums=0)

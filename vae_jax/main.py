@@ -14,7 +14,7 @@ from vae_jax import command_line, workdir
 from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
 from vae_jax.training.allocator import keep_memory
-from vae_jax.training.compiler import keep_convolutions
+from vae_jax.training.compiler import choose_options
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,6 +25,7 @@ def main(argv: Sequence[str]) -> int:
             print(command_line.HELP)
             return 0
         _set_up_process(command.jax_cache_dir, logging.INFO if command.leads else logging.ERROR)
+        choose_options(command.config.train.precision)
         if command.trains and command.leads:
             workdir.enter(command.workdir, command.config)
         # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
@@ -52,7 +53,6 @@ def _together(cluster: Cluster | None) -> contextlib.AbstractContextManager[None
 
 def _set_up_process(jax_cache_dir: pathlib.Path | None, level: int) -> None:
     keep_memory()
-    keep_convolutions()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vae_jax").setLevel(level)
     # Orbax tells every step of a save through absl; only what goes wrong matters here.

@@ -11,8 +11,8 @@ from vae_jax.training import compiler
 
 # Compiles a convolution; tells who runs it.
 _PROGRAM = """
-from vae_jax.training.compiler import keep_convolutions
-keep_convolutions()
+from vae_jax.training.compiler import choose_options
+choose_options("float32")
 import jax
 import jax.numpy as jnp
 def convolve(x, kernel):
@@ -37,20 +37,30 @@ def _runs_in_library(flags: str) -> bool:
 )
 def test_convolutions_leave_the_library_unless_the_user_says_otherwise():
     assert not _runs_in_library("")
-    assert _runs_in_library(f"--{compiler._OPTION}=individual_convolution,individual_dot")
+    name, _ = compiler._CONVOLUTIONS
+    assert _runs_in_library(f"--{name}=individual_convolution,individual_dot")
 
 
 def test_flags_of_the_user_are_kept(monkeypatch):
     monkeypatch.setattr(compiler, "_VERSIONS", (importlib.metadata.version("jaxlib"),))
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
-    compiler.keep_convolutions()
-    compiler.keep_convolutions()  # the second time it is there
-    want = f"--xla_dump_to=here --{compiler._OPTION}=-individual_convolution"
-    assert os.environ["XLA_FLAGS"] == want
+    compiler.choose_options("float32")
+    compiler.choose_options("float32")  # the second time it is there
+    chosen = "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
+    chosen += " --xla_cpu_use_fusion_emitters=false"
+    assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=here {chosen}"
+
+
+def test_bfloat16_keeps_the_newer_loops(monkeypatch):
+    monkeypatch.setattr(compiler, "_VERSIONS", (importlib.metadata.version("jaxlib"),))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    compiler.choose_options("bfloat16")
+    assert compiler._LOOPS[0] not in os.environ["XLA_FLAGS"]
+    assert compiler._CONVOLUTIONS[0] in os.environ["XLA_FLAGS"]
 
 
 def test_no_option_for_an_unknown_jaxlib(monkeypatch):
     monkeypatch.setattr(compiler, "_VERSIONS", ())
     monkeypatch.setenv("XLA_FLAGS", "")
-    compiler.keep_convolutions()
+    compiler.choose_options("float32")
     assert os.environ["XLA_FLAGS"] == ""
