@@ -37,7 +37,7 @@ def _runs_in_library(flags: str) -> bool:
 )
 def test_convolutions_leave_the_library_unless_the_user_says_otherwise():
     assert not _runs_in_library("")
-    name, _ = compiler._CONVOLUTIONS
+    name, _ = compiler._LIBRARY
     assert _runs_in_library(f"--{name}=individual_convolution,individual_dot")
 
 
@@ -46,7 +46,7 @@ def test_flags_of_the_user_are_kept(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
     compiler.choose_options("float32")
     compiler.choose_options("float32")  # the second time it is there
-    chosen = "--xla_cpu_experimental_ynn_fusion_type=-individual_convolution"
+    chosen = "--xla_cpu_experimental_ynn_fusion_type=individual_dot"
     chosen += " --xla_cpu_use_fusion_emitters=false"
     assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=here {chosen}"
 
@@ -56,7 +56,7 @@ def test_bfloat16_keeps_the_newer_loops(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     compiler.choose_options("bfloat16")
     assert compiler._LOOPS[0] not in os.environ["XLA_FLAGS"]
-    assert compiler._CONVOLUTIONS[0] in os.environ["XLA_FLAGS"]
+    assert compiler._LIBRARY[0] in os.environ["XLA_FLAGS"]
 
 
 def test_no_option_for_an_unknown_jaxlib(monkeypatch):

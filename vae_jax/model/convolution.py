@@ -6,6 +6,9 @@ Parameters are those of `nn.Conv` and `nn.ConvTranspose`, whatever the backend.
 B batch, H W image, C channels in, O channels out, k kernel, s stride.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -13,7 +16,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vae_jax.model.strided import strided_convolution, transposed_convolution
+from vae_jax.model.strided import add_bias, strided_convolution, transposed_convolution
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -26,16 +29,29 @@ def _library_transposed(x, kernel, stride: int):
     return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT)
 
 
+def _library_add_bias(y, bias):
+    # In float32, because the gradient of the bias is a sum over all pixels.
+    return (y.astype(jnp.float32) + bias).astype(y.dtype)
+
+
+class Backend(NamedTuple):
+    """The functions that a layer is made of."""
+
+    strided: Callable
+    transposed: Callable
+    add_bias: Callable
+
+
 BACKENDS = {
-    "matmul": (strided_convolution, transposed_convolution),
-    "library": (_library_strided, _library_transposed),
+    "matmul": Backend(strided_convolution, transposed_convolution, add_bias),
+    "library": Backend(_library_strided, _library_transposed, _library_add_bias),
 }
 
 
-def _functions(backend: str):
-    if backend == "auto":
-        backend = "matmul" if jax.default_backend() == "cpu" else "library"
-    return BACKENDS[backend]
+def _backend(name: str) -> Backend:
+    if name == "auto":
+        name = "matmul" if jax.default_backend() == "cpu" else "library"
+    return BACKENDS[name]
 
 
 class _Layer(nn.Module):
@@ -67,9 +83,8 @@ class Conv(_Layer):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
         """Returns ceil(H / s) x ceil(W / s) pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        y = _functions(self.backend)[0](x.astype(self.dtype), kernel, self.stride)
-        # In float32, because the gradient of the bias is a sum over all pixels.
-        return (y.astype(jnp.float32) + bias).astype(self.dtype)
+        backend = _backend(self.backend)
+        return backend.add_bias(backend.strided(x.astype(self.dtype), kernel, self.stride), bias)
 
 
 class ConvTranspose(_Layer):
@@ -82,6 +97,5 @@ class ConvTranspose(_Layer):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
         """Returns H s x W s pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        y = _functions(self.backend)[1](x.astype(self.dtype), kernel, self.stride)
-        # In float32, because the gradient of the bias is a sum over all pixels.
-        return (y.astype(jnp.float32) + bias).astype(self.dtype)
+        backend = _backend(self.backend)
+        return backend.add_bias(backend.transposed(x.astype(self.dtype), kernel, self.stride), bias)

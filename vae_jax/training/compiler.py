@@ -5,10 +5,10 @@ import os
 
 # Where the options are known and were measured to help; one that XLA does not know ends the process.
 _VERSIONS = ("0.10.2",)
-# Float32 convolutions on the CPU are XLA's own, not the library YNNPACK's: they take 0.6 to 0.95 of its
-# time in the strided layers of the Kvasir model. Matrix products stay with the library, which is the one
-# to use the processor's bfloat16 units.
-_CONVOLUTIONS = ("xla_cpu_experimental_ynn_fusion_type", "-individual_convolution")
+# Of what XLA may hand to the library YNNPACK, matrix products alone: the library is the one to use the
+# processor's bfloat16 units. XLA's own float32 convolutions take 0.6 to 0.95 of its time in the strided
+# layers of the Kvasir model, its own sum of what is computed on the way a twentieth.
+_LIBRARY = ("xla_cpu_experimental_ynn_fusion_type", "individual_dot")
 # Loops over numbers come from the older of two emitters: a float32 training step of the Kvasir model takes
 # 0.9 of the time, one in bfloat16 1.1 of it.
 _LOOPS = ("xla_cpu_use_fusion_emitters", "false")
@@ -24,7 +24,7 @@ def choose_options(precision: str) -> None:
     """
     if importlib.metadata.version("jaxlib") not in _VERSIONS:
         return
-    options = [_CONVOLUTIONS] + [_LOOPS] * (precision == "float32")
+    options = [_LIBRARY] + [_LOOPS] * (precision == "float32")
     flags = os.environ.get("XLA_FLAGS", "")
     chosen = [f"--{name}={value}" for name, value in options if name not in flags]
     os.environ["XLA_FLAGS"] = " ".join(filter(None, [flags, *chosen]))
