@@ -4,44 +4,31 @@ import csv
 import dataclasses
 import functools
 import io
-import logging
 import pathlib
-import time
-from collections.abc import Sequence
 
-import jax
 import ml_collections
 import numpy as np
 
 from vae_jax import results
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.data.stored import take
-from vae_jax.errors import UserError
-from vae_jax.model.vae import VAE, build_model
+from vae_jax.model.vae import build_model
 from vae_jax.report import caveats, page, selection, table
 from vae_jax.report.gallery import Gallery
-from vae_jax.scoring import baselines, reference
+from vae_jax.scoring import baselines
 from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
 from vae_jax.scoring.codes import encode
-from vae_jax.scoring.fusion import fuse
+from vae_jax.scoring.columns import names_for, score_roles
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.robustness import noise_sweep
-from vae_jax.scoring.scorer import make_scorer
-from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES, decisive
+from vae_jax.scoring.scores import decisive
 from vae_jax.scoring.strips import rank_tiles, strips
 from vae_jax.training import processes
 from vae_jax.training.checkpoint import best_params
 
-log = logging.getLogger(__name__)
-
-# Figures of the model that are read beside the scores, in the same pass.
-_QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
-# They share one estimate, so where the first is selected the second is free.
-_LIKELIHOOD = ("nll", "bits_per_dim")
 # Baselines whose scores the report draws as curves, and scores.csv therefore holds.
 _CURVES = ("pca",)
 
@@ -90,9 +77,9 @@ def evaluate(
     model = build_model(config)
     params = best_params(workdir, dataset.fingerprint)
     settings, seed, test = config.scoring, config.seed, dataset.test
-    names = _names_for(model, settings.names, "scoring.names")
+    names = names_for(model, settings.names, "scoring.names")
     decision = decisive(settings.decision, names)
-    calibration_columns, columns = _score(config, model, params, dataset, names)
+    calibration_columns, columns = score_roles(config, model, params, dataset, names)
     if not processes.leads():
         return None
     rule = THRESHOLD_RULES[settings.threshold_rule]
@@ -180,79 +167,6 @@ def _decision_rule(
     return rule | {"promised": max(rate, 1 / (num_calibration + 1))}
 
 
-def _names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:
-    """Leaves out what asks for a posterior's width where the model has none."""
-    found = [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
-    if not found:
-        raise UserError(
-            f"{field} names only scores that need a posterior ({', '.join(names)}), which an "
-            "autoencoder has not; add one, as mse"
-        )
-    return found
-
-
-def _score(
-    config: ml_collections.ConfigDict,
-    model: VAE,
-    params: dict,
-    dataset: Dataset,
-    names: Sequence[str],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Returns the columns of the calibration and of the test images."""
-    settings = config.scoring
-    members = []
-    if "fusion" in names:
-        members = _names_for(model, settings.fusion, "scoring.fusion")
-    singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
-    fitted = reference.fit(
-        singles, model, params, dataset.train.images, settings, config.seed,
-        _given(config, dataset, dataset.train),
-    )  # fmt: skip
-
-    def scorer_of(columns: Sequence[str]):
-        scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted)
-
-        def score(role: str) -> dict[str, np.ndarray]:
-            examples, started = getattr(dataset, role), time.perf_counter()
-            given = _given(config, dataset, examples)
-            found = scorer(params, examples.images, given, f"scoring {role}")
-            _tell_rate(columns, len(examples.images), time.perf_counter() - started)
-            _check_finite({name: found[name] for name in columns if name in SCORES}, examples, role)
-            return found
-
-        return score
-
-    likelihood = _LIKELIHOOD if "nll" in singles else ()
-    evidence = ("elbo",) if model.sampled else ()
-    score = scorer_of(tuple(dict.fromkeys((*singles, *_QUALITY, *evidence, *likelihood))))
-    calibration, test = score("calibration"), score("test")
-    if members:
-        val = scorer_of(members)("val")
-        calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
-    return calibration, test
-
-
-def _check_finite(columns: dict[str, np.ndarray], examples: Examples, role: str) -> None:
-    """Refuses scores that are no numbers: they have no rank, and a threshold on them no meaning."""
-    for name, values in columns.items():
-        broken = np.flatnonzero(~np.isfinite(values))
-        if len(broken):
-            raise UserError(
-                f"the score {name} is {values[broken[0]]} for {examples.names[broken[0]]} ({role}), and "
-                f"for {len(broken)} of {len(values)} images in all; take it out of scoring.names and "
-                "scoring.fusion, or train a model that can judge them"
-            )
-
-
-def _given(
-    config: ml_collections.ConfigDict, dataset: Dataset, examples: Examples
-) -> np.ndarray | None:
-    """The classes that a conditional model is given; None where it looks at all."""
-    if config.scoring.condition != "given":
-        return None
-    return conditions(config, dataset, examples)
-
-
 def _rows(
     test: Examples,
     columns: dict[str, np.ndarray],
@@ -288,12 +202,3 @@ def report(
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")
-
-
-def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:
-    slow = [name for name in columns if name in BY_OPTIMISATION]
-    if slow:
-        log.info(
-            "%s: %d images in %.1f s with compilation, %.3g images/s",
-            ", ".join(slow), num_images, seconds, num_images / seconds,
-        )  # fmt: skip

@@ -4,13 +4,17 @@ N images, B the batch.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+import jax
 import numpy as np
 from jaxtyping import Int, Int32, UInt8
 
 from vae_jax.data.stored import Images
 from vae_jax.training.step import Batch
+
+Tree = TypeVar("Tree")
 
 
 def batches(
@@ -37,6 +41,26 @@ def batches(
         chosen = rows[np.where(counts, places, start)]
         batch = images[chosen]
         yield Batch(batch, content_index(batch), counts.astype(np.float32), conditions[chosen])
+
+
+def over_batches(
+    function: Callable[[Batch], Tree],
+    images: UInt8[Images, "N H W C"],
+    batch_size: int,
+    conditions: Int32[np.ndarray, "N"] | None = None,
+) -> Tree:
+    """Returns what the function makes of a batch for all images, arrays of NumPy with N rows.
+
+    Args:
+        function: of a batch, to arrays with a row for each of its images.
+        images, batch_size, conditions: as for `batches`.
+    """
+    parts = []
+    for batch in batches(images, batch_size, conditions):
+        count = int(batch.mask.sum())
+        part = jax.device_get(function(batch))
+        parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:

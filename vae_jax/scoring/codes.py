@@ -11,7 +11,7 @@ from jaxtyping import Int32, UInt8
 
 from vae_jax.data.stored import Images
 from vae_jax.model.vae import VAE, Bound, Posterior
-from vae_jax.scoring.batches import batches
+from vae_jax.scoring.batches import over_batches
 from vae_jax.scoring.condition import bind
 from vae_jax.training.step import Batch, to_unit
 
@@ -33,12 +33,9 @@ def encode(
         conditions: class of each, for a conditional model; None takes the most likely ones.
     """
     given = conditions is not None
-    parts = []
-    for batch in batches(images, batch_size, conditions):
-        count = int(batch.mask.sum())
-        part = jax.device_get(_encode(model, params, batch, given))
-        parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    return over_batches(
+        lambda batch: _encode(model, params, batch, given), images, batch_size, conditions
+    )
 
 
 # Compiled once for all calls of an evaluation, which encodes training and calibration normals.

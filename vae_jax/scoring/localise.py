@@ -21,7 +21,7 @@ from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
 from vae_jax.progress import progress
 from vae_jax.scoring import baselines
-from vae_jax.scoring.batches import batches
+from vae_jax.scoring.batches import over_batches
 from vae_jax.scoring.condition import bind
 from vae_jax.scoring.gradient import gradient_maps
 from vae_jax.scoring.pixel_errors import pixel_maps
@@ -138,11 +138,7 @@ def model_maps(
         return {name: values for name, values in maps.items() if name in names}
 
     def mapper(images):
-        parts = []
-        for batch in batches(images, settings.batch_size):
-            part = jax.device_get(one_batch(params, batch))
-            parts.append({name: values[batch.mask > 0] for name, values in part.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return over_batches(lambda batch: one_batch(params, batch), images, settings.batch_size)
 
     return mapper
 

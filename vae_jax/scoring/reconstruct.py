@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vae_jax.model.vae import VAE, Bound
-from vae_jax.scoring.batches import batches
+from vae_jax.scoring.batches import over_batches
 from vae_jax.scoring.condition import bind
 from vae_jax.training import noise
 from vae_jax.training.step import to_unit
@@ -52,12 +52,7 @@ def make_reconstruct(model: VAE, batch_size: int) -> Reconstruct:
         return Reconstructions(x_hat, posterior.mu, posterior.logvar)
 
     def reconstruct(params, images):
-        parts = []
-        for batch in batches(images, batch_size):
-            count = int(batch.mask.sum())
-            part = jax.device_get(one_batch(params, batch.image))
-            parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        return over_batches(lambda batch: one_batch(params, batch.image), images, batch_size)
 
     return reconstruct
 

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from vae_jax.data.stored import Images
 from vae_jax.metrics import image_quality
 from vae_jax.model.vae import VAE
-from vae_jax.scoring.batches import batches
+from vae_jax.scoring.batches import over_batches
 from vae_jax.scoring.condition import bind
 from vae_jax.training import noise
 from vae_jax.training.step import to_unit
@@ -48,9 +48,8 @@ def noise_sweep(
     drawn = images[np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]]
     found = []
     for level in LEVELS:
-        parts = []
-        for batch in batches(drawn, batch_size):
-            part = np.asarray(errors(params, batch, jnp.float32(level)))
-            parts.append(part[batch.mask > 0])
-        found.append({"noise_std": level, "mse": float(np.concatenate(parts).mean())})
+        each = over_batches(
+            lambda batch, level=level: errors(params, batch, jnp.float32(level)), drawn, batch_size
+        )
+        found.append({"noise_std": level, "mse": float(each.mean())})
     return found
