@@ -26,11 +26,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
-# Numbers in one step of `correlate`, so that what is multiplied is still in the cache: the best of three
-# and of five sizes on two cores.
-_CONVOLVED = 900_000
-_MULTIPLIED = 1_200_000
+from vae_jax.model import kernel_gradient
+from vae_jax.model.blocks import blocks_of, convolve, pad, product, taps_of, window
+
 # Channels that a stride-s convolution runs well with: a vector of float32.
 _VECTOR = 16
 
@@ -79,14 +77,14 @@ def _gather(x, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int]
     few = x.shape[3] < _VECTOR
     if x.dtype != jnp.bfloat16 and not few:
         ends = [(n - 1) * stride + kernel.shape[0] for n in sides]
-        return _convolve(_pad(x, low, ends), kernel, stride)
-    kernel = _taps(kernel, stride)
-    blocks = _blocks(x, stride, low, [n + len(kernel) - 1 for n in sides])
+        return convolve(pad(x, low, ends), kernel, stride)
+    kernel = taps_of(kernel, stride)
+    blocks = blocks_of(x, stride, low, [n + len(kernel) - 1 for n in sides])
     if few:
-        return _convolve(blocks, kernel, 1)
-    each = _product(blocks, kernel, ((3,), (2,)))  # [B . . t t O]
+        return convolve(blocks, kernel, 1)
+    each = product(blocks, kernel, ((3,), (2,)))  # [B . . t t O]
     starts = range(len(kernel))
-    return sum(_window(each[:, :, :, i, j], (i, j), sides) for i in starts for j in starts).astype(
+    return sum(window(each[:, :, :, i, j], (i, j), sides) for i in starts for j in starts).astype(
         x.dtype
     )
 
@@ -96,90 +94,34 @@ def _scatter(y, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int
     """y [B h w O] -> x [B *sides C]."""
     batch, *places, _ = y.shape
     channels = kernel.shape[2]
-    kernel = _taps(kernel, stride)
+    kernel = taps_of(kernel, stride)
     taps = len(kernel)
     # A pixel past the last block is reached by nothing; padding on the right gives it zeros.
     counts = [max(n + taps - 1, math.ceil((a + m) / stride))
               for n, a, m in zip(places, low, sides, strict=True)]  # fmt: skip
-    y = _pad(y, (taps - 1, taps - 1), [n + taps - 1 for n in counts])
+    y = pad(y, (taps - 1, taps - 1), [n + taps - 1 for n in counts])
     if y.dtype == jnp.bfloat16:
-        each = _product(y, kernel, ((3,), (3,)))  # [B . . t t P]
+        each = product(y, kernel, ((3,), (3,)))  # [B . . t t P]
         blocks = sum(
-            _window(each[:, :, :, i, j], (taps - 1 - i, taps - 1 - j), counts)
+            window(each[:, :, :, i, j], (taps - 1 - i, taps - 1 - j), counts)
             for i in range(taps)
             for j in range(taps)
         ).astype(y.dtype)
     else:
-        blocks = _convolve(y, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+        blocks = convolve(y, kernel[::-1, ::-1].swapaxes(2, 3), 1)
     x = blocks.reshape(batch, *counts, stride, stride, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, *(n * stride for n in counts), channels)
-    return _window(x, low, sides)
+    return window(x, low, sides)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _correlate(x, y, size: int, stride: int, low: tuple[int, int]):
     """x [B H W C], y [B h w O] -> kernel [k k C O], float32."""
     taps = math.ceil(size / stride)
-    by = _correlate_by_products if x.dtype == jnp.bfloat16 else _correlate_by_convolution
+    by = kernel_gradient.by_products if x.dtype == jnp.bfloat16 else kernel_gradient.by_convolution
     kernel = by(x, y, stride, low, taps)  # [t t s s C O]
     kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
     return kernel.reshape(taps * stride, taps * stride, *kernel.shape[4:])[:size, :size]
-
-
-def _correlate_by_convolution(x, y, stride: int, low, taps: int):
-    """A convolution whose channels are images, and whose images are the P; [t t s s C O].
-
-    Images are cut out within the loop: a loop over images cut up before it would be given a copy of what
-    they were made from, computed anew.
-    """
-    outputs = y.shape[3]
-    rows, columns, channels = x.shape[1:]
-    counts = [n + taps - 1 for n in y.shape[1:3]]
-
-    def add(i, total):
-        x_i, y_i = (lax.dynamic_slice_in_dim(a, i * step, step) for a in (x, y))
-        # As a matrix, because that is how XLA transposes fastest.
-        x_i = x_i.reshape(step, -1).T.reshape(1, rows, columns, -1)
-        x_i = _pad(x_i, low, [n * stride for n in counts])
-        x_i = x_i.reshape(counts[0], stride, counts[1], stride, channels, step)
-        blocks = x_i.transpose(1, 3, 4, 0, 2, 5).reshape(-1, *counts, step)
-        return total + _convolve(blocks, y_i.transpose(1, 2, 0, 3), 1)
-
-    step = _step(len(x), x.size + y.size, _CONVOLVED)
-    start = jnp.zeros((stride * stride * channels, taps, taps, outputs), jnp.float32)
-    total = lax.fori_loop(0, len(x) // step, add, start)
-    return total.reshape(stride, stride, channels, taps, taps, outputs).transpose(3, 4, 0, 1, 2, 5)
-
-
-def _correlate_by_products(x, y, stride: int, low, taps: int):
-    """A product a tap, of shifted blocks; [t t s s C O].
-
-    The transpose of y is made before the loop, or XLA would fold it into the product and run that slowly.
-    """
-    batch, *places, outputs = y.shape
-    blocks = _blocks(x, stride, low, [n + taps - 1 for n in places])
-    step = _step(batch, blocks.size + y.size, _MULTIPLIED)
-
-    def add(total, pair):
-        blocks, y = pair
-        parts = [
-            _window(blocks, (i, j), places).reshape(y.shape[1], -1)
-            for i in range(taps)
-            for j in range(taps)
-        ]
-        return total + jnp.stack([_product(y, part, ((1,), (0,))) for part in parts]), None
-
-    y = _moved(lambda y: y.reshape(batch // step, -1, outputs).swapaxes(1, 2), y)
-    start = jnp.zeros((taps * taps, outputs, blocks.shape[3]), jnp.float32)
-    blocks = blocks.reshape(-1, step, *blocks.shape[1:])
-    total, _ = lax.scan(add, start, (blocks, y))
-    return total.reshape(taps, taps, outputs, stride, stride, -1).transpose(0, 1, 3, 4, 5, 2)
-
-
-def _step(batch: int, numbers: int, limit: int) -> int:
-    """Images to a step of a loop, so that it takes about `limit` of the numbers and divides the batch."""
-    most = max(1, limit * batch // numbers)
-    return max(n for n in range(1, batch + 1) if batch % n == 0 and n <= most)
 
 
 def _gather_forward(x, kernel, stride, low, sides):
@@ -221,57 +163,3 @@ def _correlate_backward(size, stride, low, saved, kernel):
 _gather.defvjp(_gather_forward, _gather_backward)
 _scatter.defvjp(_scatter_forward, _scatter_backward)
 _correlate.defvjp(_correlate_forward, _correlate_backward)
-
-
-def _taps(kernel, stride: int):
-    """[k k C O] -> [t t P O], zeros where the last tap ends past the kernel."""
-    size, _, channels, outputs = kernel.shape
-    taps = math.ceil(size / stride)
-    fill = taps * stride - size
-    kernel = jnp.pad(kernel, ((0, fill), (0, fill), (0, 0), (0, 0)))
-    kernel = kernel.reshape(taps, stride, taps, stride, channels, outputs)
-    return kernel.transpose(0, 2, 1, 3, 4, 5).reshape(taps, taps, -1, outputs)
-
-
-def _blocks(x, stride: int, low, counts):
-    """[B H W C] -> [B *counts P], of the image with `low` pixels of zeros before it."""
-
-    def move(x):
-        x = _pad(x, low, [n * stride for n in counts])
-        x = x.reshape(len(x), counts[0], stride, counts[1], -1)
-        # A transpose says the same, at half the speed.
-        return jnp.concatenate([x[:, :, i] for i in range(stride)], axis=3)
-
-    return _moved(move, x)
-
-
-def _moved(move, x):
-    """`move`, which only copies, of the bits of x: XLA copies integers in vectors, bfloat16 one by one."""
-    if x.dtype != jnp.bfloat16:
-        return move(x)
-    return lax.bitcast_convert_type(move(lax.bitcast_convert_type(x, jnp.uint16)), x.dtype)
-
-
-def _pad(x, low, sides):
-    """Zeros before height and width, and after them, or less of the image, to the length `sides`."""
-    pads = [(a, m - a - n, 0) for a, m, n in zip(low, sides, x.shape[1:3], strict=True)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-
-
-def _window(x, starts, sides):
-    """`sides` of height and width from `starts`."""
-    (i, j), (rows, columns) = starts, sides
-    return x[:, i : i + rows, j : j + columns]
-
-
-def _product(a, b, axes):
-    return lax.dot_general(a, b, (axes, ((), ())), preferred_element_type=jnp.float32)
-
-
-def _convolve(x, kernel, stride: int):
-    """Without padding; XLA folds what `_pad` did into the convolution."""
-    y = lax.conv_general_dilated(
-        x, kernel, (stride, stride), "VALID", dimension_numbers=_LAYOUT,
-        preferred_element_type=jnp.float32,
-    )  # fmt: skip
-    return y.astype(x.dtype)
