@@ -26,8 +26,8 @@ def of_training(file: str, variant: str) -> dict[str, int]:
 
     from vae_jax.training.memory import peak_memory_bytes
 
-    models.set_up()
     config = models.shipped(file, variant)
+    models.set_up(config.train.precision)
     size, channels = config.data.image_size, config.data.channels
     state, train_step, knobs = models.our_training(config, _STEPS)
     batch = models.our_batch(models.scrolled(config.train.batch_size, size, channels))
@@ -50,8 +50,8 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     from vae_jax.scoring.scorer import make_scorer
     from vae_jax.training.memory import peak_memory_bytes
 
-    models.set_up()
     config = models.shipped(file, variant)
+    models.set_up(config.train.precision)
     settings, size, channels = config.scoring, config.data.image_size, config.data.channels
     names = [name for name in settings.names if name != "fusion"]
     images = models.scrolled(max(counts), size, channels)
@@ -82,8 +82,8 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     from vae_jax.scoring.localise import localise
     from vae_jax.training.memory import peak_memory_bytes
 
-    models.set_up()
     config = models.shipped(file, variant)
+    models.set_up(config.train.precision)
     size, channels = config.data.image_size, config.data.channels
     images = models.scrolled(max(counts), size, channels)
     square = np.zeros((size, size), np.uint8)

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("chest_xray", "512")}
 
 
-def set_up(precision: str = "float32") -> None:
+def set_up(precision: str) -> None:
     """Does what every run does before JAX starts."""
     from vae_jax.training.allocator import keep_memory
     from vae_jax.training.compiler import choose_options

@@ -27,7 +27,7 @@ def ours(data: str, epochs: int, folder: pathlib.Path) -> None:
     from vae_jax.data import pipeline
     from vae_jax.train import train
 
-    models.set_up()
+    models.set_up("float32")
     config = _config(data, epochs)
     with tempfile.TemporaryDirectory(dir=folder) as workdir:
         train(config, pathlib.Path(workdir), pipeline.load(config.data, config.seed))

@@ -21,7 +21,7 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
     import jax
 
     del cache
-    models.set_up()
+    models.set_up("float32")
     config = models.comparable(model, "float32")
     state, train_step, knobs = models.our_training(config, num_steps)
     train_step = jax.jit(train_step, donate_argnums=0)
@@ -46,7 +46,7 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str):
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place
 
-    models.set_up()
+    models.set_up("float32")
     config = models.comparable(model, "float32")
     state, train_step, knobs = models.our_training(config, num_steps)
     run_steps = make_run_steps(lambda axis_name: train_step, "jit", batch, jax.devices())

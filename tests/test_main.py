@@ -11,6 +11,8 @@ import time
 import numpy as np
 import pytest
 
+from vae_jax import main as main_module
+from vae_jax.errors import UserError
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 
@@ -98,3 +100,15 @@ def test_a_finished_run_is_judged_again_by_other_rules(whole):
     assert before["detection"]["mse"]["auroc"] == after["detection"]["mse"]["auroc"]
     assert "standard deviations" in after["detection"]["mse"]["threshold_rule"]
     assert "quantile" in before["detection"]["mse"]["threshold_rule"]
+
+
+# ml_collections imports the config file in a way that Python 3.12 will drop.
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+def test_the_compiler_is_told_the_precision_of_the_run(monkeypatch, capsys):
+    def told(precision):
+        raise UserError(f"told {precision}")
+
+    monkeypatch.setattr(main_module, "keep_memory", lambda: None)  # for this process is not its own
+    monkeypatch.setattr(main_module, "choose_options", told)
+    assert main_module.main(["main", "--config.train.precision=bfloat16"]) == 2
+    assert capsys.readouterr().err == "error: told bfloat16\n"

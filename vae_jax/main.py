@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import logging
 import os
-import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -24,8 +23,7 @@ def main(argv: Sequence[str]) -> int:
         if command is None:
             print(command_line.HELP)
             return 0
-        _set_up_process(command.jax_cache_dir, logging.INFO if command.leads else logging.ERROR)
-        choose_options(command.config.train.precision)
+        _set_up_process(command)
         if command.trains and command.leads:
             workdir.enter(command.workdir, command.config)
         # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
@@ -51,16 +49,17 @@ def _together(cluster: Cluster | None) -> contextlib.AbstractContextManager[None
     return importlib.import_module("vae_jax.training.processes").joined(cluster)
 
 
-def _set_up_process(jax_cache_dir: pathlib.Path | None, level: int) -> None:
+def _set_up_process(command: command_line.Command) -> None:
     keep_memory()
+    choose_options(command.config.train.precision)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("vae_jax").setLevel(level)
+    logging.getLogger("vae_jax").setLevel(logging.INFO if command.leads else logging.ERROR)
     # Orbax tells every step of a save through absl; only what goes wrong matters here.
     absl.logging.set_verbosity(absl.logging.ERROR)
-    if jax_cache_dir is not None:
+    if command.jax_cache_dir is not None:
         # Private: compiled programs found there are executed.
-        jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(jax_cache_dir)
+        command.jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(command.jax_cache_dir)
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 

@@ -60,13 +60,18 @@ CASES = [
 cases = pytest.mark.parametrize(("kernel_size", "stride", "size", "channels"), CASES)
 
 
+def _features(channels: int) -> int:
+    """Of the output: few or enough as well, as a gradient walks the layer the other way."""
+    return 16 if channels >= 16 else 5
+
+
 @layers
 @backends
 @cases
 def test_equals_flax_in_value_and_gradient(layer, backend, kernel_size, stride, size, channels):
-    x = _input(2, *size, channels)
-    ours = layer(5, kernel_size, stride, backend=backend)
-    theirs = _reference(layer, 5, kernel_size, stride)
+    x, features = _input(2, *size, channels), _features(channels)
+    ours = layer(features, kernel_size, stride, backend=backend)
+    theirs = _reference(layer, features, kernel_size, stride)
     params = theirs.init(jax.random.key(0), x)["params"]
     params["bias"] = params["bias"] + 0.1
     expected = _value_and_gradients(theirs, params, x)
@@ -108,7 +113,8 @@ def test_bfloat16_is_near_float32_and_its_gradients_are_float32(
     # Rounded, so that only what happens inside differs.
     x = _input(2, *size, channels).astype(jnp.bfloat16).astype(jnp.float32)
     half, full = (
-        layer(8, kernel_size, stride, dtype, backend) for dtype in (jnp.bfloat16, jnp.float32)
+        layer(_features(channels), kernel_size, stride, dtype, backend)
+        for dtype in (jnp.bfloat16, jnp.float32)
     )
     params = full.init(jax.random.key(0), x)["params"]
     got, want = (_value_and_gradients(module, params, x) for module in (half, full))
@@ -122,13 +128,25 @@ def test_bfloat16_is_near_float32_and_its_gradients_are_float32(
 CORES = pytest.mark.parametrize("core", [strided_convolution, transposed_convolution])
 
 
-@CORES
-def test_gradient_per_example_is_that_of_a_loop(core):
-    x, kernel = _input(3, 1, 8, 8, 2), _input(4, 4, 2, 3)
-    gradient = jax.grad(lambda k, x: jnp.sum(jnp.sin(core(x, k, 2))))
-    got = jax.vmap(gradient, (None, 0))(kernel, x)
-    want = jnp.stack([gradient(kernel, one) for one in x])
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+def _of_library(core):
+    library = BACKENDS["library"]
+    return library.strided if core is strided_convolution else library.transposed
+
+
+@layers
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_gradient_per_example_is_that_of_a_loop(layer, dtype):
+    x = _input(3, 1, 8, 8, 2)
+    module = layer(3, 4, 2, dtype, "cpu")
+    params = module.init(jax.random.key(0), x[0])["params"]
+    gradient = jax.grad(
+        lambda p, x: jnp.sum(jnp.sin(module.apply({"params": p}, x).astype(jnp.float32)))
+    )
+    got = jax.vmap(gradient, (None, 0))(params, x)
+    want = jax.tree.map(lambda *g: jnp.stack(g), *(gradient(params, one) for one in x))
+    tolerance = 1e-5 if dtype == jnp.float32 else 2**-6
+    for name in params:
+        np.testing.assert_allclose(got[name], want[name], rtol=tolerance, atol=tolerance)
 
 
 @CORES
@@ -146,10 +164,34 @@ def test_kernel_gradient_does_not_depend_on_how_many_images_a_step_sums(core, dt
     x, kernel = _input(6, 8, 8, 2).astype(dtype), _input(4, 4, 2, 3).astype(dtype)
     gradient = jax.grad(lambda k: jnp.sum(core(x, k, 2).astype(jnp.float32) ** 2))
     whole = gradient(kernel)
-    for limit in ("_CONVOLVED", "_MULTIPLIED"):
-        monkeypatch.setattr(kernel_gradient, limit, 1)
     tolerance = 1e-5 if dtype == jnp.float32 else 2**-8
-    np.testing.assert_allclose(gradient(kernel), whole, rtol=tolerance, atol=1e-4)
+    for step in (1, 2, 4):  # the last one leaves two images over
+        monkeypatch.setattr(kernel_gradient, "_step", lambda *_, step=step: step)
+        np.testing.assert_allclose(gradient(kernel), whole, rtol=tolerance, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "numbers", "limit", "want"), [(64, 6_400, 800, 8), (64, 6_400, 900, 8), (61, 610, 200, 16),
+     (4, 400, 1_000, 4), (5, 5_000, 10, 1)],
+)  # fmt: skip
+def test_steps_are_even_and_within_the_limit(batch, numbers, limit, want):
+    assert kernel_gradient._step(batch, numbers, limit) == want
+
+
+@layers
+@backends
+def test_gradients_in_bfloat16_are_summed_in_float32(layer, backend):
+    """With sums in bfloat16, 4,096 ones would stop growing at 256."""
+    x = jnp.ones((1, 128, 128, 16), jnp.bfloat16) / 16
+    module = layer(16, 2, 2, jnp.bfloat16, backend)
+    params = {"kernel": jnp.ones((2, 2, 16, 16)), "bias": jnp.zeros(16)}
+    loss = jax.grad(lambda p: jnp.sum(module.apply({"params": p}, x).astype(jnp.float32)))
+    gradient = loss(params)
+    num_places = 64 * 64 if layer is Conv else 256 * 256
+    np.testing.assert_array_equal(gradient["bias"], num_places)
+    np.testing.assert_array_equal(
+        gradient["kernel"], 64 * 64 / 16 if layer is Conv else 128 * 128 / 16
+    )
 
 
 def _of_gradient(core, x, kernel):
@@ -161,7 +203,7 @@ def _of_gradient(core, x, kernel):
 @CORES
 def test_second_derivative_is_that_of_the_library(core):
     x, kernel = _input(1, 4, 4, 1), _input(4, 4, 1, 2)
-    library = BACKENDS["library"][core is transposed_convolution]
+    library = _of_library(core)
     got, want = (_of_gradient(function, x, kernel) for function in (core, library))
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
@@ -169,7 +211,7 @@ def test_second_derivative_is_that_of_the_library(core):
 @CORES
 def test_derivatives_of_the_kernel_gradient_are_those_of_the_library(core):
     """In either precision; the copies of bits that bfloat16 takes have no derivatives of their own."""
-    library = BACKENDS["library"][core is transposed_convolution]
+    library = _of_library(core)
     x, kernel = _input(1, 4, 4, 16), 0.1 * _input(4, 4, 16, 2)
 
     def curvature(core, x):

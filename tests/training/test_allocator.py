@@ -7,11 +7,15 @@ import sys
 
 import pytest
 
-# Prints the flags of every stretch of the heap, one line a stretch.
-_SHOW = """
-import pathlib
-from vae_jax.training.allocator import keep_memory
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tells glibc alone")
 
+# Prints the flags of every stretch of the heap, one line a stretch.
+_SHOW_FLAGS = """
+import pathlib, resource
+from vae_jax.training.allocator import keep_memory
+if {limit}:
+    resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40))
+keep_memory()
 keep_memory()
 heap = False
 for line in pathlib.Path("/proc/self/smaps").read_text().splitlines():
@@ -21,13 +25,45 @@ for line in pathlib.Path("/proc/self/smaps").read_text().splitlines():
         print(line)
 """
 
+# Tells whether the heap is as long after a large block is freed as before.
+_FREE = """
+import ctypes
+from vae_jax.training.allocator import keep_memory
+keep_memory()
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes, libc.free.argtypes = [ctypes.c_size_t], [ctypes.c_void_p]
+block = libc.malloc(3 * 2**30)
+end = libc.sbrk(0)
+libc.free(block)
+print("no room" if block is None else libc.sbrk(0) == end)
+"""
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tells glibc alone")
+
+def _run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def _asks_for_large_pages(limit: bool) -> bool:
+    shown = _run(_SHOW_FLAGS.format(limit=limit))
+    return any("hg" in line.split() for line in shown.splitlines())
+
+
 @pytest.mark.skipif(
     not pathlib.Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="no large pages here"
 )
 def test_the_heap_asks_for_large_pages():
-    shown = subprocess.run(
-        [sys.executable, "-c", _SHOW], capture_output=True, text=True, check=True
-    )
-    assert any("hg" in line.split() for line in shown.stdout.splitlines())
+    assert _asks_for_large_pages(limit=False)
+
+
+def test_a_process_whose_addresses_are_counted_is_left_them():
+    assert not _asks_for_large_pages(limit=True)
+
+
+def test_freed_memory_is_kept():
+    shown = _run(_FREE).strip()
+    if shown == "no room":
+        pytest.skip("the machine gives no 3 GiB of addresses")
+    assert shown == "True"

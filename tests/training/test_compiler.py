@@ -1,5 +1,6 @@
 """The options of XLA, in processes of their own, as they are read once."""
 
+import dataclasses
 import importlib.metadata
 import os
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from vae_jax.training import compiler
 
-# Compiles a convolution; tells who runs it.
+# Tells of three programs whether a library runs them.
 _PROGRAM = """
 from vae_jax.training.compiler import choose_options
 choose_options("float32")
@@ -18,49 +19,65 @@ import jax.numpy as jnp
 def convolve(x, kernel):
     return jax.lax.conv_general_dilated(
         x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-compiled = jax.jit(convolve).lower(jnp.ones((2, 8, 8, 32)), jnp.ones((4, 4, 32, 32))).compile()
-print("ynn" in compiled.as_text())
+x = jnp.ones((2, 8, 8, 32))
+for function, arguments in (
+    (convolve, (x, jnp.ones((4, 4, 32, 32)))),
+    (lambda x: jnp.sum(jax.nn.sigmoid(x) ** 2, axis=(1, 2, 3)), (jnp.ones((4, 256, 256, 1)),)),
+    (jnp.matmul, (jnp.ones((256, 256)), jnp.ones((256, 256)))),
+):
+    print("ynn" in jax.jit(function).lower(*arguments).compile().as_text())
 """
+_JAXLIB = importlib.metadata.version("jaxlib")
+_LIBRARY, _LOOPS = compiler.OPTIONS
 
 
-def _runs_in_library(flags: str) -> bool:
+def _in_library(flags: str) -> list[bool]:
+    """Whether it runs a convolution, a sum of what is computed on the way, and a product."""
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return {"True": True, "False": False}[done.stdout.strip()]
+    return [{"True": True, "False": False}[line] for line in done.stdout.split()]
 
 
-@pytest.mark.skipif(
-    importlib.metadata.version("jaxlib") not in compiler._VERSIONS, reason="not this jaxlib"
-)
-def test_convolutions_leave_the_library_unless_the_user_says_otherwise():
-    assert not _runs_in_library("")
-    name, _ = compiler._LIBRARY
-    assert _runs_in_library(f"--{name}=individual_convolution,individual_dot")
+@pytest.mark.skipif(_JAXLIB not in _LIBRARY.jaxlibs, reason="not this jaxlib")
+def test_products_alone_go_to_the_library_unless_the_user_says_otherwise():
+    assert _in_library("") == [False, False, True]
+    assert (
+        _in_library(f"--{_LIBRARY.name}=individual_convolution,individual_dot,reduce") == [True] * 3
+    )
 
 
-def test_flags_of_the_user_are_kept(monkeypatch):
-    monkeypatch.setattr(compiler, "_VERSIONS", (importlib.metadata.version("jaxlib"),))
-    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=here")
+@pytest.fixture
+def known(monkeypatch):
+    """Every option is known to the jaxlib that is installed."""
+    options = tuple(dataclasses.replace(option, jaxlibs=(_JAXLIB,)) for option in compiler.OPTIONS)
+    monkeypatch.setattr(compiler, "OPTIONS", options)
+
+
+def test_flags_of_the_user_are_kept(known, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=here --{_LOOPS.name}=true")
     compiler.choose_options("float32")
     compiler.choose_options("float32")  # the second time it is there
-    chosen = "--xla_cpu_experimental_ynn_fusion_type=individual_dot"
-    chosen += " --xla_cpu_use_fusion_emitters=false"
-    assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=here {chosen}"
+    chosen = f"--{_LIBRARY.name}={_LIBRARY.value}"
+    assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=here --{_LOOPS.name}=true {chosen}"
 
 
-def test_bfloat16_keeps_the_newer_loops(monkeypatch):
-    monkeypatch.setattr(compiler, "_VERSIONS", (importlib.metadata.version("jaxlib"),))
+def test_a_file_of_options_is_left_alone(known, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "flags.txt")
+    compiler.choose_options("float32")
+    assert os.environ["XLA_FLAGS"] == "flags.txt"
+
+
+def test_bfloat16_keeps_the_newer_loops(known, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     compiler.choose_options("bfloat16")
-    assert compiler._LOOPS[0] not in os.environ["XLA_FLAGS"]
-    assert compiler._LIBRARY[0] in os.environ["XLA_FLAGS"]
+    assert os.environ["XLA_FLAGS"] == f"--{_LIBRARY.name}={_LIBRARY.value}"
 
 
 def test_no_option_for_an_unknown_jaxlib(monkeypatch):
-    monkeypatch.setattr(compiler, "_VERSIONS", ())
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.0")
     monkeypatch.setenv("XLA_FLAGS", "")
     compiler.choose_options("float32")
     assert os.environ["XLA_FLAGS"] == ""

@@ -48,7 +48,7 @@ def moved(move: Callable[[Array], Array], x: Array) -> Array:
 def pad(
     x: Shaped[Array, "B H W C"], low: Sequence[int], sides: Sequence[int]
 ) -> Shaped[Array, "B h w C"]:
-    """Returns `low` zeros before height and width, and after them zeros, or less of x, up to `sides`."""
+    """Returns x with `low` zeros before height and width, and zeros behind, or less of x, up to `sides`."""
     pads = [(a, m - a - n, 0) for a, m, n in zip(low, sides, x.shape[1:3], strict=True)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 
@@ -56,12 +56,20 @@ def pad(
 def window(
     x: Shaped[Array, "B H W C"], starts: Sequence[int], sides: Sequence[int]
 ) -> Shaped[Array, "B h w C"]:
-    """Returns `sides` of height and width from `starts`."""
+    """Returns the part of x that begins at `starts` and is `sides` high and wide."""
     (i, j), (rows, columns) = starts, sides
     return x[:, i : i + rows, j : j + columns]
 
 
-def product(a: Float[Array, "..."], b: Float[Array, "..."], axes) -> Float[Array, "..."]:
+def shifted_sum(each: Float[Array, "B H W t t P"], sides: Sequence[int]) -> Float[Array, "B h w P"]:
+    """Returns sum_ij each[p + (i, j), i, j] for the places p within `sides`."""
+    taps = range(each.shape[3])
+    return sum(window(each[:, :, :, i, j], (i, j), sides) for i in taps for j in taps)
+
+
+def product(
+    a: Float[Array, "..."], b: Float[Array, "..."], axes: tuple[Sequence[int], Sequence[int]]
+) -> Float[Array, "..."]:
     """Returns the sum over pairs of `axes`, of a's and of b's, in float32."""
     return lax.dot_general(a, b, (axes, ((), ())), preferred_element_type=jnp.float32)
 

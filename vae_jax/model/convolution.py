@@ -16,7 +16,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vae_jax.model.strided import add_bias, strided_convolution, transposed_convolution
+from vae_jax.model.strided import strided_convolution, transposed_convolution
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -29,9 +29,23 @@ def _library_transposed(x, kernel, stride: int):
     return lax.conv_transpose(x, kernel, (stride, stride), "SAME", dimension_numbers=_LAYOUT)
 
 
-def _library_add_bias(y, bias):
+def _add_bias(y: Float[Array, "B h w O"], bias: Float[Array, "1 1 1 O"]) -> Float[Array, "B h w O"]:
     # In float32, because the gradient of the bias is a sum over all pixels.
     return (y.astype(jnp.float32) + bias).astype(y.dtype)
+
+
+def _add_bias_backward(_, y):
+    """The gradients of y and bias; on the CPU a product with ones takes a tenth of the time of a sum."""
+    pixels = y.reshape(len(y), -1, y.shape[3])
+    ones = jnp.ones((len(y), 1, pixels.shape[1]), y.dtype)
+    each = lax.dot_general(
+        ones, pixels, (((2,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32
+    )
+    return y, jnp.sum(each, axis=(0, 1)).reshape(1, 1, 1, -1)
+
+
+_add_bias_on_cpu = jax.custom_vjp(_add_bias)
+_add_bias_on_cpu.defvjp(lambda y, bias: (_add_bias(y, bias), None), _add_bias_backward)
 
 
 class Backend(NamedTuple):
@@ -43,14 +57,14 @@ class Backend(NamedTuple):
 
 
 BACKENDS = {
-    "matmul": Backend(strided_convolution, transposed_convolution, add_bias),
-    "library": Backend(_library_strided, _library_transposed, _library_add_bias),
+    "cpu": Backend(strided_convolution, transposed_convolution, _add_bias_on_cpu),
+    "library": Backend(_library_strided, _library_transposed, _add_bias),
 }
 
 
 def _backend(name: str) -> Backend:
     if name == "auto":
-        name = "matmul" if jax.default_backend() == "cpu" else "library"
+        name = "cpu" if jax.default_backend() == "cpu" else "library"
     return BACKENDS[name]
 
 
@@ -76,7 +90,7 @@ class Conv(_Layer):
         kernel_size: k, pixels.
         stride: s, pixels.
         dtype: of the products, which are summed in float32; parameters stay float32.
-        backend: "matmul", "library", or "auto": matmul on the CPU, library elsewhere.
+        backend: "cpu", "library", or "auto": that of the device.
     """
 
     @nn.compact

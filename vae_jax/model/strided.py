@@ -1,10 +1,11 @@
 """The linear maps of a strided convolution, written for XLA's CPU backend.
 
 That backend dilates an operand for the gradients of a strided convolution, which takes a slow path, and
-it has bfloat16 convolutions computed in float32. Here nothing is dilated. Blocks of s x s pixels are
-written into channels, where a convolution with stride s is one with stride 1 and t x t taps: in float32
-XLA's own, undilated. In bfloat16 a product of matrices, which does use the processor's units for it,
-gives what every block contributes to every tap, and the contributions are shifted and summed. Both kinds
+it computes bfloat16 convolutions in float32. Here nothing is dilated. Blocks of s x s pixels are written
+into channels, where a convolution with stride s is one with stride 1 and t x t taps. In bfloat16 a
+product of matrices, which does use the processor's units for it, then gives what every block contributes
+to every tap, and the contributions are shifted and summed. Where that does not pay, XLA convolves: in
+float32, from images as they are if they have channels enough, and wherever channels are few. Both kinds
 of layer are the same pair of maps, walked in opposite directions, and share the gradient of the kernel:
 
     gather      y[p]  = sum_j x[s p + j - low] K[j]            a strided convolution
@@ -23,13 +24,12 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
-from vae_jax.model import kernel_gradient
-from vae_jax.model.blocks import blocks_of, convolve, pad, product, taps_of, window
+from vae_jax.model.blocks import blocks_of, convolve, pad, product, shifted_sum, taps_of, window
+from vae_jax.model.kernel_gradient import kernel_gradient
 
-# Channels that a stride-s convolution runs well with: a vector of float32.
+# From so many channels on a convolution runs well on images as they are: a vector of float32.
 _VECTOR = 16
 
 
@@ -53,24 +53,6 @@ def transposed_convolution(
     return _scatter(x, kernel[::-1, ::-1].swapaxes(2, 3), stride, (low, low), sides)
 
 
-@jax.custom_vjp
-def add_bias(y: Float[Array, "B h w O"], bias: Float[Array, "1 1 1 O"]) -> Float[Array, "B h w O"]:
-    """Adds in float32; the gradient of the bias is a product with ones, a tenth of the time of a sum."""
-    return (y.astype(jnp.float32) + bias).astype(y.dtype)
-
-
-def _add_bias_backward(_, y):
-    ones = jnp.ones((len(y), 1, y.shape[1] * y.shape[2]), y.dtype)
-    y_flat = y.reshape(len(y), -1, y.shape[3])
-    each = lax.dot_general(
-        ones, y_flat, (((2,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32
-    )
-    return y, jnp.sum(each, axis=(0, 1)).reshape(1, 1, 1, -1)
-
-
-add_bias.defvjp(lambda y, bias: (add_bias(y, bias), None), _add_bias_backward)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _gather(x, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int]):
     """x [B H W C] -> y [B *sides O]."""
@@ -83,10 +65,7 @@ def _gather(x, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int]
     if few:
         return convolve(blocks, kernel, 1)
     each = product(blocks, kernel, ((3,), (2,)))  # [B . . t t O]
-    starts = range(len(kernel))
-    return sum(window(each[:, :, :, i, j], (i, j), sides) for i in starts for j in starts).astype(
-        x.dtype
-    )
+    return shifted_sum(each, sides).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -94,7 +73,7 @@ def _scatter(y, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int
     """y [B h w O] -> x [B *sides C]."""
     batch, *places, _ = y.shape
     channels = kernel.shape[2]
-    kernel = taps_of(kernel, stride)
+    kernel = taps_of(kernel, stride)[::-1, ::-1]
     taps = len(kernel)
     # A pixel past the last block is reached by nothing; padding on the right gives it zeros.
     counts = [max(n + taps - 1, math.ceil((a + m) / stride))
@@ -102,26 +81,15 @@ def _scatter(y, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int
     y = pad(y, (taps - 1, taps - 1), [n + taps - 1 for n in counts])
     if y.dtype == jnp.bfloat16:
         each = product(y, kernel, ((3,), (3,)))  # [B . . t t P]
-        blocks = sum(
-            window(each[:, :, :, i, j], (taps - 1 - i, taps - 1 - j), counts)
-            for i in range(taps)
-            for j in range(taps)
-        ).astype(y.dtype)
+        blocks = shifted_sum(each, counts).astype(y.dtype)
     else:
-        blocks = convolve(y, kernel[::-1, ::-1].swapaxes(2, 3), 1)
+        blocks = convolve(y, kernel.swapaxes(2, 3), 1)
     x = blocks.reshape(batch, *counts, stride, stride, channels)
     x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, *(n * stride for n in counts), channels)
     return window(x, low, sides)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _correlate(x, y, size: int, stride: int, low: tuple[int, int]):
-    """x [B H W C], y [B h w O] -> kernel [k k C O], float32."""
-    taps = math.ceil(size / stride)
-    by = kernel_gradient.by_products if x.dtype == jnp.bfloat16 else kernel_gradient.by_convolution
-    kernel = by(x, y, stride, low, taps)  # [t t s s C O]
-    kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
-    return kernel.reshape(taps * stride, taps * stride, *kernel.shape[4:])[:size, :size]
+_correlate = jax.custom_vjp(kernel_gradient, nondiff_argnums=(2, 3, 4))
 
 
 def _gather_forward(x, kernel, stride, low, sides):

@@ -53,7 +53,7 @@ def over_batches(
 
     Args:
         function: of a batch, to arrays with a row for each of its images.
-        images, batch_size, conditions: as for `batches`.
+        images, batch_size, conditions: as for `batches`; at least one image.
     """
     parts = []
     for batch in batches(images, batch_size, conditions):

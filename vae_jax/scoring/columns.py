@@ -1,4 +1,4 @@
-"""One pass over calibration and test images: every score, and the figures that are read beside them."""
+"""Every score of the calibration and test images, and the figures that are read beside them."""
 
 import logging
 import time
@@ -57,7 +57,7 @@ def score_roles(
         names: of scores, as `names_for` leaves them.
 
     Returns:
-        The columns of the calibration and of the test images, float32 [N] each by name: the scores, and
+        The columns of the calibration and of the test images, float64 [N] each by name: the scores, and
         the figures of the model that are read beside them.
 
     Raises:

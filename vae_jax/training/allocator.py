@@ -2,19 +2,17 @@
 
 import ctypes
 
+from vae_jax.machine import memory_bytes
+
 # Names and numbers of <malloc.h> and <sys/mman.h>.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
 _MADV_HUGEPAGE = 14
 
-_KEPT = (
-    2**31 - 1
-)  # bytes free at the end of the heap before any are given back; the most there can be
-_AHEAD = (
-    3 * 2**29
-)  # bytes of heap asked for in large pages: addresses only, until they are written to
-_PAGE = 2**21  # bytes of a large page
+# Heap in large pages: what a training step of the shipped configs takes, but for the largest images.
+_MOST_BYTES = 3 * 2**29
+_LARGE_PAGE = 2**21  # bytes, where a page has 4 KiB; elsewhere the advice starts a little late
 
 
 def keep_memory() -> None:
@@ -31,21 +29,33 @@ def keep_memory() -> None:
     except (AttributeError, OSError, TypeError):
         return
     mallopt(_M_MMAP_MAX, 0)
-    mallopt(_M_TRIM_THRESHOLD, _KEPT)
+    mallopt(_M_TRIM_THRESHOLD, -1)  # never
     mallopt(_M_ARENA_MAX, 1)
-    _use_large_pages(libc)
+    if not _is_limited():
+        _use_large_pages(libc, min(_MOST_BYTES, memory_bytes() // 8))
 
 
-def _use_large_pages(libc: ctypes.CDLL) -> None:
-    """Lengthens the heap at once, because the system's advice holds for addresses that exist."""
+def _is_limited() -> bool:
+    """Whether the process may only have so many addresses, which are then too dear to take ahead."""
+    import resource  # of Unix, as glibc is
+
+    limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    return any(resource.getrlimit(which)[0] != resource.RLIM_INFINITY for which in limits)
+
+
+def _use_large_pages(libc: ctypes.CDLL, num_bytes: int) -> None:
+    """Lengthens the heap at once, because the system's advice holds for addresses that exist.
+
+    No memory is taken until it is written to.
+    """
     libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
     libc.sbrk.argtypes = [ctypes.c_ssize_t]
     libc.malloc.argtypes = [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     start = libc.sbrk(0)
-    libc.free(libc.malloc(_AHEAD))
-    start += -start % _PAGE
+    libc.free(libc.malloc(num_bytes))
+    start += -start % _LARGE_PAGE
     length = libc.sbrk(0) - start
     if length > 0:  # else there was no room, or it did not come from the heap
         libc.madvise(start, length, _MADV_HUGEPAGE)

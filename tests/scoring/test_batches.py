@@ -1,0 +1,27 @@
+"""A function walked over images, whatever the last batch holds."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from vae_jax.scoring.batches import over_batches
+
+_IMAGES = np.arange(5 * 2 * 2, dtype=np.uint8).reshape(5, 2, 2, 1)
+
+
+def test_every_image_comes_once_and_in_order_and_padding_is_cut_off():
+    seen = []
+
+    def look(batch):
+        seen.append(len(batch.image))
+        return {"sum": jnp.sum(batch.image, axis=(1, 2, 3), dtype=jnp.int32), "nothing": None}
+
+    found = over_batches(look, _IMAGES, batch_size=2)
+    assert seen == [2, 2, 2]  # one shape, so one compilation
+    assert found["nothing"] is None
+    np.testing.assert_array_equal(found["sum"], _IMAGES.sum(axis=(1, 2, 3)))
+
+
+def test_each_image_comes_with_its_own_condition():
+    conditions = np.array([3, 1, 4, 1, 5], np.int32)
+    found = over_batches(lambda batch: batch.condition, _IMAGES, 3, conditions)
+    np.testing.assert_array_equal(found, conditions)
