@@ -116,7 +116,9 @@ def make_scorer(
         rows = np.arange(len(images)) if rows is None else rows
         own = rows[processes.stretch(len(rows), settings.batch_size)] if together else rows
         params, fitted = jax.device_put((params, reference or {}), whole)
-        parts = {name: [np.empty(0, np.float32)] for name in functions}
+        # Written into at once: small arrays kept from every batch would break the heap into pieces.
+        columns = {name: np.empty(len(own), np.float32) for name in functions}
+        done = 0
         with progress(len(own), description, unit="image") as bar:
             for batch in batches(images, batch_size, conditions, own):
                 count = int(batch.mask.sum())
@@ -125,11 +127,10 @@ def make_scorer(
                 found = score(
                     params, fitted, *placed, np.uint32(seed), given=conditions is not None
                 )
-                columns = jax.device_get(found)
-                for name, values in columns.items():
-                    parts[name].append(values[:count])
+                for name, values in jax.device_get(found).items():
+                    columns[name][done : done + count] = values[:count]
+                done += count
                 bar.update(count)
-        columns = {name: np.concatenate(values) for name, values in parts.items()}
         if together:
             columns = {
                 name: processes.join_stretches(values, len(rows), settings.batch_size)
