@@ -32,7 +32,7 @@ OPTIONS = (
     Option(
         "xla_cpu_experimental_ynn_fusion_type",
         "individual_dot",
-        ("0.10.2",),
+        ("0.10.2", "0.12.0.1"),
         ("float32", "bfloat16"),
     ),
     # Loops over numbers come from the older of two emitters: a float32 training step of the Kvasir model
