@@ -36,7 +36,7 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
     return epoch, jax.devices()[0].device_kind
 
 
-def make_pipeline(model: str, batch: int, num_steps: int, cache: str):
+def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision: str = "float32"):
     """Returns the same through the pipeline: an epoch of `num_steps` batches."""
     import jax
     import numpy as np
@@ -46,8 +46,8 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str):
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place
 
-    models.set_up("float32")
-    config = models.comparable(model, "float32")
+    models.set_up(precision)
+    config = models.comparable(model, precision)
     state, train_step, knobs = models.our_training(config, num_steps)
     run_steps = make_run_steps(lambda axis_name: train_step, "jit", batch, jax.devices())
     count = batch * num_steps

@@ -54,4 +54,5 @@ def make_torch(model: str, batch: int, precision: str):
 
 
 if __name__ == "__main__":
-    versus.compare(__doc__, make_ours, make_torch, steps=4, what="batches in one turn")
+    given = versus.flags(__doc__, steps=4, what="batches in one turn").parse_args()
+    versus.conclude(given, versus.compare(given, {"ours": make_ours, "PyTorch": make_torch}))

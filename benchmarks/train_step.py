@@ -1,6 +1,9 @@
 """Images a second of one training step, ours and PyTorch's eager one, in turns on the same machine.
 
-    python benchmarks/train_step.py --model=kvasir --batch=64 --precision=float32
+    python benchmarks/train_step.py --model=kvasir --batch=64 --precision=float32 [--all]
+
+With --all, as on a GPU, also a step within a whole epoch through the pipeline, PyTorch's step under
+torch.compile, and the roof: what arithmetic and memory traffic of the step allow on this device.
 
 Needs the extra `bench`. Both sides run the same architecture on uint8 images that are already in memory,
 without augmentation: forward, backward, clip by global norm, AdamW. The ratio is the median over the
@@ -10,8 +13,16 @@ Measure on an idle machine only. PyTorch's threads wait for each other after eve
 work on the same cores slows it far more than it slows XLA, and the ratio flatters us.
 """
 
+import concurrent.futures
+import multiprocessing
+
 import models
+import pipeline
+import roof
+import turns
 import versus
+
+_EPOCH = 32  # steps of the epoch through the pipeline
 
 
 def make_ours(model: str, batch: int, precision: str):
@@ -32,8 +43,13 @@ def make_ours(model: str, batch: int, precision: str):
     return step, jax.devices()[0].device_kind
 
 
-def make_torch(model: str, batch: int, precision: str):
-    """Returns the same for PyTorch: eager, channels_last, autocast where precision is bfloat16."""
+def make_epoch(model: str, batch: int, precision: str):
+    """Returns the same for an epoch of ours, images and order on the device."""
+    return pipeline.make_pipeline(model, batch, _EPOCH, "device", precision)
+
+
+def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
+    """Returns the same for PyTorch: channels_last, autocast where precision is bfloat16; eager or not."""
     import torch
     from torch.nn import functional
     from torch.nn.utils import clip_grad_norm_
@@ -43,8 +59,7 @@ def make_torch(model: str, batch: int, precision: str):
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-5)
     pixels = models.torch_pixels(config, batch, device)
 
-    def step():
-        x = pixels.float() / 255
+    def loss_of(x):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             h = network["encoder"](x)
             mu, logvar = network["mu"](h), network["logvar"](h)
@@ -52,9 +67,15 @@ def make_torch(model: str, batch: int, precision: str):
             logits = models.torch_decode(network, z, config)
         mu, logvar = mu.float(), logvar.float()
         loss = functional.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
-        loss = loss + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()
+        return (loss + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()) / batch
+
+    if compiled:
+        loss_of = torch.compile(loss_of)
+
+    def step():
+        loss = loss_of(pixels.float() / 255)
         optimizer.zero_grad()
-        (loss / batch).backward()
+        loss.backward()
         clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         if device.type == "cuda":
@@ -63,5 +84,44 @@ def make_torch(model: str, batch: int, precision: str):
     return step, str(device)
 
 
+def make_torch_compiled(model: str, batch: int, precision: str):
+    """Returns the same for PyTorch under torch.compile."""
+    return make_torch(model, batch, precision, compiled=True)
+
+
+def show_all(options, sides: dict[str, turns.Side]) -> None:
+    """Prints how the sides stand to each other and to the roof."""
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
+        found = pool.submit(
+            roof.of_training, options.model, options.batch, options.precision
+        ).result()
+    print(
+        f"roof: {found.flops / 1e9:.1f} GFLOP at {found.peak_flops / 1e12:.2f} TFLOP/s, "
+        f"{found.bytes / 1e9:.2f} GB at {found.peak_bytes / 1e9:.0f} GB/s: "
+        f"{options.batch / found.seconds:.1f} images/s, bound by {found.binding}"
+    )
+    for name in ("ours", "ours, an epoch"):
+        print(
+            f"{name}: {found.seconds / sides[name].median:.0%} of the roof, "
+            f"{turns.ratio(sides['PyTorch'], sides[name]):.2f} of PyTorch, "
+            f"{turns.ratio(sides['torch.compile'], sides[name]):.2f} of torch.compile"
+        )
+
+
+def main() -> None:
+    """Measures one setting and prints it."""
+    parser = versus.flags(__doc__, steps=1, what="in one turn")
+    parser.add_argument("--all", action="store_true", help="epoch, torch.compile and roof as well")
+    options = parser.parse_args()
+    makes = {"ours": make_ours, "PyTorch": make_torch}
+    if options.all:
+        makes |= {"ours, an epoch": make_epoch, "torch.compile": make_torch_compiled}
+    sides = versus.compare(options, makes, {"ours, an epoch": _EPOCH})
+    if options.all:
+        show_all(options, sides)
+    versus.conclude(options, sides)
+
+
 if __name__ == "__main__":
-    versus.compare(__doc__, make_ours, make_torch, steps=1, what="in one turn")
+    main()

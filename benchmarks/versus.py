@@ -1,19 +1,20 @@
 """One setting of a model, ours held against PyTorch's: what the scripts that compare the two share."""
 
+import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import models
 import turns
 
+Setting = tuple[str, int, str]  # model, batch, precision
 
-def compare(doc: str, make_ours: Callable, make_torch: Callable, steps: int, what: str) -> None:
-    """Measures one setting and prints it, the last line as one JSON object.
+
+def flags(doc: str, steps: int, what: str) -> argparse.ArgumentParser:
+    """Returns a parser that knows which setting to measure.
 
     Args:
         doc: of the script.
-        make_ours: (model, batch, precision) -> a step and the device that it runs on.
-        make_torch: the same of PyTorch.
         steps: in one turn, unless the flag says otherwise.
         what: the help of that flag.
     """
@@ -22,13 +23,38 @@ def compare(doc: str, make_ours: Callable, make_torch: Callable, steps: int, wha
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--steps", type=int, default=steps, help=what)
-    options = parser.parse_args()
+    return parser
+
+
+def compare(
+    options: argparse.Namespace,
+    makes: Mapping[str, turns.Make],
+    steps_in_call: Mapping[str, int] = {},
+) -> dict[str, turns.Side]:
+    """Measures one setting, prints a line a side, and returns the sides.
+
+    Args:
+        options: as the parser found them.
+        makes: by name, "ours" and "PyTorch" among them: (model, batch, precision) -> a step and the
+            device that it runs on.
+        steps_in_call: by name, where a call of such a step makes more than one.
+    """
     turns.warn(options.turns)
-    setting = (options.model, options.batch, options.precision)
-    ours, torch = turns.measure(
-        [(make_ours, setting), (make_torch, setting)], options.turns, options.steps
+    setting: Setting = (options.model, options.batch, options.precision)
+    measured = turns.measure(
+        [(make, setting) for make in makes.values()], options.turns, options.steps
     )
-    turns.show({"ours": ours, "PyTorch": torch}, options.batch)
+    sides = {
+        name: turns.Side(side.device, [s / steps_in_call.get(name, 1) for s in side.seconds])
+        for name, side in zip(makes, measured, strict=True)
+    }
+    turns.show(sides, options.batch)
+    return sides
+
+
+def conclude(options: argparse.Namespace, sides: Mapping[str, turns.Side]) -> None:
+    """Prints the last line, one JSON object: ours against PyTorch's eager one."""
+    ours, torch = sides["ours"], sides["PyTorch"]
     print(
         json.dumps(
             {
