@@ -1,4 +1,7 @@
-"""Strictness for every test, set before JAX starts: eight virtual devices, no silent promotion."""
+"""Strictness for every test, set before JAX starts: eight virtual devices, no silent promotion.
+
+XLA compiles with the options that a run chooses.
+"""
 
 import dataclasses
 import os
@@ -9,6 +12,10 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+
+from vae_jax.training.compiler import choose_options
+
+choose_options("float32")
 
 import jax
 import jaxtyping
