@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from vae_jax.scoring.batches import over_batches
+from vae_jax.scoring.batches import in_batches, over_batches
 
 _IMAGES = np.arange(5 * 2 * 2, dtype=np.uint8).reshape(5, 2, 2, 1)
 
@@ -25,3 +25,16 @@ def test_each_image_comes_with_its_own_condition():
     conditions = np.array([3, 1, 4, 1, 5], np.int32)
     found = over_batches(lambda batch: batch.condition, _IMAGES, 3, conditions)
     np.testing.assert_array_equal(found, conditions)
+
+
+def test_rows_of_all_values_come_together_in_batches_of_one_shape():
+    left, right = np.arange(10.0).reshape(5, 2), np.arange(5)
+    seen = []
+
+    def add(left, right, nothing):
+        seen.append((len(left), nothing))
+        return left + right[:, None]
+
+    found = in_batches(add, 2, left, right, None)
+    np.testing.assert_array_equal(found, left + right[:, None])
+    assert seen == [(2, None)] * 3

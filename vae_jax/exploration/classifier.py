@@ -18,6 +18,7 @@ from vae_jax.data.pipeline import Examples
 from vae_jax.errors import UserError
 from vae_jax.exploration.pixels import shrink
 from vae_jax.model.convolution import Conv
+from vae_jax.scoring.batches import in_batches
 from vae_jax.training import noise
 
 _WIDTHS = (32, 64, 64, 64)  # channels; as many of them as halve the image to no less than 4 pixels
@@ -62,7 +63,7 @@ class Classifier:
         self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
     ) -> tuple[Float32[np.ndarray, "N D"], Float32[np.ndarray, "N K"]]:
         """Returns features and class probabilities of images, uint8 as stored or float32 in [0, 1]."""
-        return in_batches(lambda x: self._look(self.params, x), shrink(images), _BATCH)
+        return in_batches(functools.partial(self._look, self.params), _BATCH, shrink(images))
 
     def classify(
         self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
@@ -142,13 +143,3 @@ def _train(network, images, labels, epochs: int, seed: int) -> dict:
             rows = np.resize(rows, _BATCH)
             params, state = step(params, state, images[rows], labels[rows], mask)
     return params
-
-
-def in_batches(function, values: np.ndarray, size: int):
-    """Returns what `function` makes of all values, called with batches of one shape."""
-    parts = []
-    for start in range(0, len(values), size):
-        batch = values[start : start + size]
-        padded = np.concatenate([batch, np.repeat(batch[:1], size - len(batch), axis=0)])
-        parts.append(jax.device_get(function(padded)))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[: len(values)], *parts)

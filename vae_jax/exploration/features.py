@@ -4,6 +4,7 @@ N images, D features, K classes.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from jaxtyping import Float32
 from vae_jax.data.pipeline import Dataset
 from vae_jax.exploration import classifier, inception_file
 from vae_jax.metrics import inception
+from vae_jax.scoring.batches import in_batches
 
 _INCEPTION_BATCH = 16  # images of 299 x 299
 
@@ -68,7 +70,7 @@ def from_inception(path: pathlib.Path) -> Features:
     def look_at(images):
         if images.dtype == np.uint8:
             images = images / np.float32(255)
-        return classifier.in_batches(lambda batch: look(params, batch), images, _INCEPTION_BATCH)
+        return in_batches(functools.partial(look, params), _INCEPTION_BATCH, images)
 
     original = network.num_classes == inception.ORIGINAL_CLASSES
     kind = "of the original Fréchet distance" if original else "of torchvision"

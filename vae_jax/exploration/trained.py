@@ -8,7 +8,6 @@ import functools
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jaxtyping import Float, Float32, Int32, UInt8
@@ -18,6 +17,7 @@ from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.data.stored import Images
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE, Bound, Posterior, build_model
+from vae_jax.scoring.batches import in_batches
 from vae_jax.scoring.condition import bind
 from vae_jax.training.checkpoint import best_params
 from vae_jax.training.step import to_unit
@@ -51,11 +51,13 @@ class Trained:
         """Returns the posteriors, NumPy, of images as stored.
 
         Args:
-            images: N may be 0.
+            images: one at least.
             given: for a conditional model, the class of each; None takes the most likely ones.
+
+        Raises:
+            UserError: if there is none.
         """
-        parts = [self._encode(self.params, *batch) for batch in _batches(images, given)]
-        return _joined(parts, len(images))
+        return self._in_batches(self._encode, images, given)
 
     def decode(
         self, z: Float[np.ndarray, "N Z"], given: Conditions = None
@@ -63,22 +65,21 @@ class Trained:
         """Returns the expected images of codes, in [0, 1].
 
         Args:
-            z: codes; N may be 0.
+            z: codes, one at least.
             given: for a conditional model, the class of each; None takes the classes in turn.
+
+        Raises:
+            UserError: if there is none.
         """
         if self.model.num_classes and given is None:
             given = (np.arange(len(z)) % self.model.num_classes).astype(np.int32)
-        parts = [
-            self._decode(self.params, *batch) for batch in _batches(z.astype(np.float32), given)
-        ]
-        return _joined(parts, len(z))
+        return self._in_batches(self._decode, z.astype(np.float32), given)
 
     def reconstruct(
         self, images: UInt8[Images, "N H W C"], given: Conditions = None
     ) -> Float32[np.ndarray, "N H W C"]:
         """Returns the images decoded from their posterior means, in [0, 1]."""
-        parts = [self._reconstruct(self.params, *batch) for batch in _batches(images, given)]
-        return _joined(parts, len(images))
+        return self._in_batches(self._reconstruct, images, given)
 
     @functools.cached_property
     def _encode(self):
@@ -97,6 +98,11 @@ class Trained:
 
         return jax.jit(reconstruct)
 
+    def _in_batches(self, function, values, given):
+        if not len(values):
+            raise UserError("there is no image to look at; take a role that has some")
+        return in_batches(functools.partial(function, self.params), _BATCH, values, given)
+
     def _bound(self, params, image, given) -> tuple[Bound, Posterior]:
         x = to_unit(image)
         known = given is not None or not self.model.num_classes
@@ -111,18 +117,3 @@ def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Data
         UserError: if the workdir holds none.
     """
     return Trained(config, build_model(config), best_params(workdir, dataset.fingerprint), dataset)
-
-
-def _batches(values: Images, given: Conditions):
-    """Yields parts of one shape, the last one padded with its first element."""
-    for start in range(0, len(values), _BATCH):
-        rows = np.arange(start, start + _BATCH)
-        rows = np.where(rows < len(values), rows, start)
-        yield values[rows], None if given is None else jnp.asarray(given[rows])
-
-
-def _joined(parts: list, count: int):
-    """Returns the first `count` rows of the parts together, in host memory."""
-    if not parts:
-        raise UserError("there is no image to look at; take a role that has some")
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *jax.device_get(parts))

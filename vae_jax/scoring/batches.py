@@ -1,10 +1,10 @@
-"""Images cut into batches of one shape.
+"""Many images looked at a batch at a time, in batches of one shape, so that one program serves all.
 
 N images, B the batch.
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
@@ -55,12 +55,33 @@ def over_batches(
         function: of a batch, to arrays with a row for each of its images.
         images, batch_size, conditions: as for `batches`; at least one image.
     """
+    parts = [jax.device_get(function(batch)) for batch in batches(images, batch_size, conditions)]
+    return _joined(parts, len(images))
+
+
+def in_batches(
+    function: Callable[..., Tree], batch_size: int, *values: Images | np.ndarray | None
+) -> Tree:
+    """Returns what the function makes of rows of all values, arrays of NumPy with as many rows.
+
+    Args:
+        function: called with `batch_size` rows of each of the values, the first of a short batch repeated.
+        batch_size: rows of every call.
+        values: arrays or images with as many rows, at least one; a None is handed on.
+    """
+    count = len(values[0])
     parts = []
-    for batch in batches(images, batch_size, conditions):
-        count = int(batch.mask.sum())
-        part = jax.device_get(function(batch))
-        parts.append(jax.tree.map(lambda array, count=count: array[:count], part))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    for start in range(0, count, batch_size):
+        places = np.arange(start, start + batch_size)
+        chosen = np.where(places < count, places, start)
+        rows = [None if value is None else value[chosen] for value in values]
+        parts.append(jax.device_get(function(*rows)))
+    return _joined(parts, count)
+
+
+def _joined(parts: Sequence[Tree], count: int) -> Tree:
+    """Returns the first `count` rows of the parts together; the last part may have rows to spare."""
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *parts)
 
 
 def content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:

@@ -116,7 +116,6 @@ def make_scorer(
         rows = np.arange(len(images)) if rows is None else rows
         own = rows[processes.stretch(len(rows), settings.batch_size)] if together else rows
         params, fitted = jax.device_put((params, reference or {}), whole)
-        # Written into at once: small arrays kept from every batch would break the heap into pieces.
         columns = {name: np.empty(len(own), np.float32) for name in functions}
         done = 0
         with progress(len(own), description, unit="image") as bar:
