@@ -17,7 +17,7 @@ import turns
 
 
 def make_bare(model: str, batch: int, num_steps: int, cache: str):
-    """Returns (step, device): a function that makes `num_steps` steps on one batch."""
+    """Returns the work of `num_steps` steps on one batch."""
     import jax
 
     del cache
@@ -33,7 +33,7 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
             state, metrics = train_step(state, images, knobs)
         jax.block_until_ready((state, metrics))
 
-    return epoch, jax.devices()[0].device_kind
+    return turns.Work(epoch, jax.devices()[0].device_kind, num_steps)
 
 
 def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision: str = "float32"):
@@ -71,7 +71,7 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
         )
         number += 1
 
-    return epoch, jax.devices()[0].device_kind
+    return turns.Work(epoch, jax.devices()[0].device_kind, num_steps)
 
 
 def main() -> None:
@@ -87,8 +87,7 @@ def main() -> None:
     bare, pipeline = turns.measure(
         [(make_bare, setting), (make_pipeline, setting)], options.turns, warm_up=1
     )
-    images = options.batch * options.steps
-    turns.show({"bare step": bare, "pipeline": pipeline}, images)
+    turns.show({"bare step": bare, "pipeline": pipeline}, options.batch)
     print(
         json.dumps(
             {
@@ -97,8 +96,8 @@ def main() -> None:
                 "steps": options.steps,
                 "cache": options.cache,
                 "device": bare.device,
-                "bare_images_per_second": round(images / bare.median, 1),
-                "pipeline_images_per_second": round(images / pipeline.median, 1),
+                "bare_images_per_second": round(options.batch / bare.median, 1),
+                "pipeline_images_per_second": round(options.batch / pipeline.median, 1),
                 "ratio": round(turns.ratio(pipeline, bare), 3),
             }
         )

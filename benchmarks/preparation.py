@@ -49,7 +49,7 @@ def decode(path: pathlib.Path) -> int:
 
 
 def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
-    """Returns (step, device): a function that prepares the folder from nothing."""
+    """Returns the work of preparing the folder from nothing."""
     from vae_jax.data.prepare import prepare
 
     del links
@@ -58,14 +58,14 @@ def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
         with tempfile.TemporaryDirectory() as data_dir:
             prepare("kvasir", str(folder), data_dir)
 
-    return step, "cpu"
+    return turns.Work(step, "cpu")
 
 
 def make_loop(folder: pathlib.Path, links: list[pathlib.Path]):
     """Returns the same for the bare loop; its processes are started once, and not timed."""
     del folder
     pool = multiprocessing.Pool(os.cpu_count())
-    return lambda: sum(pool.imap_unordered(decode, links, chunksize=16)), "cpu"
+    return turns.Work(lambda: sum(pool.imap_unordered(decode, links, chunksize=16)), "cpu")
 
 
 def main() -> None:

@@ -31,16 +31,19 @@ class Roof:
     @property
     def seconds(self) -> float:
         """That a step takes at least."""
-        return max(self.flops / self.peak_flops, self.bytes / self.peak_bytes)
+        return max(self._limits.values())
 
     @property
     def binding(self) -> str:
         """Which of the two it is."""
-        return (
-            "arithmetic"
-            if self.flops / self.peak_flops > self.bytes / self.peak_bytes
-            else "memory"
-        )
+        return max(self._limits, key=self._limits.get)
+
+    @property
+    def _limits(self) -> dict[str, float]:
+        return {
+            "arithmetic": self.flops / self.peak_flops,
+            "memory": self.bytes / self.peak_bytes,
+        }
 
 
 def of_training(model: str, batch: int, precision: str) -> Roof:

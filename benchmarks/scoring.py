@@ -11,11 +11,12 @@ Measure on an idle machine only, as with train_step.py.
 """
 
 import models
+import turns
 import versus
 
 
 def make_ours(model: str, batch: int, precision: str):
-    """Returns (step, device): a function that scores one batch, and where it runs."""
+    """Returns the work of scoring one batch, ours."""
     import jax
 
     from vae_jax.model.vae import build_model
@@ -30,7 +31,7 @@ def make_ours(model: str, batch: int, precision: str):
     )
     images = models.scrolled(batch, config.data.image_size, config.data.channels)
     images = images.copy()  # as stored images lie, one after the other
-    return lambda: score(state.params, images), jax.devices()[0].device_kind
+    return turns.Work(lambda: score(state.params, images), jax.devices()[0].device_kind)
 
 
 def make_torch(model: str, batch: int, precision: str):
@@ -50,7 +51,7 @@ def make_torch(model: str, batch: int, precision: str):
             x_hat = torch.sigmoid(models.torch_decode(network, mu, config))
         return (x_hat.float() - x).square().mean((1, 2, 3)).cpu().numpy()
 
-    return step, str(device)
+    return turns.Work(step, str(device))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ _EPOCH = 32  # steps of the epoch through the pipeline
 
 
 def make_ours(model: str, batch: int, precision: str):
-    """Returns (step, device): a function that runs one step to its end, and where it runs."""
+    """Returns the work of one training step of ours."""
     import jax
 
     models.set_up(precision)
@@ -40,7 +40,7 @@ def make_ours(model: str, batch: int, precision: str):
         state, metrics = train_step(state, images, knobs)
         jax.block_until_ready((state, metrics))
 
-    return step, jax.devices()[0].device_kind
+    return turns.Work(step, jax.devices()[0].device_kind)
 
 
 def make_epoch(model: str, batch: int, precision: str):
@@ -81,7 +81,7 @@ def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    return step, str(device)
+    return turns.Work(step, str(device))
 
 
 def make_torch_compiled(model: str, batch: int, precision: str):
@@ -117,7 +117,7 @@ def main() -> None:
     makes = {"ours": make_ours, "PyTorch": make_torch}
     if options.all:
         makes |= {"ours, an epoch": make_epoch, "torch.compile": make_torch_compiled}
-    sides = versus.compare(options, makes, {"ours, an epoch": _EPOCH})
+    sides = versus.compare(options, makes)
     if options.all:
         show_all(options, sides)
     versus.conclude(options, sides)

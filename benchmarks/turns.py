@@ -10,11 +10,26 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 LEAST_TURNS = 7  # behind a median that is to be quoted
 
-# Arguments -> (what is timed, the device it runs on); called in the side's own process.
-Make = Callable[..., tuple[Callable[[], object], str]]
+
+class Work(NamedTuple):
+    """What is timed.
+
+    Attributes:
+        call: makes some steps, to their end.
+        device: that it runs on.
+        steps: that one call makes.
+    """
+
+    call: Callable[[], object]
+    device: str
+    steps: int = 1
+
+
+Make = Callable[..., Work]  # called in the side's own process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +64,15 @@ def warn(turns: int) -> None:
 
 
 def measure(
-    sides: Sequence[tuple[Make, tuple]], turns: int, steps: int = 1, warm_up: int = 3
+    sides: Sequence[tuple[Make, tuple]], turns: int, calls: int = 1, warm_up: int = 3
 ) -> list[Side]:
     """Lets the sides take turns.
 
     Args:
         sides: what makes each, with its arguments; both are sent to another process.
         turns: of each side.
-        steps: in one turn.
-        warm_up: steps of each side before the first turn.
+        calls: in one turn.
+        warm_up: calls of each side before the first turn.
     """
     spawn = multiprocessing.get_context("spawn")
     processes, pipes, found = [], [], []
@@ -71,7 +86,7 @@ def measure(
             found.append(Side(here.recv(), []))
         for _ in range(turns):
             for pipe, side in zip(pipes, found, strict=True):
-                pipe.send(steps)
+                pipe.send(calls)
                 side.seconds.append(pipe.recv())
     finally:
         for pipe, process in zip(pipes, processes, strict=True):
@@ -81,19 +96,19 @@ def measure(
 
 
 def _serve(pipe, make: Make, arguments: tuple, warm_up: int) -> None:
-    step, device = make(*arguments)
+    work = make(*arguments)
     for _ in range(warm_up):
-        step()
-    pipe.send(device)
+        work.call()
+    pipe.send(work.device)
     while True:
         try:
-            steps = pipe.recv()
+            calls = pipe.recv()
         except EOFError:  # all is measured
             return
         start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        pipe.send((time.perf_counter() - start) / steps)
+        for _ in range(calls):
+            work.call()
+        pipe.send((time.perf_counter() - start) / (calls * work.steps))
 
 
 def ratio(over: Side, under: Side) -> float:

@@ -26,28 +26,19 @@ def flags(doc: str, steps: int, what: str) -> argparse.ArgumentParser:
     return parser
 
 
-def compare(
-    options: argparse.Namespace,
-    makes: Mapping[str, turns.Make],
-    steps_in_call: Mapping[str, int] = {},
-) -> dict[str, turns.Side]:
+def compare(options: argparse.Namespace, makes: Mapping[str, turns.Make]) -> dict[str, turns.Side]:
     """Measures one setting, prints a line a side, and returns the sides.
 
     Args:
         options: as the parser found them.
-        makes: by name, "ours" and "PyTorch" among them: (model, batch, precision) -> a step and the
-            device that it runs on.
-        steps_in_call: by name, where a call of such a step makes more than one.
+        makes: by name, "ours" and "PyTorch" among them, of a model, a batch and a precision.
     """
     turns.warn(options.turns)
     setting: Setting = (options.model, options.batch, options.precision)
     measured = turns.measure(
         [(make, setting) for make in makes.values()], options.turns, options.steps
     )
-    sides = {
-        name: turns.Side(side.device, [s / steps_in_call.get(name, 1) for s in side.seconds])
-        for name, side in zip(makes, measured, strict=True)
-    }
+    sides = dict(zip(makes, measured, strict=True))
     turns.show(sides, options.batch)
     return sides
 
