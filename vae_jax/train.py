@@ -8,7 +8,6 @@ import pathlib
 import time
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -19,23 +18,18 @@ from vae_jax.data.augment import make_augmentation
 from vae_jax.data.conditions import conditions
 from vae_jax.data.pipeline import Dataset
 from vae_jax.errors import UserError
-from vae_jax.model.objective import Distortion, Terms, make_beta_schedule
+from vae_jax.model.objective import Distortion, make_beta_schedule
 from vae_jax.model.vae import build_model, num_params
 from vae_jax.progress import progress
 from vae_jax.report.film import Film
 from vae_jax.scoring.reconstruct import Reconstruct, make_reconstruct
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
-from vae_jax.training import processes
+from vae_jax.training import processes, validation
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.history import History
 from vae_jax.training.memory import peak_memory_bytes
-from vae_jax.training.optimizer import (
-    drive_plateau,
-    make_learning_rate,
-    make_optimizer,
-    make_plateau,
-)
+from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import WHERE, place
 from vae_jax.training.state import TrainState, create_state
@@ -125,7 +119,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 settings.epochs * len(images), "training", "image", epoch * len(images)
             ) as bar,
         ):
-            while epoch < settings.epochs and not _has_stalled(state, settings):
+            while epoch < settings.epochs and not validation.has_stalled(state, settings):
                 started, first_step = time.perf_counter(), int(state.step)
                 plans = epoch_lib.plans(
                     seed,
@@ -150,16 +144,18 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                 if epoch % settings.epochs_per_validation == 0 or epoch == settings.epochs:
                     rates = {name: train_line[name] for name in ("beta", "learning_rate")}
                     columns = score(state.params, val_images, val_classes)
-                    val_line = _validate(columns, rates, distortion)
+                    val_line = validation.summarise(columns, rates, distortion)
                     as_step = {name: np.array([value]) for name, value in val_line.items()}
                     epoch_lib.check_finite(as_step, int(state.step), workdir / "checkpoints")
                     columns = score(state.params, images, classes, rows=glance)
-                    seen = _validate(columns, rates, distortion)
+                    seen = validation.summarise(columns, rates, distortion)
                     train_line |= {name: seen[name] for name in ("mse", "psnr", "ssim")}
                     # While beta rises, a state copies well because the KL does not weigh yet.
                     judged = epoch == settings.epochs or rates["beta"] >= _RISEN * knobs.beta
                     if judged:
-                        state = _tell(state, _distortion(val_line), plateau, settings)
+                        state = validation.tell(
+                            state, validation.distortion_of(val_line), plateau, settings
+                        )
                     told = f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
                     bar.set_postfix_str(told, refresh=False)
                 if history:
@@ -171,7 +167,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     film.add(epoch, functools.partial(_look, reconstruct, state.params))
 
                 improved = judged and int(state.stale) == 0
-                ends = epoch == settings.epochs or _has_stalled(state, settings)
+                ends = epoch == settings.epochs or validation.has_stalled(state, settings)
                 if improved or ends or epoch % settings.epochs_per_checkpoint == 0:
                     if not replicas_agree(state):
                         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
@@ -181,9 +177,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                         history.images(
                             int(state.step), "val/image_and_copy", np.concatenate(pairs, axis=2)
                         )
-                    found = _distortion(val_line) if judged else None
+                    found = validation.distortion_of(val_line) if judged else None
                     checkpoints.save(state, _position(dataset, epoch), config.to_dict(), found)
-        if _has_stalled(state, settings):
+        if validation.has_stalled(state, settings):
             log.info(
                 "stopped at epoch %d: %d validations without a better one", epoch, int(state.stale)
             )
@@ -215,46 +211,11 @@ def _position(dataset: Dataset, epoch: int) -> dict:
     return {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": epoch}
 
 
-def _validate(
-    columns: dict[str, np.ndarray], rates: dict[str, float], distortion: Distortion
-) -> dict[str, float]:
-    means = {
-        name.removeprefix("quality_"): float(values.mean()) for name, values in columns.items()
-    }
-    names = ("reconstruction", "kl", "frequency")
-    mean = Terms(**{name: jnp.full(1, means.get(name, 0.0), jnp.float32) for name in names})
-    loss = float(distortion(mean)[0]) + rates["beta"] * means["kl"]
-    return {"loss": loss, **means, **rates}
-
-
 def _look(
     reconstruct: Reconstruct, params: dict, images: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     found = reconstruct(params, images)
     return found.mu, found.x_hat
-
-
-def _distortion(val_line: dict[str, float]) -> float:
-    """What the best state is chosen by: the loss without its KL, whose weight may change."""
-    return val_line["loss"] - val_line["beta"] * val_line["kl"]
-
-
-def _tell(
-    state: TrainState, distortion: float, plateau, settings: ml_collections.ConfigDict
-) -> TrainState:
-    """Tells the plateau rule and the early-stopping count of one validation."""
-    # In float32 on both sides: a best that was rounded up would be beaten by its own equal.
-    best = jnp.asarray(distortion, jnp.float32)
-    if settings.plateau_patience:
-        state = state.replace(plateau=drive_plateau(plateau, state.plateau, best))
-    if best < state.best:
-        return state.replace(best=best, stale=jnp.zeros((), jnp.int32))
-    return state.replace(stale=state.stale + 1)
-
-
-def _has_stalled(state: TrainState, settings: ml_collections.ConfigDict) -> bool:
-    patience = settings.early_stopping_patience
-    return patience > 0 and int(state.stale) >= patience
 
 
 def _describe(devices: list[jax.Device]) -> str:

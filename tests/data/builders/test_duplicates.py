@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from vae_jax.data.builders import duplicates
-from vae_jax.data.builders.records import Item
+from vae_jax.data.builders.reading import Item
 
 
 def encoded(level, form="PNG", mode="L", size=(6, 4)):

@@ -14,7 +14,8 @@ import numpy as np
 
 from vae_jax.data import decode
 from vae_jax.data.builders import png
-from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 

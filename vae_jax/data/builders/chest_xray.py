@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 
 from vae_jax.data.builders import duplicates
-from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.sources import Official
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}

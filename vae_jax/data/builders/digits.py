@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from vae_jax.data.builders import png
-from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.records import ImageRecords
 
 
 class Digits(ImageRecords, skip_registration=True):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from vae_jax.data.builders.records import Item
+from vae_jax.data.builders.reading import Item
 
 
 def join(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:

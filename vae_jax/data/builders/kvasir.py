@@ -11,7 +11,8 @@ import os
 import pathlib
 from collections.abc import Mapping
 
-from vae_jax.data.builders.records import ImageRecords, Item
+from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 

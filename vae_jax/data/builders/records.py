@@ -5,7 +5,6 @@ only the shard-based one does so for any size: the others shuffle what exceeds 1
 """
 
 import abc
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -22,7 +21,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import writer
 
-from vae_jax.data import decode
+from vae_jax.data.builders.reading import Item, read_all
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 from vae_jax.progress import progress
@@ -31,29 +30,7 @@ from vae_jax.progress import progress
 PREPARATION = "preparation.json"
 
 _SHARD_BYTES = 128 * 2**20  # of encoded images; also bounds the memory that preparing needs
-_CHUNK = 16  # images that a thread reads in one go
 _NAMED = 5  # damaged files that an error names; the rest is counted
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One image of the source, and what is known of it without decoding.
-
-    Attributes:
-        image: the encoded file, or its bytes where the source is no folder of images.
-        class_name: in the dataset's own spelling.
-        file: unique path relative to the source.
-        group: patient, video or near-duplicate; the file itself where nothing is known.
-        mask: encoded file of the abnormal region, or its bytes, or None.
-        size: (width, height) of bytes that were encoded here; None for a file, which is to be checked.
-    """
-
-    image: pathlib.Path | bytes
-    class_name: str
-    file: str
-    group: str
-    mask: pathlib.Path | bytes | None = None
-    size: tuple[int, int] | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -156,7 +133,7 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
         return _UncompressedWriter(self.info.file_format)
 
     def _examples(self, split: str, items: Sequence[Item]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for item, read in zip(items, _read_all(items), strict=True):
+        for item, read in zip(items, read_all(items), strict=True):
             self._bar.update()
             if isinstance(read, str):
                 self._unreadable[item.file] = read
@@ -197,47 +174,6 @@ def _as_os_error(write: Callable[..., Any], *args: Any) -> None:
         write(*args)
     except RuntimeError as error:
         raise OSError(str(error)) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    image: bytes
-    mask: bytes  # b"" for none
-    size: tuple[int, int]  # width, height
-    digest: str
-
-
-def _read_all(items: Sequence[Item]) -> Iterator[_Read | str]:
-    """Yields `_read` of each, on all cores where there are files to decode."""
-    if all(isinstance(item.image, bytes) for item in items):
-        yield from map(_read, items)
-        return
-    # Threads suffice: Pillow and hashlib release the interpreter while they work.
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for chunk in pool.map(lambda chunk: [_read(item) for item in chunk], chunks):
-            yield from chunk
-
-
-def _read(item: Item) -> _Read | str:
-    """Reads and checks one image and its mask; returns why it cannot be read, as one line."""
-    damaged = item.file
-    try:
-        image = item.image if isinstance(item.image, bytes) else item.image.read_bytes()
-        size = item.size or decode.check(image)
-        mask = b""
-        if isinstance(item.mask, bytes):
-            mask = item.mask
-        elif item.mask is not None:
-            damaged = item.mask.name
-            mask = item.mask.read_bytes()
-            decode.check(mask)
-    except Exception as error:  # Pillow's plugins raise anything on damaged files.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if "cannot identify image file" in reason:
-            reason = "not an image"
-        return reason if damaged == item.file else f"its mask {damaged}: {reason}"
-    return _Read(image, mask, size, hashlib.sha256(image + mask).hexdigest())
 
 
 def _shards(items: Sequence[Item]) -> list[list[Item]]:
