@@ -1,12 +1,13 @@
 """Preparing a folder of JPEGs on all cores against a bare Pillow loop on the same cores, in turns.
 
-    python benchmarks/preparation.py --folder=DIR --images=8000
+    python benchmarks/preparation.py --folder=DIR --images=8000 --side=576
 
 DIR holds a folder of JPEGs for each class, as Kvasir does; they are repeated under new names until there
-are enough. Preparing reads, decodes, checks, hashes and writes each image; the loop reads and decodes
-it, in as many processes as there are cores, and keeps nothing. Quoted is the median over the pairs of
-turns of preparing's images a second over the loop's: at least 0.9 is the aim. The last line is one JSON
-object.
+are enough. Images of Kvasir v2 are 720x576 pixels and more: with --side, smaller copies of it are encoded
+anew with so many pixels on the shorter side. Preparing reads, decodes, checks, hashes and writes each
+image; the loop reads and decodes it, in as many processes as there are cores, and keeps nothing. Quoted
+is the median over the pairs of turns of preparing's images a second over the loop's: at least 0.9 is the
+aim. The last line is one JSON object.
 """
 
 import io
@@ -19,19 +20,42 @@ import tempfile
 
 import turns
 
+_QUALITY = 90  # of JPEGs that are encoded anew
 
-def repeat(source: pathlib.Path, target: pathlib.Path, count: int) -> list[pathlib.Path]:
-    """Links the JPEGs of a folder into another one, class by class, until there are `count`."""
-    originals = [
+
+def originals(source: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the JPEGs of the folders of a folder."""
+    found = [
         path
         for folder in sorted(source.iterdir())
         if folder.is_dir() and not folder.name.endswith("masks")
         for path in sorted(folder.glob("*.jpg"))
     ]
-    if not originals:
+    if not found:
         raise SystemExit(f"{source} holds no folder of .jpg files; name another with --folder")
+    return found
+
+
+def enlarged(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[pathlib.Path]:
+    """Encodes images anew, with `side` pixels on the shorter side; returns where they are."""
+    from PIL import Image
+
+    found = []
+    for path in paths:
+        copy = target / path.parent.name / path.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            scale = side / min(image.size)
+            size = tuple(round(scale * pixels) for pixels in image.size)
+            image.resize(size, Image.Resampling.BICUBIC).save(copy, quality=_QUALITY)
+        found.append(copy)
+    return found
+
+
+def repeat(paths: list[pathlib.Path], target: pathlib.Path, count: int) -> list[pathlib.Path]:
+    """Links images into a folder, class by class, until there are `count`."""
     links = []
-    for number, path in enumerate(itertools.islice(itertools.cycle(originals), count)):
+    for number, path in enumerate(itertools.islice(itertools.cycle(paths), count)):
         link = target / path.parent.name / f"{number:06d}.jpg"
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(path.resolve())
@@ -73,11 +97,15 @@ def main() -> None:
     parser = turns.flags(__doc__, turns=7)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--images", type=int, default=8_000)
+    parser.add_argument("--side", type=int, default=0, help="pixels; 0 takes images as they are")
     options = parser.parse_args()
     turns.warn(options.turns)
     with tempfile.TemporaryDirectory() as folder:
         target = pathlib.Path(folder, "kvasir")
-        setting = (target, repeat(options.folder, target, options.images))
+        paths = originals(options.folder)
+        if options.side:
+            paths = enlarged(paths, pathlib.Path(folder, "enlarged"), options.side)
+        setting = (target, repeat(paths, target, options.images))
         ours, loop = turns.measure(
             [(make_preparation, setting), (make_loop, setting)], options.turns, warm_up=1
         )
@@ -86,6 +114,7 @@ def main() -> None:
         json.dumps(
             {
                 "images": options.images,
+                "side": options.side,
                 "cores": os.cpu_count(),
                 "preparing_images_per_second": round(options.images / ours.median, 1),
                 "pillow_images_per_second": round(options.images / loop.median, 1),
