@@ -11,7 +11,7 @@ import ml_collections
 
 from vae_jax.errors import UserError
 
-DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray")
+DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
 NORMALISATIONS = ("none", "material")
 MODELS = ("vae", "ae")

@@ -13,6 +13,7 @@ from vae_jax.data import sources
 from vae_jax.data.builders.aitex import Aitex
 from vae_jax.data.builders.chest_xray import ChestXray
 from vae_jax.data.builders.digits import Digits
+from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
 from vae_jax.data.builders.records import ImageRecords, SourceConfig
@@ -25,6 +26,7 @@ BUILDERS: dict[str, type[ImageRecords]] = {
     "kvasir": Kvasir,
     "aitex": Aitex,
     "chest_xray": ChestXray,
+    "folder": Folder,
 }
 
 _log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ def prepare(
         files = cls.locate(_manual_folder(dataset, cls.OFFICIAL, manual_dir))
         key = f"files-{sources.key(files)}"
     elif cls.OFFICIAL.by_hand:
-        raise cls.OFFICIAL.ask(f"{dataset} cannot be downloaded without a hand")
+        raise cls.OFFICIAL.ask(f"{dataset} is not downloaded, and data.manual_dir is empty")
     else:
         key = f"download-{sources.url_key(cls.OFFICIAL)}"
     config = SourceConfig(

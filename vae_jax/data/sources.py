@@ -27,7 +27,8 @@ class Official:
 
     Attributes:
         address: what each file's name is appended to.
-        files: name -> (size in bytes, SHA-256), or None where no checksum is published.
+        files: name -> (size in bytes, SHA-256), or None where no checksum is published; none at all where
+            the images are the user's own.
         layout: what belongs into `data.manual_dir`, in words.
         by_hand: the address is a page to be read and clicked on; nothing is downloaded.
     """
@@ -39,10 +40,8 @@ class Official:
 
     def ask(self, problem: str) -> UserError:
         """Returns the error for missing files: the problem, the files, their address, where to put them."""
-        return UserError(
-            f"{problem}; get {', '.join(self.files)} from {self.address} and point "
-            f"--config.data.manual_dir=DIR at {self.layout}"
-        )
+        get = f"get {', '.join(self.files)} from {self.address} and " if self.files else ""
+        return UserError(f"{problem}; {get}point --config.data.manual_dir=DIR at {self.layout}")
 
 
 def key(files: Mapping[str, pathlib.Path]) -> str:

@@ -4,22 +4,19 @@ Sources: K. Pogorelov et al., Kvasir, MMSys 2017; H. Borgli et al., HyperKvasir,
 """
 
 import collections
-import csv
 import functools
 import logging
 import os
 import pathlib
 from collections.abc import Mapping
 
-from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders import groups
+from vae_jax.data.builders.reading import SUFFIXES, Item
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.sources import Official
-from vae_jax.errors import UserError
 
 ARCHIVE = "kvasir-dataset-v2.zip"
-GROUPS = "groups.csv"
 
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
 _NO_IMAGES = {"thumbs.db", "desktop.ini"}  # what file managers leave behind
 _DEPTH = 6  # folders below the given one in which class folders are looked for
 
@@ -70,7 +67,7 @@ class Kvasir(ImageRecords, skip_registration=True):
             images = sorted(name for name in files if _counts_as_image(name))
             role = _role(relative.as_posix())
             if role is None:
-                if any(pathlib.Path(name).suffix.lower() in _IMAGE_SUFFIXES for name in images):
+                if any(pathlib.Path(name).suffix.lower() in SUFFIXES for name in images):
                     unknown.append(str(relative))
                 continue
             counts[role] += len(images)
@@ -85,16 +82,19 @@ class Kvasir(ImageRecords, skip_registration=True):
                 raise cls.OFFICIAL.ask(f"{folder} has masks but no images of {class_name}")
         if unknown:
             _log.warning("kvasir: left out folders of unknown name: %s", ", ".join(unknown))
-        if (folder / GROUPS).is_file():
-            found[GROUPS] = folder / GROUPS
+        if (folder / groups.FILE).is_file():
+            found[groups.FILE] = folder / groups.FILE
         return found
 
     def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
         """Joins images, masks (by stem) and groups."""
-        groups = self._groups(files[GROUPS]) if GROUPS in files else {}
+        known = groups.read(files[groups.FILE], ("class", "file")) if groups.FILE in files else {}
+        known = {
+            (self.ALIASES.get(name, name), file): group for (name, file), group in known.items()
+        }
         images, masks = [], {}
         for name, path in files.items():
-            if name == GROUPS:
+            if name == groups.FILE:
                 continue
             kind, class_name = _role(name.rpartition("/")[0])
             if kind == "mask":
@@ -110,28 +110,11 @@ class Kvasir(ImageRecords, skip_registration=True):
                     image=path,
                     class_name=class_name,
                     file=name,
-                    group=groups.get((class_name, path.name), name),
+                    group=known.get((class_name, path.name), name),
                     mask=masks.get((class_name, path.stem)),
                 )
                 for class_name, name, path in images
             ]
-        }
-
-    @classmethod
-    def _groups(cls, path: pathlib.Path) -> dict[tuple[str, str], str]:
-        """Returns (class, file name) -> group."""
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as lines:
-                rows = list(csv.DictReader(lines))
-            listed = {(row["class"], row["file"]): row["group"].strip() for row in rows}
-        except (KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(
-                f"{path} is not a table with the columns class, file and group; mend or remove it"
-            ) from error
-        return {
-            (cls.ALIASES.get(class_name, class_name), file): group
-            for (class_name, file), group in listed.items()
-            if group
         }
 
 

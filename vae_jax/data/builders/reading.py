@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from vae_jax.data import decode
 
+# Of files that are images by their names.
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+
 _CHUNK = 16  # images that a thread reads in one go
 
 

@@ -50,7 +50,8 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Builder whose subclasses say which files make up the dataset and what each image is."""
 
     VERSION = tfds.core.Version("1.0.0")
-    CLASSES: ClassVar[tuple[str, ...]]  # every class that the dataset can have
+    # Every class that the dataset can have; None where its folders name them.
+    CLASSES: ClassVar[tuple[str, ...] | None]
     ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
     OFFICIAL: ClassVar[Official | None]  # where it is downloaded; None where no file is needed
     # Class of an image with a mask -> class of its tiles beside the mask. Such a tile is free of defects

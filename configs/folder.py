@@ -1,0 +1,53 @@
+"""Your own images: trained on those in one folder, judged on those in the others.
+
+    python -m vae_jax.main --config=configs/folder.py --config.data.manual_dir=DIR --config.name=screws
+
+DIR holds a folder for each class, or train and test with such folders, as MVTec AD does:
+
+    DIR/good/*.png           DIR/train/good/*.png
+    DIR/scratch/*.png        DIR/test/good/*.png
+                             DIR/test/scratch/*.png
+                             DIR/ground_truth/scratch/*_mask.png
+
+Normal are `good` and `normal`; name others with --config.data.normal_classes=a,b. Every other class is an
+anomaly, or those that --config.data.anomaly_classes=c,d names, the rest left out. Without abnormal
+images there is a threshold, and nothing to judge it by. Masks are optional. So is DIR/groups.csv, with the
+columns file and group: which images belong together (one patient, one workpiece), so that none is trained
+on and another tested. Of a test folder's normals thresholds see nothing.
+
+Name what may differ between normal images: --config.augment.horizontal_flip=0.5 where left is as good as
+right, rotation, brightness, contrast, saturation, hue likewise. Name what you want to see:
+--config.data.crop, --config.data.roi, --config.data.image_size=256 with one more of --config.model.widths,
+--config.data.channels=1 for grey images.
+
+"""
+
+from vae_jax.config import default
+from vae_jax.errors import UserError
+
+
+def get_config(variant: str = ""):
+    if variant:
+        raise UserError(f"configs/folder.py has no variant {variant}; take it without one")
+    config = default()
+    config.name = "folder"
+
+    config.data.dataset = "folder"
+    config.data.image_size = 128
+    config.data.channels = 3
+    config.data.normal_classes = ("good", "normal")
+    config.data.anomaly_classes = ()
+
+    config.model.widths = (32, 64, 128, 256)
+    config.model.latent_dim = 128
+    config.model.likelihood = "bernoulli"
+
+    # At full weight from the start, the KL keeps the code empty of detail for many epochs.
+    config.objective.beta_schedule = "linear"
+    config.objective.beta_warmup = 10.0
+
+    config.train.epochs = 100
+    config.train.batch_size = 16
+    config.train.learning_rate_schedule = "cosine"
+    config.train.epochs_per_checkpoint = 5
+    return config
