@@ -3,8 +3,8 @@
     python benchmarks/preparation.py --folder=DIR --images=8000 --side=576
 
 DIR holds a folder of JPEGs for each class, as Kvasir does; they are repeated under new names until there
-are enough. Images of Kvasir v2 are 720x576 pixels and more: with --side, smaller copies of it are encoded
-anew with so many pixels on the shorter side. Preparing reads, decodes, checks, hashes and writes each
+are enough. Images of Kvasir v2 are 720x576 pixels and more: with --side, images are resized to so many
+pixels on the shorter side, and encoded anew. Preparing reads, decodes, checks, hashes and writes each
 image; the loop reads and decodes it, in as many processes as there are cores, and keeps nothing. Quoted
 is the median over the pairs of turns of preparing's images a second over the loop's: at least 0.9 is the
 aim. The last line is one JSON object.
@@ -36,7 +36,7 @@ def originals(source: pathlib.Path) -> list[pathlib.Path]:
     return found
 
 
-def enlarged(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[pathlib.Path]:
+def resized(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[pathlib.Path]:
     """Encodes images anew, with `side` pixels on the shorter side; returns where they are."""
     from PIL import Image
 
@@ -104,7 +104,7 @@ def main() -> None:
         target = pathlib.Path(folder, "kvasir")
         paths = originals(options.folder)
         if options.side:
-            paths = enlarged(paths, pathlib.Path(folder, "enlarged"), options.side)
+            paths = resized(paths, pathlib.Path(folder, "resized"), options.side)
         setting = (target, repeat(paths, target, options.images))
         ours, loop = turns.measure(
             [(make_preparation, setting), (make_loop, setting)], options.turns, warm_up=1

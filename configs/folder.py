@@ -35,7 +35,7 @@ def get_config(variant: str = ""):
     config.data.dataset = "folder"
     config.data.image_size = 128
     config.data.channels = 3
-    config.data.normal_classes = ("good", "normal")
+    config.data.normal_classes = ()  # those called good, normal or ok
     config.data.anomaly_classes = ()
 
     config.model.widths = (32, 64, 128, 256)

@@ -118,6 +118,11 @@ def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, said):
     assert said in refusal(arg)
 
 
+def test_ones_own_images_are_not_cut_into_tiles():
+    said = refusal("--config=configs/folder.py", "--config.data.tile_stride=64")
+    assert "nobody knows which tiles are abnormal" in said
+
+
 @pytest.mark.parametrize(
     ("coordinator", "num_processes", "process_id", "said"),
     [

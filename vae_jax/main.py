@@ -27,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
         if command.trains and command.leads:
             workdir.enter(command.workdir, command.config)
         # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
-        importlib.import_module("vae_jax.data.prepare").prepare_all(command.config.data)
+        importlib.import_module("vae_jax.data.pipeline").prepare_all(command.config.data)
         with _together(command.cluster):
             importlib.import_module(command.module).run(command.config, command.workdir)
     except UserError as error:

@@ -115,6 +115,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"{field} is {value}; it must lie between 0 and 1, both excluded")
     if data.crop == 0:
         raise UserError("data.crop is 0; it must lie in (0, 1], 1 keeps the whole central square")
+    if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
+        raise UserError(
+            f"data.tile_stride is {data.tile_stride}; of one's own images nobody knows which tiles are "
+            "abnormal: take 0, and cut them before"
+        )
     if scoring.false_discovery and scoring.threshold_rule != "quantile":
         raise UserError(
             f"scoring.false_discovery decides by p-values, not by scoring.threshold_rule="

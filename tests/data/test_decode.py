@@ -129,3 +129,28 @@ def test_check_finds_a_truncated_file(form, share):
 def test_check_refuses_what_is_no_image(content):
     with pytest.raises(OSError, match="cannot identify"):
         decode.check(content)
+
+
+def test_check_refuses_pixels_whose_range_nobody_knows():
+    with pytest.raises(ValueError, match="floating-point"):
+        decode.check(_encode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
+
+
+def test_a_mask_is_held_against_its_upright_image_and_may_be_black():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    image = _encode(Image.fromarray(_gradient(40, 30)), exif=exif)
+    decode.check_mask(_encode(Image.new("L", (30, 40), 255)), image)
+    decode.check_mask(_encode(Image.new("1", (30, 40), 0)), image)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (Image.new("L", (30, 40), 255), "30x40 pixels, its image 40x30"),
+        (Image.new("L", (40, 30), 1), r"nowhere brighter than half \(highest value 1\)"),
+    ],
+)
+def test_a_mask_that_would_mark_the_wrong_pixels_is_refused(mask, message):
+    with pytest.raises(ValueError, match=message):
+        decode.check_mask(_encode(mask), _encode(Image.fromarray(_gradient(40, 30))))

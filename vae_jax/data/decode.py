@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 # Part of the key of cached pixels: raise it when any pixel below comes out differently.
 VERSION = 1
 
+_HALF = 127  # of a mask's grey; what is brighter is abnormal
+
 
 def check(encoded: bytes) -> tuple[int, int]:
     """Reads an image to its last byte and returns its stored (width, height).
@@ -20,13 +22,34 @@ def check(encoded: bytes) -> tuple[int, int]:
     in half of the time.
 
     Raises:
+        ValueError: if pixels are floating-point numbers, whose range nobody knows.
         Exception: whatever Pillow raises on a damaged file, an image too large to be meant, or no image.
     """
     with Image.open(io.BytesIO(encoded)) as image:
         size = image.size
+        if image.mode == "F":
+            raise ValueError("pixels are floating-point numbers; store it with 8 or 16 bits")
         image.draft(image.mode, (size[0] // 8, size[1] // 8))
         image.load()
     return size
+
+
+def check_mask(encoded: bytes, image: bytes) -> None:
+    """Checks that a mask can be read and lies over its image.
+
+    Raises:
+        ValueError: if it has another size, or values of which none is brighter than half.
+        Exception: as `check`.
+    """
+    check(encoded)
+    mask, shown = upright(encoded), upright(image)
+    if mask.size != shown.size:
+        raise ValueError("{}x{} pixels, its image {}x{}".format(*mask.size, *shown.size))
+    highest = np.asarray(_to_mode(mask, "L")).max()
+    if 0 < highest <= _HALF:
+        raise ValueError(
+            f"nowhere brighter than half (highest value {highest}); store it as 0 and 255"
+        )
 
 
 def upright(encoded: bytes) -> Image.Image:
@@ -56,12 +79,12 @@ def mask(stored: bytes | Image.Image, image_size: int, crop: float) -> UInt8[np.
     """Returns 1 where the mask is brighter than half, cut and resized as its image is."""
     image = _to_mode(_central_square(stored, crop), "L")
     image = _resize(image, image_size, Image.Resampling.NEAREST)
-    return (np.asarray(image) > 127).astype(np.uint8)
+    return (np.asarray(image) > _HALF).astype(np.uint8)
 
 
 def whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
     """Returns 1 where a mask, as large as it is stored, is brighter than half."""
-    return (np.asarray(_to_mode(upright(encoded), "L")) > 127).astype(np.uint8)
+    return (np.asarray(_to_mode(upright(encoded), "L")) > _HALF).astype(np.uint8)
 
 
 def _central_square(stored: bytes | Image.Image, crop: float) -> Image.Image:

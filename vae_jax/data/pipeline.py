@@ -3,19 +3,23 @@
 Names: `N` images of a role, `H W` the square that the model sees, `C` channels.
 """
 
+import collections
 import dataclasses
 import hashlib
+import logging
 from typing import Any
 
 import ml_collections
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
 
-from vae_jax.data import normalise, roi, splits, table
+from vae_jax.data import classes, normalise, roi, splits, table
 from vae_jax.data.builders.records import ImageRecords
 from vae_jax.data.framing import Framing
-from vae_jax.data.prepare import BUILDERS, prepare
+from vae_jax.data.prepare import prepare
 from vae_jax.data.stored import Images, take, within
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,18 @@ class Dataset:
     test: Examples
 
 
+def prepare_all(data: ml_collections.ConfigDict) -> None:
+    """Prepares what the `data` group names; imports no JAX, and reads no image before all names are known.
+
+    Raises:
+        UserError: as `load`.
+    """
+    classes.chosen(data)
+    _prepare(data, data.dataset, data.manual_dir)
+    if data.anomaly_dataset:
+        _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
+
+
 def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
     """Prepares what is not prepared, decodes what is not decoded, and gives each image its role.
 
@@ -92,11 +108,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         UserError: if data is missing or damaged, a class does not exist, a role stays empty, or the data
             cannot be cut or normalised as asked.
     """
-    wanted_normal = splits.class_names(data.normal_classes)
-    wanted_anomaly = splits.class_names(data.anomaly_classes)
-    # Before anything slow, so that a slip of the pen is answered at once.
-    normal = _known(data.dataset, wanted_normal)
-    anomaly = _known(data.anomaly_dataset or data.dataset, wanted_anomaly)
+    normal, anomaly = classes.chosen(data)
     framing = Framing.of(data)
     region = roi.load(data)
 
@@ -115,6 +127,8 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         fingerprint = hashlib.sha256(both.encode()).hexdigest()[:16]
     else:
         labels = splits.label(whole.classes, normal, anomaly, data.dataset)
+    if builder.CLASSES is None:
+        _tell(whole, labels, data)
 
     fractions = splits.Fractions(data.val_fraction, data.calibration_fraction, data.test_fraction)
     test_only = np.isin(whole.classes, list(builder.CLEAN_TILES.values()))
@@ -132,11 +146,21 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
     )
 
 
-def _known(dataset: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    cls = BUILDERS[dataset]
-    if cls.CLASSES is None:  # `splits.label` tells of those that are not there
-        return names
-    return splits.canonical(names, cls.CLASSES, cls.ALIASES, dataset)
+def _tell(
+    whole: table.Table, labels: Int[np.ndarray, "N"], data: ml_collections.ConfigDict
+) -> None:
+    """Logs what was made of the user's own images: what each class is taken for, and what is not seen."""
+    for value, kind in ((0, "normal"), (1, "abnormal"), (-1, "left out")):
+        counts = collections.Counter(np.array(whole.classes)[labels == value].tolist())
+        if counts:
+            listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+            _log.info("%s: %s: %s", data.dataset, kind, listed)
+    short, long = np.sort(whole.stored_size[:, :2]).T
+    if (short < long).any():
+        _log.info(
+            "%s: %d of %d images are not square; seen is the centre, of longer sides %.0f %% on average",
+            data.dataset, (short < long).sum(), len(short), 100 * np.mean(data.crop * short / long),
+        )  # fmt: skip
 
 
 def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> ImageRecords:

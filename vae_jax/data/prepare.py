@@ -5,7 +5,6 @@ import io
 import logging
 import pathlib
 
-import ml_collections
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
@@ -55,11 +54,9 @@ def prepare(
     files: dict[str, pathlib.Path] = {}
     if cls.OFFICIAL is None:
         key = "embedded"
-    elif manual_dir:
-        files = cls.locate(_manual_folder(dataset, cls.OFFICIAL, manual_dir))
+    elif manual_dir or cls.OFFICIAL.by_hand:
+        files = manual_files(dataset, manual_dir)
         key = f"files-{sources.key(files)}"
-    elif cls.OFFICIAL.by_hand:
-        raise cls.OFFICIAL.ask(f"{dataset} is not downloaded, and data.manual_dir is empty")
     else:
         key = f"download-{sources.url_key(cls.OFFICIAL)}"
     config = SourceConfig(
@@ -79,23 +76,21 @@ def prepare(
     return builder
 
 
-def prepare_all(data: ml_collections.ConfigDict) -> None:
-    """Prepares every dataset that the `data` group names; imports no JAX, so what is missing is told fast.
+def manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
+    """Returns official relative name -> file, of a dataset whose files were put somewhere by hand.
 
     Raises:
         UserError: as `prepare`.
     """
-    prepare(data.dataset, data.manual_dir, data.dir, data.skip_corrupt)
-    if data.anomaly_dataset:
-        prepare(data.anomaly_dataset, data.anomaly_manual_dir, data.dir, data.skip_corrupt)
-
-
-def _manual_folder(dataset: str, official: sources.Official, manual_dir: str) -> pathlib.Path:
+    cls = BUILDERS[dataset]
+    if not manual_dir:
+        raise cls.OFFICIAL.ask(f"{dataset} is not downloaded, and data.manual_dir is empty")
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
-        raise official.ask(f"data.manual_dir={manual_dir} is not a folder")
+        raise cls.OFFICIAL.ask(f"data.manual_dir={manual_dir} is not a folder")
+    # The user's own images have no name of their own to look for.
     inner = folder / dataset
-    return inner if inner.is_dir() else folder
+    return cls.locate(inner if cls.OFFICIAL.files and inner.is_dir() else folder)
 
 
 def _downloaded(

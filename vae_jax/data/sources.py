@@ -30,7 +30,7 @@ class Official:
         files: name -> (size in bytes, SHA-256), or None where no checksum is published; none at all where
             the images are the user's own.
         layout: what belongs into `data.manual_dir`, in words.
-        by_hand: the address is a page to be read and clicked on; nothing is downloaded.
+        by_hand: nothing is downloaded; the address, if there is one, is a page to be read and clicked on.
     """
 
     address: str

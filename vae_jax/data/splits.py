@@ -133,6 +133,11 @@ def assign(
     test_groups = set(names[in_test & (labels >= 0)])
     free = normal & ~in_test & np.array([group not in test_groups for group in names], dtype=bool)
 
+    if official_test is not None:
+        unused = int(((labels == 1) & ~in_test).sum())
+        if unused:
+            _log.info("%d abnormal images outside the official test split are not used", unused)
+
     sizes = collections.Counter(names[free])
     num = int(free.sum()) if official_test is not None else int(normal.sum())
     targets = {"val": fractions.val * num, "calibration": fractions.calibration * num}
@@ -215,11 +220,14 @@ def _check_filled(roles: Mapping[str, np.ndarray], labels: np.ndarray, official_
     for role, count in counts.items():
         if count:
             continue
-        if role == "train":
+        if not any(counts[other] for other in ROLES if other != "test"):
+            advice = "take data.normal_classes of which there are images outside the test split"
+        elif role == "train":
             advice = "lower data.val_fraction, data.calibration_fraction or data.test_fraction"
         elif role == "test" and official_test:
             advice = (
-                "the official test split has none of these classes; take other data.normal_classes"
+                "the official test split has none of data.normal_classes; take others, or leave out "
+                "that split"
             )
         else:
             advice = f"raise data.{role}_fraction"

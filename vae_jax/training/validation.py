@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import optax
+from jaxtyping import Float
 
 from vae_jax.model.objective import Distortion, Terms
 from vae_jax.training.optimizer import drive_plateau
@@ -10,12 +12,12 @@ from vae_jax.training.state import TrainState
 
 
 def summarise(
-    columns: dict[str, np.ndarray], rates: dict[str, float], distortion: Distortion
+    columns: dict[str, Float[np.ndarray, "N"]], rates: dict[str, float], distortion: Distortion
 ) -> dict[str, float]:
     """Returns the line of `metrics.jsonl` that the images of a role make.
 
     Args:
-        columns: of the scorer, [N] each: the terms of the loss and `quality_*`.
+        columns: of the scorer: the terms of the loss and `quality_*`.
         rates: learning rate and beta of the epoch.
         distortion: what the loss weighs.
     """
@@ -34,14 +36,17 @@ def distortion_of(val_line: dict[str, float]) -> float:
 
 
 def tell(
-    state: TrainState, distortion: float, plateau, settings: ml_collections.ConfigDict
+    state: TrainState,
+    distortion: float,
+    plateau: optax.GradientTransformationExtraArgs,
+    settings: ml_collections.ConfigDict,
 ) -> TrainState:
-    """Returns the state that the plateau rule and the count of early stopping have been told in.
+    """Returns the state after the plateau rule and the count of early stopping have heard of a validation.
 
     Args:
         state: before the validation.
         distortion: that it found.
-        plateau: the rule.
+        plateau: the rule, of `make_plateau`.
         settings: the `train` group of the config.
     """
     # In float32 on both sides: a best that was rounded up would be beaten by its own equal.

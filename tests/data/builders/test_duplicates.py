@@ -74,3 +74,13 @@ def test_order_and_splits_stay(tmp_path):
         "none": [],
     }
     assert joined["train"][0].group == "1"
+
+
+def test_images_of_sixteen_bits_are_told_apart_beyond_the_first_eight():
+    def deep(level):
+        stream = io.BytesIO()
+        Image.fromarray(np.full((4, 6), level, np.uint16)).save(stream, "PNG")
+        return stream.getvalue()
+
+    found = groups({"train": [item(deep(300), "1"), item(deep(400), "2"), item(deep(300), "3")]})
+    assert found == {"1": "1", "2": "2", "3": "1"}

@@ -1,4 +1,5 @@
 import logging
+import pathlib
 
 import numpy as np
 import pytest
@@ -12,16 +13,19 @@ CLASSES = ("good/0.png", "good/1.png", "scratch/0.png", "scratch/deep/1.jpg")
 SPLIT_UP = ("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/scratch/0.png")
 
 
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
 @pytest.fixture
 def make(tmp_path):
     """Names of images -> the folder that holds them, no two alike."""
 
     def make(*names):
         for name in names:
-            path = tmp_path / "own" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
             rng = np.random.default_rng(list(name.encode()))
-            Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).save(path)
+            write(tmp_path / "own" / name, rng.integers(0, 256, (12, 12, 3), np.uint8))
         return tmp_path / "own"
 
     return make
@@ -74,19 +78,32 @@ def test_an_image_of_no_class_among_others_is_refused(make, names):
         Folder.locate(make(*names))
 
 
+@pytest.mark.parametrize("names", [("train", "val"), ("Train", "validation"), ("train", "train")])
+@pytest.mark.parametrize("test", ["test", "Test", "test_public"])
+def test_splits_have_their_usual_names(make, names, test):
+    first, second = names
+    folder = make(f"{first}/good/0.png", f"{second}/good/1.png", f"{test}/bad/2.png")
+    found = {split: [item.file for item in listed] for split, listed in items(folder).items()}
+    assert found["test"] == [f"{test}/bad/2.png"]
+    assert sorted(found["train"]) == sorted([f"{first}/good/0.png", f"{second}/good/1.png"])
+
+
 @pytest.mark.parametrize("mask", ["0.png", "0_mask.png"])
-@pytest.mark.parametrize(("layout", "prefix"), [(CLASSES, ""), (SPLIT_UP, "test/")])
-def test_masks_have_their_images_class_and_name(make, layout, prefix, mask):
-    folder = make(*layout, f"ground_truth/scratch/{mask}", "ground_truth/good/1.png")
-    (folder / "ground_truth/good/1.png").unlink()
-    masks = {
-        item.file: item.mask and item.mask.name
-        for listed in items(folder).values()
-        for item in listed
-    }
-    assert masks.pop(f"{prefix}scratch/0.png") == mask
-    assert set(masks.values()) == {None}
-    assert len(masks) == 3
+@pytest.mark.parametrize(
+    ("layout", "image", "masks"),
+    [
+        (CLASSES, "scratch/0.png", "ground_truth/scratch"),
+        (CLASSES, "scratch/deep/1.jpg", "Ground_Truth/scratch/deep"),
+        (SPLIT_UP, "test/scratch/0.png", "ground_truth/scratch"),
+        (SPLIT_UP, "test/scratch/0.png", "test/ground_truth/scratch"),  # as in MVTec AD 2
+    ],
+)
+def test_masks_have_their_images_class_and_name(make, layout, image, masks, mask):
+    mask = mask.replace("0", image.rpartition("/")[2][0])
+    folder = make(*layout, f"{masks}/{mask}")
+    found = {item.file: item.mask for listed in items(folder).values() for item in listed}
+    assert found.pop(image) == folder / masks / mask
+    assert found == dict.fromkeys(set(layout) - {image})
 
 
 def test_a_training_image_has_no_mask_of_a_tested_one_of_its_name(make):
@@ -96,12 +113,31 @@ def test_a_training_image_has_no_mask_of_a_tested_one_of_its_name(make):
     assert found["test"][0].mask is not None
 
 
-def test_masks_without_an_image_and_folders_without_a_role_are_told(make, caplog):
+def test_two_masks_of_one_image_are_refused(make):
+    folder = make(*CLASSES, "ground_truth/scratch/0.png", "ground_truth/scratch/0_mask.png")
+    with pytest.raises(UserError, match=r"0\.png and .*0_mask\.png are masks of one image"):
+        items(folder)
+
+
+def test_what_has_no_role_is_told_by_name(make, caplog):
     folder = make(*SPLIT_UP, "ground_truth/scratch/9.png", "notes/0.png")
     with caplog.at_level(logging.WARNING):
         items(folder)
     assert "left out beside train and test: notes" in caplog.text
-    assert "1 masks belong to no image" in caplog.text
+    assert "1 masks belong to no image, as ground_truth/scratch/9.png" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("good/0.png", "masks/0.png"), "has a class masks; call the folder ground_truth"),
+        (("test/good/0.png", "test/bad/0.png"), "has a folder test and none called train"),
+        (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
+    ],
+)
+def test_a_class_that_nobody_meant_is_refused(make, names, message):
+    with pytest.raises(UserError, match=message):
+        Folder.locate(make(*names))
 
 
 def test_groups_and_duplicates_stay_together(make):
@@ -119,10 +155,24 @@ def test_groups_and_duplicates_stay_together(make):
     }
 
 
-def test_what_is_hidden_or_no_image_is_passed_over(make):
-    folder = make(*CLASSES, ".trash/0.png", "good/.0.png")
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("0.png,7", r"1 of 1 rows name no image that is there, as '0\.png'; .* as 'good/0\.png'"),
+        ("good/0.png,7\ngood/0.png,8", r"puts good/0\.png into the groups 7 and 8"),
+    ],
+)
+def test_a_table_of_groups_that_would_part_them_is_refused(make, rows, message):
+    folder = make(*CLASSES)
+    (folder / "groups.csv").write_text(f"file,group\n{rows}\n")
+    with pytest.raises(UserError, match=message):
+        items(folder)
+
+
+def test_what_is_hidden_or_no_image_and_the_region_of_interest_are_passed_over(make):
+    folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png")
     (folder / "good/notes.txt").write_text("no image")
-    assert len(items(folder)["train"]) == len(CLASSES)
+    assert [item.file for item in items(folder)["train"]] == list(CLASSES)
 
 
 def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
@@ -133,41 +183,82 @@ def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
         Folder.locate(folder)
 
 
-def test_every_other_class_is_an_anomaly(make, data_config):
-    counts = {"good": 20, "dent": 2, "hole": 3}
-    names = [f"{name}/{i}.png" for name, count in counts.items() for i in range(count)]
-    data_config.dataset, data_config.manual_dir = "folder", str(make(*names))
-    data_config.channels = 3
-    data_config.normal_classes, data_config.anomaly_classes = ("good", "normal"), ()
-    dataset = pipeline.load(data_config, seed=0)
-    assert (
-        sorted(np.array(dataset.test.classes)[dataset.test.labels == 1])
-        == ["dent"] * 2 + ["hole"] * 3
-    )
-    assert set(dataset.train.classes) == {"good"}
+@pytest.fixture
+def load(make, data_config):
+    """(names of images, fields of the `data` group) -> the dataset."""
+
+    def load(*names, **fields):
+        data_config.dataset, data_config.manual_dir = "folder", str(make(*names))
+        data_config.channels = 3
+        data_config.normal_classes, data_config.anomaly_classes = (), ()
+        data_config.update(fields)
+        return pipeline.load(data_config, seed=0)
+
+    return load
 
 
-def test_an_official_test_split_is_kept(make, data_config):
-    names = [f"train/good/{i}.png" for i in range(20)]
+def many(name, count):
+    return [f"{name}/{i}.png" for i in range(count)]
+
+
+@pytest.mark.parametrize("normal", ["good", "Normal", "OK"])
+def test_normals_have_their_usual_name_and_every_other_class_is_an_anomaly(load, normal, caplog):
+    with caplog.at_level(logging.INFO):
+        dataset = load(*many(normal, 20), *many("dent", 2), *many("hole", 3))
+    tested = np.array(dataset.test.classes)
+    assert sorted(tested[dataset.test.labels == 1]) == ["dent"] * 2 + ["hole"] * 3
+    assert set(dataset.train.classes) == {normal}
+    assert f"folder: normal: {normal} (20)" in caplog.text
+    assert "folder: abnormal: dent (2), hole (3)" in caplog.text
+
+
+def test_normals_alone_can_be_learnt_from(load):
+    dataset = load(*(f"{i}.png" for i in range(20)))
+    assert set(dataset.train.classes) == {"normal"}
+    assert not dataset.test.labels.any()
+
+
+def test_an_official_test_split_is_kept_and_its_normals_need_no_mask(load, caplog):
     tested = ["test/good/0.png", "test/hole/0.png"]
-    data_config.dataset = "folder"
-    data_config.manual_dir = str(make(*names, *tested, "ground_truth/hole/0_mask.png"))
-    data_config.channels = 3
-    data_config.normal_classes, data_config.anomaly_classes = ("good",), ()
-    dataset = pipeline.load(data_config, seed=0)
+    with caplog.at_level(logging.INFO):
+        dataset = load(
+            *many("train/good", 20), "train/hole/1.png", *tested, "ground_truth/hole/0_mask.png"
+        )
     assert sorted(dataset.test.files) == tested
     assert dataset.test.has_mask.all()
+    assert "1 abnormal images outside the official test split are not used" in caplog.text
 
 
-def test_a_normal_class_that_is_not_there_is_refused_with_those_that_are(make, data_config):
-    data_config.dataset, data_config.manual_dir = "folder", str(make(*CLASSES))
-    data_config.normal_classes, data_config.anomaly_classes = ("god",), ()
-    with pytest.raises(UserError, match=r"normal_classes=god; classes with images: good, scratch"):
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, r"is called good, normal, ok; say which are normal .*; there are dent, fine"),
+        ({"normal_classes": ("fine", "fime")}, r"folder has no class 'fime'; .* did you mean fine"),
+        ({"anomaly_classes": ("dents",)}, r"folder has no class 'dents'; .* did you mean dent"),
+    ],
+)
+def test_classes_that_are_not_there_are_refused_before_anything_is_prepared(
+    load, data_config, fields, message
+):
+    with pytest.raises(UserError, match=message):
+        load(*many("fine", 20), *many("dent", 2), **fields)
+    assert not pathlib.Path(data_config.dir).exists()
+
+
+def test_images_that_are_not_square_are_told(make, data_config, caplog):
+    folder = make(*many("good", 19))
+    write(folder / "good/wide.png", np.zeros((10, 40, 3), np.uint8))
+    data_config.dataset, data_config.manual_dir, data_config.channels = "folder", str(folder), 3
+    data_config.normal_classes, data_config.anomaly_classes = (), ()
+    with caplog.at_level(logging.INFO):
         pipeline.load(data_config, seed=0)
+    assert "1 of 20 images are not square" in caplog.text
+    assert "of longer sides 96 % on average" in caplog.text
 
 
 def test_own_images_cannot_be_downloaded(data_config):
     data_config.dataset = "folder"
+    data_config.normal_classes, data_config.anomaly_classes = (), ()
     with pytest.raises(
         UserError, match=r"^folder is not downloaded, and data\.manual_dir is empty; point"
     ):

@@ -64,8 +64,10 @@ def _size(item: Item) -> tuple[int, int] | None:
 def _digest(item: Item) -> str | None:
     try:
         with _open(item) as image:
-            # Grey stored as RGB equals the same grey stored as one channel.
-            return hashlib.sha256(image.convert("L").tobytes()).hexdigest()
+            if not image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
+                # Grey stored as RGB equals the same grey stored as one channel.
+                image = image.convert("L")
+            return hashlib.sha256(image.mode.encode() + image.tobytes()).hexdigest()
     except Exception:  # as above
         return None
 

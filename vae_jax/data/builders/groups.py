@@ -17,16 +17,22 @@ def read(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, ...], st
         columns: that name an image together; `group` comes beside them.
 
     Raises:
-        UserError: if it is no such table.
+        UserError: if it is no such table, or puts an image into two groups.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.DictReader(lines))
-        listed = {
-            tuple(row[column].strip() for column in columns): row["group"].strip() for row in rows
-        }
+            rows = [
+                (tuple(row[column].strip() for column in columns), row["group"].strip())
+                for row in csv.DictReader(lines)
+            ]
     except (KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path} is not a table with the columns {', '.join(columns)} and group; mend or remove it"
         ) from error
-    return {image: group for image, group in listed.items() if group}
+    found: dict[tuple[str, ...], str] = {}
+    for image, group in rows:
+        if group and found.setdefault(image, group) != group:
+            raise UserError(
+                f"{path} puts {'/'.join(image)} into the groups {found[image]} and {group}; keep one"
+            )
+    return found

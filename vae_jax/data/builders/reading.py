@@ -77,7 +77,7 @@ def _read(item: Item) -> Read | str:
         elif item.mask is not None:
             damaged = item.mask.name
             mask = item.mask.read_bytes()
-            decode.check(mask)
+            decode.check_mask(mask, image)
     except Exception as error:  # Pillow's plugins raise anything on damaged files.
         reason = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify image file" in reason:

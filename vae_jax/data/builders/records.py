@@ -52,6 +52,7 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     # Every class that the dataset can have; None where its folders name them.
     CLASSES: ClassVar[tuple[str, ...] | None]
+    USUAL_NORMALS: ClassVar[tuple[str, ...]] = ()  # normal where the user names no class
     ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
     OFFICIAL: ClassVar[Official | None]  # where it is downloaded; None where no file is needed
     # Class of an image with a mask -> class of its tiles beside the mask. Such a tile is free of defects
@@ -69,6 +70,11 @@ class ImageRecords(tfds.core.ShardBasedBuilder, skip_registration=True):
         Raises:
             UserError: names what is missing, its official address, and where to put it.
         """
+
+    @classmethod
+    def classes_in(cls, files: Iterable[str]) -> tuple[str, ...]:
+        """Returns the classes of what `locate` found, for a dataset whose folders name them."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
