@@ -13,7 +13,8 @@ from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax.model.vae import Bound, build_model, init_params
 from vae_jax.scoring import reference
-from vae_jax.scoring.batches import content_index
+from vae_jax.scoring import scorer as scorer_lib
+from vae_jax.scoring.batches import batches, content_index
 from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.reference import REFERENCES
 from vae_jax.scoring.scorer import make_scorer, view_batch
@@ -165,3 +166,25 @@ def test_the_documentation_lists_every_score():
     text = (pathlib.Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
     listed = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
     assert listed == [*SCORES, "fusion"]
+
+
+@pytest.mark.parametrize(
+    ("num_devices", "most", "expected"), [(1, None, 256), (1, 11, 11), (2, 11, 12), (1, 999, 256)]
+)
+def test_a_small_set_is_scored_in_no_larger_batches(
+    subjects, monkeypatch, num_devices, most, expected
+):
+    subject, sizes = subjects["mse"], []
+
+    def recorded(images, batch_size, *rest):
+        sizes.append(batch_size)
+        return batches(images, batch_size, *rest)
+
+    monkeypatch.setattr(scorer_lib, "batches", recorded)
+    settings = subject.settings.copy_and_resolve_references()
+    settings.batch_size = 256
+    devices = jax.devices()[:num_devices]
+    score = make_scorer(subject.model, ("mse",), settings, SEED, devices, most=most)
+    found = score(subject.params, subject.images)["mse"]
+    assert sizes == [expected]
+    assert_same("mse", found, subject.scores("all at once")["mse"])

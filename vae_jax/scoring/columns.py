@@ -74,7 +74,9 @@ def score_roles(
     )  # fmt: skip
 
     def scorer_of(columns: Sequence[str]):
-        scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted)
+        roles = (dataset.val, dataset.calibration, dataset.test)
+        most = max(len(role.images) for role in roles)
+        scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted, most)
 
         def score(role: str) -> dict[str, np.ndarray]:
             examples, started = getattr(dataset, role), time.perf_counter()

@@ -61,7 +61,7 @@ def fit(
 
     def column(name: str) -> np.ndarray:
         told = f"fitting on {name}"
-        score = make_scorer(model, (name,), settings, seed, jax.devices())
+        score = make_scorer(model, (name,), settings, seed, jax.devices(), most=len(images))
         return score(params, images, conditions, told)[name]
 
     def codes() -> Posterior:

@@ -67,6 +67,7 @@ def make_scorer(
     seed: int,
     devices: Sequence[jax.Device],
     reference: dict[str, Any] | None = None,
+    most: int | None = None,
 ) -> Scorer:
     """Returns (params, images, conditions=None, description=None, rows=None) -> columns, float64 [N] each.
 
@@ -83,6 +84,8 @@ def make_scorer(
         devices: that share each batch. Where they are of several processes, each process reads and scores
             a stretch of the images on its own, and all of them make the call and get all scores.
         reference: what `reference.fit` found for the columns; None where none of them asks.
+        most: images of the largest call, if that is known: batches are no larger, or padding would be
+            scored as well.
     """
     functions = {name: COLUMNS[name] for name in columns}
     read_on_host = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
@@ -92,7 +95,8 @@ def make_scorer(
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
     by_example = NamedSharding(mesh, PartitionSpec("batch"))
     whole = NamedSharding(mesh, PartitionSpec())
-    batch_size = -(-settings.batch_size // len(devices)) * len(devices)
+    batch_size = min(settings.batch_size, most or settings.batch_size)
+    batch_size = -(-batch_size // len(devices)) * len(devices)
 
     @functools.partial(jax.jit, static_argnames="given")
     def score(params, fitted, batch, host, seed, given):
