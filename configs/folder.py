@@ -4,22 +4,27 @@
 
 DIR holds a folder for each class, or train and test with such folders, as MVTec AD does:
 
-    DIR/good/*.png           DIR/train/good/*.png
-    DIR/scratch/*.png        DIR/test/good/*.png
-                             DIR/test/scratch/*.png
-                             DIR/ground_truth/scratch/*_mask.png
+    DIR/good/*.png                   DIR/train/good/*.png
+    DIR/scratch/*.png                DIR/test/good/*.png
+    DIR/ground_truth/scratch/*.png   DIR/test/scratch/*.png
+                                     DIR/ground_truth/scratch/*_mask.png
 
-Normal are `good` and `normal`; name others with --config.data.normal_classes=a,b. Every other class is an
-anomaly, or those that --config.data.anomaly_classes=c,d names, the rest left out. Without abnormal
-images there is a threshold, and nothing to judge it by. Masks are optional. So is DIR/groups.csv, with the
-columns file and group: which images belong together (one patient, one workpiece), so that none is trained
-on and another tested. Of a test folder's normals thresholds see nothing.
+Classes: normal are those called good, normal or ok; --config.data.normal_classes=a,b names others. Every
+other class is abnormal, or those of --config.data.anomaly_classes=c,d, the rest left out. Images in no
+folder are normal: then a threshold is found, and nothing to judge it by. Abnormal images in a training
+folder are not used.
 
-Name what may differ between normal images: --config.augment.horizontal_flip=0.5 where left is as good as
-right, rotation, brightness, contrast, saturation, hue likewise. Name what you want to see:
+Masks are optional, one an image, as large as it is, white (255) where it is abnormal. So is
+DIR/groups.csv, with the columns file (its path below DIR, as good/0.png) and group: what belongs together,
+as of one patient or one workpiece, is never trained on and tested as well.
+
+Say what may differ between normal images: --config.augment.horizontal_flip=0.5 where left is as good as
+right; rotation, brightness, contrast, saturation, hue likewise. Of an image the central square is seen:
 --config.data.crop, --config.data.roi, --config.data.image_size=256 with one more of --config.model.widths,
---config.data.channels=1 for grey images.
+--config.data.channels=1 for grey. With few normals raise --config.data.calibration_fraction: a false-alarm
+rate of 0.05 wants 19 of them at least. Images are copied once, into --config.data.dir.
 
+LAB
 """
 
 from vae_jax.config import default

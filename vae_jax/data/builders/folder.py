@@ -23,24 +23,13 @@ from vae_jax.errors import UserError
 
 _MASKS = "ground_truth"
 # By other names a folder of masks would be taken for a class, and an easy one.
-_OTHER_MASKS = {
-    "mask",
-    "masks",
-    "gt",
-    "groundtruth",
-    "label",
-    "labels",
-    "annotation",
-    "annotations",
-}
+_OTHER_MASKS = (
+    "mask", "masks", "gt", "groundtruth", "label", "labels", "annotation", "annotations",
+)  # fmt: skip
 # MVTec AD 2 calls them validation and test_public.
-_SPLITS = {
-    "train": "train",
-    "val": "train",
-    "validation": "train",
-    "test": "test",
-    "test_public": "test",
-}
+_SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
+    ("test", "test_public"), "test"
+)
 _LOOSE = "normal"  # class of training images that stand in no folder
 _NAMED = 5  # folders that a message names
 
@@ -49,17 +38,19 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class _Place:
-    """Where an image stands: its split, and its path from there on, without its suffix for a mask."""
+    """Where an image stands: its split, and its path within that."""
 
     split: str
     inside: str
 
     @property
     def class_name(self) -> str:
+        """Of the folder that it stands in."""
         return self.inside.split("/")[0] if "/" in self.inside else _LOOSE
 
     @property
     def stem(self) -> str:
+        """What its mask is called, too: its path without the suffix."""
         return str(pathlib.PurePosixPath(self.inside).with_suffix(""))
 
 
@@ -108,13 +99,7 @@ class Folder(ImageRecords, skip_registration=True):
         """
         places = _places(files)
         known = _groups(files[groups.FILE], places) if groups.FILE in files else {}
-        masks: dict[str, str] = {}
-        for name in files:
-            stem = _mask_stem(name)
-            if stem and masks.setdefault(stem, name) != name:
-                raise UserError(
-                    f"{masks[stem]} and {name} are masks of one image; keep one of them"
-                )
+        masks = _masks(files)
         # A training image may share its name with a tested one, whose mask it is.
         tested = any(place.split == "test" for place in places.values())
         listed: dict[str, list[Item]] = {}
@@ -171,6 +156,16 @@ def _places(files: Iterable[str]) -> dict[str, _Place]:
         for name, (first, _, inside) in parts.items()
         if inside and first.lower() in _SPLITS
     }
+
+
+def _masks(files: Iterable[str]) -> dict[str, str]:
+    """Returns stem of an image -> its mask."""
+    masks: dict[str, str] = {}
+    for name in files:
+        stem = _mask_stem(name)
+        if stem and masks.setdefault(stem, name) != name:
+            raise UserError(f"{masks[stem]} and {name} are masks of one image; keep one of them")
+    return masks
 
 
 def _mask_stem(name: str) -> str:
