@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import ml_collections
 
 from vae_jax.errors import UserError
+from vae_jax.names import listed
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
@@ -43,8 +44,7 @@ def resolve(config: ml_collections.ConfigDict) -> None:
         "data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion",
     ):  # fmt: skip
         group, name = field.split(".")
-        parts = [part.strip() for value in config[group][name] for part in str(value).split(",")]
-        config[group][name] = tuple(part for part in parts if part)
+        config[group][name] = listed(config[group][name])
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

@@ -11,26 +11,6 @@ from vae_jax.errors import UserError
 FRACTIONS = splits.Fractions(val=0.08, calibration=0.12, test=0.15)
 
 
-@pytest.mark.parametrize(
-    ("value", "names"),
-    [
-        (3, ("3",)),
-        ("3", ("3",)),
-        ("a,b", ("a", "b")),
-        (" a , b ", ("a", "b")),
-        (("a", 3), ("a", "3")),
-        ([1, 1, 2], ("1", "2")),
-        (("a,b",), ("a", "b")),
-        ("('a', 'b')", ("a", "b")),
-        ((), ()),
-        ("", ()),
-        (None, ()),
-    ],
-)
-def test_class_names_accept_what_a_shell_gives(value, names):
-    assert splits.class_names(value) == names
-
-
 def test_an_unknown_class_is_refused_with_the_closest_known():
     with pytest.raises(UserError, match=r"no class 'polyp'.*did you mean polyps"):
         splits.canonical(("polyp",), ("polyps", "normal-cecum"), {}, "kvasir")

@@ -5,6 +5,7 @@ import ml_collections
 from vae_jax.data import splits
 from vae_jax.data.prepare import BUILDERS, manual_files
 from vae_jax.errors import UserError
+from vae_jax.names import listed
 
 
 def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -37,7 +38,7 @@ def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _known(dataset: str, manual_dir: str, names) -> tuple[str, ...]:
-    names = splits.class_names(names)
+    names = listed(names)
     if not names:
         return ()
     return splits.canonical(

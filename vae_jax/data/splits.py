@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -31,15 +30,6 @@ class Fractions:
     val: float
     calibration: float
     test: float
-
-
-def class_names(value: Any) -> tuple[str, ...]:
-    """Brings names as a shell gives them into shape: `3`, `"a,b"`, `(3, "a")` -> tuple of str."""
-    if value is None:
-        return ()
-    values = value if isinstance(value, tuple | list) else (value,)
-    parts = [part.strip(" ()[]'\"") for value in values for part in str(value).split(",")]
-    return tuple(dict.fromkeys(part for part in parts if part))
 
 
 def canonical(
