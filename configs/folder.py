@@ -24,7 +24,10 @@ right; rotation, brightness, contrast, saturation, hue likewise. Of an image the
 --config.data.channels=1 for grey. With few normals raise --config.data.calibration_fraction: a false-alarm
 rate of 0.05 wants 19 of them at least. Images are copied once, into --config.data.dir.
 
-LAB
+What to expect: the mucosa and polyps of configs/kvasir.py laid out like this (579 good, 764 polyps with
+masks; 377 trained on), uncropped, seed 0: AUROC of fusion 0.937 [0.913, 0.957], mse 0.968; beside them
+nearest neighbour 0.957, width of the stored file 0.947, so that the report warns of a shortcut, and rightly
+(see configs/kvasir.py). Pixel AUROC 0.571. Two cores: 6 minutes of training, 8 in all, 1.6 GiB.
 """
 
 from vae_jax.config import default
