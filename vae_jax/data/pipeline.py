@@ -86,7 +86,7 @@ class Dataset:
 
 
 def prepare_all(data: ml_collections.ConfigDict) -> None:
-    """Prepares what the `data` group names; imports no JAX, and reads no image before all names are known.
+    """Prepares what the `data` group names; imports no JAX, and checks names before any image is read.
 
     Raises:
         UserError: as `load`.

@@ -88,7 +88,7 @@ def manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
         raise cls.OFFICIAL.ask(f"data.manual_dir={manual_dir} is not a folder")
-    # The user's own images have no name of their own to look for.
+    # The user's own images are not called after the dataset: what is there by its name is a class.
     inner = folder / dataset
     return cls.locate(inner if cls.OFFICIAL.files and inner.is_dir() else folder)
 

@@ -67,8 +67,8 @@ def in_batches(
     Args:
         function: called with `batch_size` rows of each of the values, the first of a short batch repeated.
         batch_size: rows of every call.
-        values: arrays or images of as many rows, one row at least; the first is none, any other that is
-            None is handed on as it is.
+        values: arrays or images of as many rows, one row at least. The first must be there; any other may
+            be None, which is handed on.
     """
     count = len(values[0])
     parts = []
