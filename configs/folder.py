@@ -11,8 +11,8 @@ DIR holds a folder for each class, or train and test with such folders, as MVTec
 
 Classes: normal are those called good, normal or ok; --config.data.normal_classes=a,b names others. Every
 other class is abnormal, or those of --config.data.anomaly_classes=c,d, the rest left out. Images in no
-folder are normal: then a threshold is found, and nothing to judge it by. Abnormal images in a training
-folder are not used.
+folder are normal: then a threshold is found, and nothing to judge it by. Where there is a folder test,
+abnormal images of train are not used.
 
 Masks are optional, one an image, as large as it is, white (255) where it is abnormal. So is
 DIR/groups.csv, with the columns file (its path below DIR, as good/0.png) and group: what belongs together,
@@ -22,7 +22,7 @@ Say what may differ between normal images: --config.augment.horizontal_flip=0.5 
 right; rotation, brightness, contrast, saturation, hue likewise. Of an image the central square is seen:
 --config.data.crop, --config.data.roi, --config.data.image_size=256 with one more of --config.model.widths,
 --config.data.channels=1 for grey. With few normals raise --config.data.calibration_fraction: a false-alarm
-rate of 0.05 wants 19 of them at least. Images are copied once, into --config.data.dir.
+rate of 0.05 wants 19 calibration images at least. Images are copied once, into --config.data.dir.
 
 What to expect: the mucosa and polyps of configs/kvasir.py laid out like this (579 good, 764 polyps with
 masks; 377 trained on), uncropped, seed 0: AUROC of fusion 0.937 [0.913, 0.957], mse 0.968; beside them

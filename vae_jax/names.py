@@ -3,7 +3,9 @@
 import re
 from typing import Any
 
-_BRACKETED = re.compile(r"\(.*\)|\[.*\]")
+# Around a whole list only: a folder may be called `good (1)`, or `(old)`.
+_BRACKETED = re.compile(r"\(([^()]*,[^()]*)\)|\[([^\[\]]*,[^\[\]]*)\]")
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
 def listed(value: Any) -> tuple[str, ...]:
@@ -11,7 +13,12 @@ def listed(value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     texts = map(str, value if isinstance(value, tuple | list) else (value,))
-    # Around the whole list only: a folder may be called `good (1)`.
-    texts = [text.strip()[1:-1] if _BRACKETED.fullmatch(text.strip()) else text for text in texts]
-    parts = [part.strip(" '\"") for text in texts for part in text.split(",")]
+    parts = [
+        _without(_QUOTED, part) for text in texts for part in _without(_BRACKETED, text).split(",")
+    ]
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _without(wrapping: re.Pattern[str], text: str) -> str:
+    found = wrapping.fullmatch(text.strip())
+    return found[found.lastindex] if found else text.strip()

@@ -149,6 +149,7 @@ def test_a_mask_is_held_against_its_upright_image_and_may_be_black():
     [
         (Image.new("L", (30, 40), 255), "30x40 pixels, its image 40x30"),
         (Image.new("L", (40, 30), 1), r"nowhere brighter than half \(highest value 1\)"),
+        (Image.fromarray(np.full((30, 40), 255, np.uint16)), r"\(highest value 255\)"),
     ],
 )
 def test_a_mask_that_would_mark_the_wrong_pixels_is_refused(mask, message):

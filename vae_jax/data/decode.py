@@ -45,8 +45,10 @@ def check_mask(encoded: bytes, image: bytes) -> None:
     mask, shown = upright(encoded), upright(image)
     if mask.size != shown.size:
         raise ValueError("{}x{} pixels, its image {}x{}".format(*mask.size, *shown.size))
-    highest = np.asarray(_to_mode(mask, "L")).max()
-    if 0 < highest <= _HALF:
+    grey = np.asarray(_to_mode(mask, "L"))
+    # 255 is nearly black where there are 16 bits.
+    highest = (np.asarray(mask) if mask.mode.startswith("I") else grey).max()
+    if highest > 0 and grey.max() <= _HALF:
         raise ValueError(
             f"nowhere brighter than half (highest value {highest}); store it as 0 and 255"
         )

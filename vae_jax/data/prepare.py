@@ -41,8 +41,8 @@ def prepare(
 
     Args:
         dataset: one of BUILDERS.
-        manual_dir: folder in the official layout, or the one above it that holds a folder of the dataset's
-            name; "" downloads what can be, unless that has been prepared before.
+        manual_dir: folder in the official layout, or the one above an official dataset's, that holds a
+            folder of its name; "" downloads what can be, unless that has been prepared before.
         data_dir: where prepared data goes; "" is TFDS's own default.
         skip_corrupt: skip and list unreadable images instead of refusing them.
 

@@ -211,13 +211,16 @@ def _check_filled(roles: Mapping[str, np.ndarray], labels: np.ndarray, official_
         if count:
             continue
         if not any(counts[other] for other in ROLES if other != "test"):
-            advice = "take data.normal_classes of which there are images outside the test split"
+            advice = (
+                "take data.normal_classes of which there are images outside the test split"
+                if official_test
+                else "every normal image shares its group with one that is only tested on: part the groups"
+            )
         elif role == "train":
             advice = "lower data.val_fraction, data.calibration_fraction or data.test_fraction"
         elif role == "test" and official_test:
             advice = (
-                "the official test split has none of data.normal_classes; take others, or leave out "
-                "that split"
+                "the official test split has none of these classes; take other data.normal_classes"
             )
         else:
             advice = f"raise data.{role}_fraction"

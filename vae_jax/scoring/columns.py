@@ -73,9 +73,8 @@ def score_roles(
         _given(config, dataset, dataset.train),
     )  # fmt: skip
 
-    def scorer_of(columns: Sequence[str]):
-        roles = (dataset.val, dataset.calibration, dataset.test)
-        most = max(len(role.images) for role in roles)
+    def scorer_of(columns: Sequence[str], *roles: str):
+        most = max(len(getattr(dataset, role).images) for role in roles)
         scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted, most)
 
         def score(role: str) -> dict[str, np.ndarray]:
@@ -90,10 +89,11 @@ def score_roles(
 
     likelihood = _LIKELIHOOD if "nll" in singles else ()
     evidence = ("elbo",) if model.sampled else ()
-    score = scorer_of(tuple(dict.fromkeys((*singles, *_QUALITY, *evidence, *likelihood))))
+    columns = tuple(dict.fromkeys((*singles, *_QUALITY, *evidence, *likelihood)))
+    score = scorer_of(columns, "calibration", "test")
     calibration, test = score("calibration"), score("test")
     if members:
-        val = scorer_of(members)("val")
+        val = scorer_of(members, "val")("val")
         calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
     return calibration, test
 

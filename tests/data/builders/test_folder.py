@@ -130,7 +130,14 @@ def test_what_has_no_role_is_told_by_name(make, caplog):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("good/0.png", "masks/0.png"), "has a class masks; call the folder ground_truth"),
+        (
+            ("good/0.png", "masks/0.png"),
+            "masks/0.png looks like a mask; put it into .*own/ground_truth",
+        ),
+        (("good/0.png", "bad/GT/0.png"), "bad/GT/0.png looks like a mask"),
+        (("good/0.png", "good/0_mask.png"), "good/0_mask.png looks like a mask"),
+        ((*SPLIT_UP, "masks/bad/0.png"), "masks/bad/0.png looks like a mask"),
+        (("good/0.png", "test/0.png"), "has a folder test and none called train"),
         (("test/good/0.png", "test/bad/0.png"), "has a folder test and none called train"),
         (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
     ],
@@ -169,9 +176,11 @@ def test_a_table_of_groups_that_would_part_them_is_refused(make, rows, message):
         items(folder)
 
 
-def test_what_is_hidden_or_no_image_and_the_region_of_interest_are_passed_over(make):
-    folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png")
+def test_what_is_hidden_or_no_image_the_region_of_interest_and_runs_are_passed_over(make):
+    folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png", "runs/own/figures/roc.png")
     (folder / "good/notes.txt").write_text("no image")
+    for name in ("config.json", "metrics.jsonl"):
+        (folder / "runs/own" / name).touch()
     assert [item.file for item in items(folder)["train"]] == list(CLASSES)
 
 
@@ -243,6 +252,40 @@ def test_classes_that_are_not_there_are_refused_before_anything_is_prepared(
     with pytest.raises(UserError, match=message):
         load(*many("fine", 20), *many("dent", 2), **fields)
     assert not pathlib.Path(data_config.dir).exists()
+
+
+def test_with_abnormal_classes_alone_the_usual_normals_are_normal_and_the_rest_is_left_out(load):
+    dataset = load(*many("good", 20), *many("dent", 2), *many("hole", 3), anomaly_classes=("hole",))
+    assert set(dataset.train.classes) == {"good"}
+    assert set(dataset.test.classes) == {"good", "hole"}
+
+
+def test_with_abnormal_classes_alone_and_no_usual_normals_the_rest_is_normal(load):
+    dataset = load(*many("fine", 20), *many("dent", 2), anomaly_classes=("dent",))
+    assert set(dataset.train.classes) == {"fine"}
+
+
+def test_abnormal_classes_beside_another_datasets_anomalies_are_not_trained_on(load):
+    dataset = load(*many("good", 20), *many("dent", 20), anomaly_dataset="digits")
+    assert set(dataset.train.classes) == {"good"}
+    assert "dent" not in dataset.test.classes
+
+
+def test_a_mask_of_another_size_is_refused_by_name(load, make):
+    names = *many("good", 20), "dent/0.png"
+    write(make(*names) / "ground_truth/dent/0.png", np.full((12, 10), 255, np.uint8))
+    with pytest.raises(
+        UserError, match=r"dent/0\.png \(its mask 0\.png: 10x12 pixels, its image 12x12"
+    ):
+        load(*names)
+
+
+def test_normals_that_all_share_groups_with_abnormal_images_are_told_apart_from_a_split(load, make):
+    names = many("good", 3) + many("dent", 3)
+    rows = "".join(f"good/{i}.png,{i}\ndent/{i}.png,{i}\n" for i in range(3))
+    (make(*names) / "groups.csv").write_text(f"file,group\n{rows}")
+    with pytest.raises(UserError, match="shares its group with one that is only tested on"):
+        load(*names)
 
 
 def test_images_that_are_not_square_are_told(make, data_config, caplog):

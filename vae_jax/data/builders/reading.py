@@ -72,11 +72,10 @@ def _read(item: Item) -> Read | str:
         image = item.image if isinstance(item.image, bytes) else item.image.read_bytes()
         size = item.size or decode.check(image)
         mask = b""
-        if isinstance(item.mask, bytes):
-            mask = item.mask
-        elif item.mask is not None:
-            damaged = item.mask.name
-            mask = item.mask.read_bytes()
+        if item.mask is not None:
+            of_bytes = isinstance(item.mask, bytes)
+            damaged = "(of several)" if of_bytes else item.mask.name
+            mask = item.mask if of_bytes else item.mask.read_bytes()
             decode.check_mask(mask, image)
     except Exception as error:  # Pillow's plugins raise anything on damaged files.
         reason = " ".join(str(error).split()) or type(error).__name__
