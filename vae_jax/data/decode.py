@@ -7,11 +7,12 @@ import io
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 # Part of the key of cached pixels: raise it when any pixel below comes out differently.
 VERSION = 1
 
+_LYING = 5  # from this EXIF orientation on, width and height change places
 _HALF = 127  # of a mask's grey; what is brighter is abnormal
 
 
@@ -42,9 +43,9 @@ def check_mask(encoded: bytes, image: bytes) -> None:
         Exception: as `check`.
     """
     check(encoded)
-    mask, shown = upright(encoded), upright(image)
-    if mask.size != shown.size:
-        raise ValueError("{}x{} pixels, its image {}x{}".format(*mask.size, *shown.size))
+    mask, size = upright(encoded), _upright_size(image)
+    if mask.size != size:
+        raise ValueError("{}x{} pixels, its image {}x{}".format(*mask.size, *size))
     grey = np.asarray(_to_mode(mask, "L"))
     # 255 is nearly black where there are 16 bits.
     highest = (np.asarray(mask) if mask.mode.startswith("I") else grey).max()
@@ -52,6 +53,13 @@ def check_mask(encoded: bytes, image: bytes) -> None:
         raise ValueError(
             f"nowhere brighter than half (highest value {highest}); store it as 0 and 255"
         )
+
+
+def _upright_size(encoded: bytes) -> tuple[int, int]:
+    """Returns the size of what `upright` makes of an image, without decoding it."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        lies = image.getexif().get(ExifTags.Base.Orientation, 1) >= _LYING
+        return image.size[::-1] if lies else image.size
 
 
 def upright(encoded: bytes) -> Image.Image:
