@@ -31,7 +31,8 @@ def default() -> ml_collections.ConfigDict:
     data.max_saturated = 1.0  # share of near-white pixels above which an image or tile is left out
     data.normalise = "none"  # none | material (each fabric to the same mean and contrast)
     data.roi = ""  # region that counts: "" all | ellipse | dataset (its roi.png) | path of a PNG
-    data.normal_classes = ()  # () is every class that is not an anomaly
+    # () is every class that is not an anomaly; of one's own images those called good, normal or ok
+    data.normal_classes = ()
     data.anomaly_classes = ("0",)  # () is every class that is not normal
     data.val_fraction = 0.08  # of the normals, for early stopping and the plateau rule
     data.calibration_fraction = 0.12  # of the normals, for thresholds and p-values

@@ -97,9 +97,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         make_step, settings.parallel, settings.batch_size, devices, settings.accumulate
     )
     validated = (*distortion.names, "kl", *_QUALITY)
-    score = make_scorer(
-        model, validated, config.scoring, seed, devices, most=max(len(val_images), len(glance))
-    )
+    score = make_scorer(model, validated, config.scoring, seed, devices, most=len(val_images))
     reconstruct = make_reconstruct(model, min(settings.batch_size, _AT_ONCE))
     placement = place(images, config.data.cache)
 

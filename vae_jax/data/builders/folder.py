@@ -46,12 +46,11 @@ class Folder(ImageRecords, skip_registration=True):
             raise cls.OFFICIAL.ask(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
         layout.check_masks(folder, found)
         layout.check_classes(folder, places)
-        strangers = [name for name in found if name not in places and not layout.mask_stem(name)]
-        if strangers:
-            _warn_once(f"{folder}: left out beside train and test: {_folders(strangers)}")
         kept = {
             name: path for name, path in found.items() if name in places or layout.mask_stem(name)
         }
+        if strangers := found.keys() - kept.keys():
+            _warn_once(f"{folder}: left out beside train and test: {_folders(strangers)}")
         if (folder / groups.FILE).is_file():
             kept[groups.FILE] = folder / groups.FILE
         return kept
