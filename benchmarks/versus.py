@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import models
 import turns
 
-Setting = tuple[str, int, str]  # model, batch, precision
-
 
 def flags(doc: str, steps: int, what: str) -> argparse.ArgumentParser:
     """Returns a parser that knows which setting to measure.
@@ -34,7 +32,7 @@ def compare(options: argparse.Namespace, makes: Mapping[str, turns.Make]) -> dic
         makes: by name, "ours" and "PyTorch" among them, of a model, a batch and a precision.
     """
     turns.warn(options.turns)
-    setting: Setting = (options.model, options.batch, options.precision)
+    setting = (options.model, options.batch, options.precision)
     measured = turns.measure(
         [(make, setting) for make in makes.values()], options.turns, options.steps
     )

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import jax
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Bool, Int, Int32, UInt8
 
 from vae_jax.data.stored import Images
 from vae_jax.training.step import Batch
@@ -35,10 +35,8 @@ def batches(
         conditions = np.zeros(len(images), np.int32)
     if rows is None:
         rows = np.arange(len(images))
-    for start in range(0, len(rows), batch_size):
-        places = np.arange(start, start + batch_size)
-        counts = places < len(rows)
-        chosen = rows[np.where(counts, places, start)]
+    for places, counts in _padded(len(rows), batch_size):
+        chosen = rows[places]
         batch = images[chosen]
         yield Batch(batch, content_index(batch), counts.astype(np.float32), conditions[chosen])
 
@@ -72,12 +70,20 @@ def in_batches(
     """
     count = len(values[0])
     parts = []
-    for start in range(0, count, batch_size):
-        places = np.arange(start, start + batch_size)
-        chosen = np.where(places < count, places, start)
+    for chosen, _ in _padded(count, batch_size):
         rows = [None if value is None else value[chosen] for value in values]
         parts.append(jax.device_get(function(*rows)))
     return _joined(parts, count)
+
+
+def _padded(
+    count: int, batch_size: int
+) -> Iterator[tuple[Int[np.ndarray, "B"], Bool[np.ndarray, "B"]]]:
+    """Yields rows of each batch, a short one filled with its first row, and which of them count."""
+    for start in range(0, count, batch_size):
+        rows = np.arange(start, start + batch_size)
+        counts = rows < count
+        yield np.where(counts, rows, start), counts
 
 
 def _joined(parts: Sequence[Tree], count: int) -> Tree:
