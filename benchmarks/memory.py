@@ -24,18 +24,19 @@ def of_training(file: str, variant: str) -> dict[str, int]:
     """Returns peaks in bytes of a config's training: before the first step, and after a few."""
     import jax
 
-    from vae_jax.training.memory import peak_memory_bytes
+    from vae_jax.runtime.memory import peak_memory_bytes
+    from vae_jax.training.step import make_train_step
 
     config = models.shipped(file, variant)
     models.set_up(config.train.precision)
     size, channels = config.data.image_size, config.data.channels
-    state, train_step, knobs = models.our_training(config, _STEPS)
+    recipe, state, hyperparameters = models.our_training(config, _STEPS)
     batch = models.our_batch(models.scrolled(config.train.batch_size, size, channels))
     jax.block_until_ready((state, batch))
     before = peak_memory_bytes()
-    train_step = jax.jit(train_step, donate_argnums=0)
+    train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
     for _ in range(_STEPS):
-        state, metrics = train_step(state, batch, knobs)
+        state, metrics = train_step(state, batch, hyperparameters)
     jax.block_until_ready((state, metrics))
     return {"model": before, "training": peak_memory_bytes()}
 
@@ -46,9 +47,9 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     import numpy as np
 
     from vae_jax.model.vae import build_model
+    from vae_jax.runtime.memory import peak_memory_bytes
     from vae_jax.scoring import reference
     from vae_jax.scoring.scorer import make_scorer
-    from vae_jax.training.memory import peak_memory_bytes
 
     config = models.shipped(file, variant)
     models.set_up(config.train.precision)
@@ -56,9 +57,9 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     names = [name for name in settings.names if name != "fusion"]
     images = models.scrolled(max(counts), size, channels)
     given = None
-    if settings.condition == "given":
+    if settings.class_index == "given":
         given = np.zeros(max(counts), np.int32)
-    state, _, _ = models.our_training(config, _STEPS)
+    _, state, _ = models.our_training(config, _STEPS)
     model, params = build_model(config), state.params
     train = images[:512].copy()
     fitted = reference.fit(
@@ -79,8 +80,8 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
 
     from vae_jax.data.pipeline import Examples
     from vae_jax.model.vae import build_model
+    from vae_jax.runtime.memory import peak_memory_bytes
     from vae_jax.scoring.localise import localise
-    from vae_jax.training.memory import peak_memory_bytes
 
     config = models.shipped(file, variant)
     models.set_up(config.train.precision)
@@ -101,7 +102,7 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
             has_mask=np.ones(count, bool),
         )
 
-    state, _, _ = models.our_training(config, _STEPS)
+    _, state, _ = models.our_training(config, _STEPS)
     found = {}
     for count in counts:
         localise(

@@ -12,8 +12,8 @@ MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("ches
 
 def set_up(precision: str) -> None:
     """Does what every run does before JAX starts."""
-    from vae_jax.training.allocator import keep_memory
-    from vae_jax.training.compiler import choose_options
+    from vae_jax.runtime.allocator import keep_memory
+    from vae_jax.runtime.compiler import choose_options
 
     keep_memory()
     choose_options(precision)
@@ -43,36 +43,24 @@ def scrolled(count: int, size: int, channels: int) -> np.ndarray:
 
 
 def our_training(config, steps_per_epoch: int):
-    """Returns (state, step, knobs): the state before the first step, the pure step, what it is given."""
-    from vae_jax.data.augment import make_augmentation
-    from vae_jax.model.objective import Distortion, make_beta_schedule
+    """Returns (recipe, state before the first step, traced hyperparameters)."""
     from vae_jax.model.vae import build_model
-    from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+    from vae_jax.training.recipe import make_recipe
     from vae_jax.training.state import create_state
-    from vae_jax.training.step import Knobs, make_train_step
+    from vae_jax.training.step import TracedHyperparameters
 
-    settings, objective = config.train, config.objective
-    model = build_model(config)
-    rate = make_learning_rate(settings, steps_per_epoch)
-    optimizer = make_optimizer(settings, rate)
-    step = make_train_step(
-        model,
-        optimizer,
-        rate,
-        make_beta_schedule(objective, steps_per_epoch),
-        Distortion(objective.pixel_weight, objective.frequency_weight),
-        make_augmentation(config.augment),
-        settings.accumulate,
+    recipe = make_recipe(config, build_model(config), steps_per_epoch)
+    hyperparameters = TracedHyperparameters(
+        np.uint32(config.seed), np.float32(config.objective.beta)
     )
-    state = create_state(model, optimizer, make_plateau(settings), config.seed)
-    return state, step, Knobs(np.uint32(config.seed), np.float32(objective.beta))
+    return recipe, create_state(recipe, config.seed), hyperparameters
 
 
 def our_batch(images: np.ndarray):
     """Returns images as a batch on the device, of which each counts."""
     import jax.numpy as jnp
 
-    from vae_jax.training.step import Batch
+    from vae_jax.data.batches import Batch
 
     count = len(images)
     return Batch(

@@ -20,17 +20,19 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
     """Returns the work of `num_steps` steps on one batch."""
     import jax
 
+    from vae_jax.training.step import make_train_step
+
     del cache
     models.set_up("float32")
     config = models.comparable(model, "float32")
-    state, train_step, knobs = models.our_training(config, num_steps)
-    train_step = jax.jit(train_step, donate_argnums=0)
+    recipe, state, hyperparameters = models.our_training(config, num_steps)
+    train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
     images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
 
     def epoch():
         nonlocal state
         for _ in range(num_steps):
-            state, metrics = train_step(state, images, knobs)
+            state, metrics = train_step(state, images, hyperparameters)
         jax.block_until_ready((state, metrics))
 
     return turns.Work(epoch, jax.devices()[0].device_kind, num_steps)
@@ -41,21 +43,21 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     import jax
     import numpy as np
 
-    from vae_jax.data.stored import Stored
+    from vae_jax.data.image_store import ImagesOnDisk
     from vae_jax.training import epoch as epoch_lib
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place
 
     models.set_up(precision)
     config = models.comparable(model, precision)
-    state, train_step, knobs = models.our_training(config, num_steps)
-    run_steps = make_run_steps(lambda axis_name: train_step, "jit", batch, jax.devices())
+    recipe, state, hyperparameters = models.our_training(config, num_steps)
+    run_steps = make_run_steps(recipe, "jit", batch, jax.devices())
     count = batch * num_steps
     images = models.scrolled(count, config.data.image_size, config.data.channels)
     if cache == "none":
         with tempfile.TemporaryFile() as file:
             images.tofile(file)
-            images = Stored.whole([np.memmap(file, np.uint8, "r", shape=images.shape)])
+            images = ImagesOnDisk.whole([np.memmap(file, np.uint8, "r", shape=images.shape)])
     else:
         images = images.copy()
     placement = place(images, cache)
@@ -67,7 +69,7 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
             config.seed, number, np.zeros(count, np.int32), batch, config.train.steps_per_call
         )
         state, _ = epoch_lib.run_epoch(
-            run_steps, placement, state, plans, knobs, lambda images: None
+            run_steps, placement, state, plans, hyperparameters, lambda images: None
         )
         number += 1
 

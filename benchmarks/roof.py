@@ -51,11 +51,18 @@ def of_training(model: str, batch: int, precision: str) -> Roof:
     import jax
     import jax.numpy as jnp
 
+    from vae_jax.training.step import make_train_step
+
     models.set_up(precision)
     config = models.comparable(model, precision)
-    state, train_step, knobs = models.our_training(config, steps_per_epoch=100)
+    recipe, state, hyperparameters = models.our_training(config, steps_per_epoch=100)
     images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
-    cost = jax.jit(train_step).lower(state, images, knobs).compile().cost_analysis()
+    cost = (
+        jax.jit(make_train_step(recipe))
+        .lower(state, images, hyperparameters)
+        .compile()
+        .cost_analysis()
+    )
     square = jnp.ones((_SIDE, _SIDE), precision)
     numbers = jnp.ones(_COPIED)
     multiply = jax.jit(lambda a: jnp.dot(a, a, preferred_element_type=jnp.float32))

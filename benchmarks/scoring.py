@@ -25,7 +25,7 @@ def make_ours(model: str, batch: int, precision: str):
     models.set_up(precision)
     config = models.comparable(model, precision)
     config.scoring.batch_size = batch
-    state, _, _ = models.our_training(config, steps_per_epoch=100)
+    _, state, _ = models.our_training(config, steps_per_epoch=100)
     score = make_scorer(
         build_model(config), ("quality_mse",), config.scoring, config.seed, jax.devices()
     )

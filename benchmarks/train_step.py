@@ -29,15 +29,17 @@ def make_ours(model: str, batch: int, precision: str):
     """Returns the work of one training step of ours."""
     import jax
 
+    from vae_jax.training.step import make_train_step
+
     models.set_up(precision)
     config = models.comparable(model, precision)
-    state, train_step, knobs = models.our_training(config, steps_per_epoch=100)
-    train_step = jax.jit(train_step, donate_argnums=0)
+    recipe, state, hyperparameters = models.our_training(config, steps_per_epoch=100)
+    train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
     images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
 
     def step():
         nonlocal state
-        state, metrics = train_step(state, images, knobs)
+        state, metrics = train_step(state, images, hyperparameters)
         jax.block_until_ready((state, metrics))
 
     return turns.Work(step, jax.devices()[0].device_kind)

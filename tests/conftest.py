@@ -13,7 +13,7 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-from vae_jax.training.compiler import choose_options
+from vae_jax.runtime.compiler import choose_options
 
 choose_options("float32")
 
@@ -36,8 +36,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
 
 from vae_jax.config import default
+from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.data.pipeline import Dataset, Examples
-from vae_jax.data.stored import Stored
 
 
 @pytest.fixture(scope="session")
@@ -89,12 +89,12 @@ def dataset() -> Dataset:
 def on_disk(tmp_path):
     """Dataset -> the same with its images and masks on disk."""
 
-    def stored(role: str, images: np.ndarray | None) -> Stored | None:
+    def stored(role: str, images: np.ndarray | None) -> ImagesOnDisk | None:
         if images is None:
             return None
         path = tmp_path / f"{role}-{images.ndim}.u8"
         images.tofile(path)
-        return Stored.whole([np.memmap(path, np.uint8, "r", shape=images.shape)])
+        return ImagesOnDisk.whole([np.memmap(path, np.uint8, "r", shape=images.shape)])
 
     def on_disk(dataset: Dataset) -> Dataset:
         roles = {role: getattr(dataset, role) for role in ("train", "val", "calibration", "test")}

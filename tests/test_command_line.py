@@ -5,9 +5,9 @@ import sys
 import pytest
 
 from vae_jax import command_line, workdir
-from vae_jax.cluster import Cluster
 from vae_jax.config import default
 from vae_jax.errors import UserError
+from vae_jax.runtime.cluster import Cluster
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.py"))

@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 
 from vae_jax import explore as explore_lib
-from vae_jax import explore_parts
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
-from vae_jax.exploration import codes
-from vae_jax.exploration import trained as trained_lib
+from vae_jax.exploration import trained_run as trained_lib
 from vae_jax.exploration.features import Features
 from vae_jax.model.vae import build_model
+from vae_jax.report.exploration import parts
+from vae_jax.scoring.inference import draw_prior
 from vae_jax.training.checkpoint import Checkpoints
-from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 
 FIGURES = {
@@ -45,10 +45,7 @@ def make_run(tmp_path, config, monkeypatch):
              "classifier_epochs": 1}
         )  # fmt: skip
         workdir_lib.enter(tmp_path, config)
-        rate = make_learning_rate(config.train, 1)
-        state = create_state(
-            build_model(config), make_optimizer(config.train, rate), make_plateau(config.train), 0
-        )
+        state = create_state(make_recipe(config, build_model(config), 1), seed=0)
         position = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": 1}
         with Checkpoints(tmp_path / "checkpoints") as checkpoints:
             checkpoints.save(state, position, config.to_dict(), 1.0)
@@ -191,7 +188,7 @@ def test_figures_are_those_of_the_features(make_run, config, halves, monkeypatch
         shift = np.float32(3) if images.dtype == np.float32 else np.float32(0)  # what is decoded
         return values + shift * np.eye(4, dtype=np.float32)[0], _one_hot(np.arange(len(images)) % 2)
 
-    monkeypatch.setattr(explore_parts, "train_features", lambda *_: Features("known", look))
+    monkeypatch.setattr(parts, "train_features", lambda *_: Features("known", look))
     workdir = make_run(halves)
     explore_lib.run(config, workdir)
     found = results_of(workdir)["generation"]
@@ -208,7 +205,7 @@ def test_figures_rest_on_no_image_that_was_learnt_from(make_run, config, halves,
         looked_at.update(image.tobytes() for image in images)
         return np.ones((len(images), 2), np.float32), _one_hot(np.arange(len(images)) % 2)
 
-    monkeypatch.setattr(explore_parts, "train_features", lambda *_: Features("known", look))
+    monkeypatch.setattr(parts, "train_features", lambda *_: Features("known", look))
     explore_lib.run(config, make_run(halves))
     assert any(image.tobytes() in looked_at for image in halves.calibration.images)
     assert not any(image.tobytes() in looked_at for image in halves.train.images)
@@ -221,7 +218,7 @@ def test_a_label_agrees_where_the_classifier_finds_the_class_that_was_asked_for(
     """The classifier knows what the decoder makes of each code and class; one is told them swapped."""
     workdir = make_run(halves, num_classes=2)
     trained = trained_lib.load(config, workdir, halves)
-    z = codes.from_prior(trained.model, 20, config.seed)
+    z = draw_prior(trained.model, 20, config.seed)
     made = np.stack([trained.decode(z, np.full(20, label, np.int32)) for label in (0, 1)])
     assert np.abs(made[0] - made[1]).max(axis=(1, 2, 3)).min() > 1e-3
 
@@ -231,7 +228,7 @@ def test_a_label_agrees_where_the_classifier_finds_the_class_that_was_asked_for(
             np.array(told)[distance.argmin(axis=0)]
         )
 
-    monkeypatch.setattr(explore_parts, "train_features", lambda *_: Features("known", look))
+    monkeypatch.setattr(parts, "train_features", lambda *_: Features("known", look))
     explore_lib.run(config, workdir)
     assert results_of(workdir)["generation"]["label_agreement"] == agreement
 
@@ -307,17 +304,17 @@ def test_scores_that_say_nothing_are_refused_in_one_line(tmp_path, content, mess
 
 def test_samples_stand_beside_images_of_each_class_in_turn(make_run, config, halves, monkeypatch):
     shown = {}
-    original = explore_parts.explore_samples.samples
+    original = parts.sample_sections.samples
 
     def samples(drawn, decoded, real, by_class):
         shown.update(real=real, decoded=decoded)
         return original(drawn, decoded, real, by_class)
 
-    monkeypatch.setattr(explore_parts.explore_samples, "samples", samples)
-    monkeypatch.setattr(explore_parts, "_BESIDE", 4)
+    monkeypatch.setattr(parts.sample_sections, "samples", samples)
+    monkeypatch.setattr(parts, "_BESIDE", 4)
     workdir = make_run(halves)
     trained = trained_lib.load(config, workdir, halves)
-    explore_parts.samples(trained, explore_parts.know(trained))
+    parts.samples(trained, parts.know(trained))
     name = {
         image.tobytes(): name
         for image, name in zip(halves.test.images, halves.test.classes, strict=True)

@@ -104,7 +104,7 @@ def test_a_finished_run_is_judged_again_by_other_rules(whole):
 
 # ml_collections imports the config file in a way that Python 3.12 will drop.
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
-def test_the_compiler_is_told_the_precision_of_the_run(monkeypatch, capsys):
+def test_the_compiler_is_told_the_precision_run_fields(monkeypatch, capsys):
     def told(precision):
         raise UserError(f"told {precision}")
 

@@ -66,7 +66,7 @@ def test_tensorboard_gets_scalars_and_images(tmp_path, config, dataset):
     train(config, tmp_path, dataset)
     [events] = (tmp_path / "tensorboard").iterdir()
     written = events.read_bytes()
-    for name in (b"train/loss", b"val/psnr", b"val/image_and_copy", b"PNG"):
+    for name in (b"train/loss", b"val/psnr", b"val/image_and_reconstruction", b"PNG"):
         assert name in written
 
 
@@ -97,7 +97,7 @@ def test_training_stops_early_and_a_second_start_trains_no_further(tmp_path, con
     config.train.early_stopping_patience = 2
     state = train(config, tmp_path, dataset)
     assert int(state.step) < 50 * 3
-    assert int(state.stale) == 2
+    assert int(state.validations_since_best) == 2
     assert int(train(config, tmp_path, dataset).step) == int(state.step)
 
 

@@ -16,8 +16,9 @@ from vae_jax.data import pipeline
 from vae_jax.data.pipeline import Dataset
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
-from vae_jax.report import ablation, ablation_copies, ablation_numbers
-from vae_jax.report.ablation_numbers import Outcome
+from vae_jax.report.ablation import cell_measures, reconstructions
+from vae_jax.report.ablation import page as ablation_page
+from vae_jax.report.ablation.cell_measures import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ def _outcome_of(workdir: pathlib.Path, cell: Cell, held: dict[tuple[int, str], D
         dataset = held[_data(cell)]
         train_lib.train(cell.config, folder, dataset)
         evaluation = evaluate_lib.evaluate(cell.config, folder, dataset)
-        ablation_copies.write(workdir, cell.name, evaluation.gallery)
+        reconstructions.write(workdir, cell.name, evaluation.gallery)
         evaluate_lib.report(cell.config, folder, evaluation)
     except Exception as error:  # whatever one cell dies of, the others go on
         complaint.write_text(traceback.format_exc(), encoding="utf-8")
@@ -137,7 +138,7 @@ def _done(folder: pathlib.Path, cell: Cell) -> Outcome:
         cell.config.seed,
         "done",
         decision=results["decision"]["score"],
-        measures=ablation_numbers.measures(results),
+        measures=cell_measures.measures(results),
     )
 
 
@@ -149,11 +150,11 @@ def _publish(
     outcomes: Sequence[Outcome],
 ) -> pathlib.Path:
     """Writes ablation.csv and ablation.html; returns the path of the page."""
-    workdir_lib.write_text(workdir / "ablation.csv", ablation_numbers.to_csv(outcomes))
+    workdir_lib.write_text(workdir / "ablation.csv", cell_measures.to_csv(outcomes))
     # One seed's cells share their test images, so that their copies can be held side by side.
     names = [cell.name for cell in cells if cell.config.seed == config.ablate.seeds[0]]
-    strips = ablation_copies.read(workdir, names)
-    return ablation.write(workdir, config, levels, outcomes, strips)
+    strips = reconstructions.read(workdir, names)
+    return ablation_page.write(workdir, config, levels, outcomes, strips)
 
 
 def _check_all_done(page: pathlib.Path, outcomes: Iterable[Outcome]) -> None:

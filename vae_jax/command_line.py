@@ -12,8 +12,8 @@ from ml_collections import config_flags
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
-from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
+from vae_jax.runtime.cluster import Cluster
 
 # Mode -> (the module whose run(config, workdir) it is, what it does).
 MODES = {

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import functools
 import io
 import pathlib
 
@@ -12,21 +11,20 @@ import numpy as np
 from vae_jax import results
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
+from vae_jax.data.image_store import take
 from vae_jax.data.pipeline import Dataset, Examples
-from vae_jax.data.stored import take
 from vae_jax.model.vae import build_model
-from vae_jax.report import caveats, page, selection, table
-from vae_jax.report.gallery import Gallery
+from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
+from vae_jax.report.evaluation.cases import ReportImages
+from vae_jax.runtime import processes
 from vae_jax.scoring import baselines
 from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
-from vae_jax.scoring.codes import encode
 from vae_jax.scoring.columns import names_for, score_roles
+from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.localise import localise
-from vae_jax.scoring.reconstruct import make_reconstruct, sample_prior
 from vae_jax.scoring.robustness import noise_sweep
 from vae_jax.scoring.scores import decisive
-from vae_jax.scoring.strips import rank_tiles, strips
-from vae_jax.training import processes
+from vae_jax.scoring.strip_evaluation import rank_tiles, strips
 from vae_jax.training.checkpoint import best_params
 
 # Baselines whose scores the report draws as curves, and scores.csv therefore holds.
@@ -46,16 +44,18 @@ class Evaluation:
 
     results: dict
     rows: list[dict]
-    gallery: Gallery
+    gallery: ReportImages
     warnings: list[str]
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The mode `evaluate`: scores and reports again, from the best checkpoint."""
-    judge(config, workdir, pipeline.load(config.data, config.seed))
+    evaluate_and_report(config, workdir, pipeline.load(config.data, config.seed))
 
 
-def judge(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> None:
+def evaluate_and_report(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
+) -> None:
     """Evaluates and reports; of several processes each scores a share, and the first does the rest."""
     evaluation = evaluate(config, workdir, dataset)
     if evaluation:
@@ -73,8 +73,8 @@ def evaluate(
     Raises:
         UserError: if the workdir holds no checkpoint, or a score is not a number.
     """
-    processes.check_same(workdir_lib.of_the_run(config), dataset.fingerprint)
-    model = build_model(config)
+    processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
+    model = build_model(config, dataset.region)
     params = best_params(workdir, dataset.fingerprint)
     settings, seed, test = config.scoring, config.seed, dataset.test
     names = names_for(model, settings.names, "scoring.names")
@@ -94,7 +94,7 @@ def evaluate(
         rivals = baselines.scores(dataset.train, test, settings.pca_components, seed)
     ranked = {name: columns[name] for name in names} | rivals
     rankings = results.rankings(test, ranked, settings.bootstrap_resamples, seed)
-    reconstruct = functools.partial(make_reconstruct(model, min(settings.batch_size, 64)), params)
+    trained = TrainedModel(model, params, min(settings.batch_size, 64))
     found = {
         "dataset": results.describe(dataset),
         "reconstruction": results.reconstruction(columns, test.labels, settings.noise_std),
@@ -119,7 +119,7 @@ def evaluate(
     if model.sampled:
         found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
         found["latent"] = results.latent(
-            encode(model, params, dataset.calibration.images, settings.batch_size)
+            TrainedModel(model, params, settings.batch_size).encode(dataset.calibration.images)
         )
     normals = dataset.train, dataset.calibration
     whole, shown = strips(model, params, names, *normals, test, settings, seed)
@@ -139,9 +139,9 @@ def evaluate(
         decided,
         flagged,
     )
-    gallery = selection.select(
-        test, columns[decision], decided, dataset.calibration, reconstruct,
-        sample_prior(model, params, config.report.samples, seed), settings, config.report.cases, seed,
+    gallery = case_selection.select(
+        test, columns[decision], decided, dataset.calibration, trained,
+        trained.sample_prior(config.report.samples, seed), settings, config.report.cases, seed,
     )  # fmt: skip
     gallery = dataclasses.replace(gallery, strips=shown)
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
@@ -198,7 +198,7 @@ def report(
     writer.writerows(evaluation.rows)
     workdir_lib.write_text(workdir / "scores.csv", text.getvalue())
     path = page.write(workdir, evaluation.gallery, evaluation.warnings)
-    print(table.terminal_table(evaluation.results))
+    print(terminal_table.terminal_table(evaluation.results))
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")

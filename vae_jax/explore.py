@@ -10,15 +10,16 @@ from typing import Any
 import matplotlib
 import ml_collections
 
-from vae_jax import explore_parts as parts
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
-from vae_jax.exploration import trained as trained_lib
+from vae_jax.exploration import trained_run as trained_lib
 from vae_jax.exploration.features import Features, from_inception
-from vae_jax.exploration.trained import Trained
-from vae_jax.report import drawing, explore_page
-from vae_jax.report.explore_page import Section
+from vae_jax.exploration.trained_run import TrainedRun
+from vae_jax.report import drawing
+from vae_jax.report.exploration import page
+from vae_jax.report.exploration import parts as parts
+from vae_jax.report.exploration.page import Section
 from vae_jax.report.numerals import quantity
 from vae_jax.scoring.scores import SCORES, decisive
 
@@ -46,13 +47,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     trained = trained_lib.load(config, workdir, dataset)
     found = explore(trained, read_scores(workdir / "scores.csv", config.scoring.decision))
     _merge(workdir / "results.json", found.results)
-    path = explore_page.write(workdir, config, found.sections, found.omissions)
+    path = page.write(workdir, config, found.sections, found.omissions)
     for omission in found.omissions:
         print(f"left out: {omission}")
     print(f"exploration: {path}")
 
 
-def explore(trained: Trained, scores: dict[str, list[str]]) -> Exploration:
+def explore(trained: TrainedRun, scores: dict[str, list[str]]) -> Exploration:
     """Looks at a trained model from every side that the data allows; the rest is left out and said.
 
     Args:

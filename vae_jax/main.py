@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import absl.logging
 
 from vae_jax import command_line, workdir
-from vae_jax.cluster import Cluster
 from vae_jax.errors import UserError
-from vae_jax.training.allocator import keep_memory
-from vae_jax.training.compiler import choose_options
+from vae_jax.runtime.allocator import keep_memory
+from vae_jax.runtime.cluster import Cluster
+from vae_jax.runtime.compiler import choose_options
 
 
 def main(argv: Sequence[str]) -> int:

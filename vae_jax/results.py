@@ -13,9 +13,9 @@ from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
 from vae_jax.model.vae import Posterior, num_params
+from vae_jax.runtime.memory import peak_memory_bytes
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.training import history
-from vae_jax.training.memory import peak_memory_bytes
 
 # A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01

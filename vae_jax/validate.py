@@ -5,12 +5,13 @@ It imports neither JAX nor TFDS, so that a mistake in a field is answered at onc
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 
 from vae_jax.errors import UserError
-from vae_jax.names import listed
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
@@ -37,6 +38,10 @@ CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
+# Around a whole list only: a folder may be called `good (1)`, or `(old)`.
+_BRACKETED = re.compile(r"\(([^()]*,[^()]*)\)|\[([^\[\]]*,[^\[\]]*)\]")
+_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+
 
 def resolve(config: ml_collections.ConfigDict) -> None:
     """Brings lists of names as a shell gives them into shape, in place: `3`, `a,b` -> tuples of str."""
@@ -45,6 +50,22 @@ def resolve(config: ml_collections.ConfigDict) -> None:
     ):  # fmt: skip
         group, name = field.split(".")
         config[group][name] = listed(config[group][name])
+
+
+def listed(value: Any) -> tuple[str, ...]:
+    """Brings a list of names into shape: `3`, `"a,b"`, `"(a, b)"`, `(3, "a")` become tuples of str."""
+    if value is None:
+        return ()
+    texts = map(str, value if isinstance(value, tuple | list) else (value,))
+    parts = [
+        _without(_QUOTED, part) for text in texts for part in _without(_BRACKETED, text).split(",")
+    ]
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _without(wrapping: re.Pattern[str], text: str) -> str:
+    found = wrapping.fullmatch(text.strip())
+    return found[found.lastindex] if found else text.strip()
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

@@ -139,14 +139,14 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     write_text(workdir / "config.json", config.to_json(indent=2, sort_keys=True) + "\n")
 
 
-def of_the_run(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns `{"group.field": value}` of the fields that make a run what it is."""
     flat = flatten(config)
     return {name: flat[name] for name in flat if not name.startswith(_APART)}
 
 
 def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-    old, new = of_the_run(read_config(workdir)), of_the_run(config)
+    old, new = run_fields(read_config(workdir)), run_fields(config)
     if new["train.epochs"] > old["train.epochs"]:
         old["train.epochs"] = new["train.epochs"]
     differences = [

@@ -5,8 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax.data import decode, pipeline, roi, squares
-from vae_jax.data.stored import Stored
+from vae_jax.data import decode, decoded, pipeline
+from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.errors import UserError
 
 ROLES = ("train", "val", "calibration", "test")
@@ -54,7 +54,7 @@ def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config,
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     first = pipeline.load(kvasir_config, seed=0)
     with monkeypatch.context() as patch:
-        patch.setattr(squares, "_decode", None)
+        patch.setattr(decoded, "_decode", None)
         second = pipeline.load(kvasir_config, seed=0)
     for role in ROLES:
         a, b = getattr(first, role), getattr(second, role)
@@ -104,7 +104,7 @@ def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(da
 def test_more_than_fits_into_memory_is_refused_where_no_disk_can_keep_it(data_config, monkeypatch):
     builder = pipeline.prepare("digits", "", data_config.dir)
     (builder.data_path / "decoded").write_text("a file where the folder should be")
-    monkeypatch.setattr(squares, "memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1797 * 64)
     with pytest.raises(UserError, match=r"too much for memory.*cannot be kept on disk"):
         pipeline.load(data_config, seed=0)
 
@@ -118,7 +118,7 @@ def test_roles_do_not_depend_on_where_the_images_stay(make_kvasir, kvasir_config
         datasets.append(pipeline.load(kvasir_config, seed=0))
     for role in ROLES:
         here, there = (getattr(dataset, role) for dataset in datasets)
-        assert isinstance(there.images, Stored)
+        assert isinstance(there.images, ImagesOnDisk)
         for name in ("images", "masks", "has_mask", "labels", "stored_size"):
             np.testing.assert_array_equal(getattr(here, name)[:], getattr(there, name)[:])
         assert here.files == there.files
@@ -133,7 +133,7 @@ def test_another_dataset_as_the_anomaly_stays_on_disk_too(make_idx, data_config)
     for data_config.cache in ("host", "none"):
         datasets.append(pipeline.load(data_config, seed=0))
     here, there = datasets
-    assert isinstance(there.test.images, Stored)
+    assert isinstance(there.test.images, ImagesOnDisk)
     np.testing.assert_array_equal(here.test.images, there.test.images[:])
 
 
@@ -141,9 +141,9 @@ def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
     data_config, monkeypatch, caplog
 ):
     assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-    monkeypatch.setattr(squares, "memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1797 * 64)
     with caplog.at_level(logging.INFO, "vae_jax"):
-        assert isinstance(pipeline.load(data_config, seed=0).train.images, Stored)
+        assert isinstance(pipeline.load(data_config, seed=0).train.images, ImagesOnDisk)
     assert "stay on disk" in caplog.text
     data_config.cache = "host"
     assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
@@ -265,7 +265,7 @@ def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, 
     whole = pipeline.load(kvasir_config, seed=0)
     kvasir_config.roi = "ellipse"
     seen = pipeline.load(kvasir_config, seed=0)
-    inside = roi.load(kvasir_config)
+    inside = seen.region.mask
     for role in ROLES:
         examples, covered = getattr(whole, role), getattr(seen, role)
         np.testing.assert_array_equal(covered.images[:, inside], examples.images[:, inside])

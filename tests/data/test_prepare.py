@@ -171,7 +171,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
-    from vae_jax.data.builders import records
+    from vae_jax.data.builders import base
 
     class Full:
         def __init__(self, path, options):
@@ -183,7 +183,7 @@ def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
         def close(self):
             raise RuntimeError("write() failed: No space left on device")
 
-    monkeypatch.setattr(records.array_record_module, "ArrayRecordWriter", Full)
+    monkeypatch.setattr(base.array_record_module, "ArrayRecordWriter", Full)
     with pytest.raises(UserError, match=r"No space left on device.*--config.data.dir"):
         prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
 

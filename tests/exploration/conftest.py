@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from vae_jax.exploration.trained import Trained
+from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
 
 
@@ -24,6 +24,7 @@ def make_trained(config, two_classes):
              "classifier_epochs": 2}
         )  # fmt: skip
         model = build_model(config)
-        return Trained(config, model, init_params(model, jax.random.key(0)), dataset)
+        params = init_params(model, jax.random.key(0))
+        return TrainedRun(model, params, 64, config, dataset)
 
     return make_trained

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vae_jax.config import default
-from vae_jax.report.gallery import Cases, Gallery
+from vae_jax.report.evaluation.cases import Cases, ReportImages
 
 SIDE, CHANNELS = 8, 1
 CAPTION = "a/1.png, class 1, mse 0.0123, p 0.4"
@@ -126,12 +126,12 @@ def _make_cases(n: int, caption: str) -> Cases:
 
 
 @pytest.fixture
-def make_gallery() -> Callable[..., Gallery]:
+def make_gallery() -> Callable[..., ReportImages]:
     """A function that makes a gallery, with a chosen number of anomalies and captions."""
 
-    def make(num_anomalies: int = 3, caption: str = CAPTION) -> Gallery:
+    def make(num_anomalies: int = 3, caption: str = CAPTION) -> ReportImages:
         rng = np.random.default_rng(1)
-        return Gallery(
+        return ReportImages(
             normals=_make_cases(3, caption),
             anomalies=_make_cases(num_anomalies, caption),
             best=_make_cases(2, caption),
@@ -144,7 +144,7 @@ def make_gallery() -> Callable[..., Gallery]:
 
 
 @pytest.fixture
-def gallery(make_gallery: Callable[..., Gallery]) -> Gallery:
+def gallery(make_gallery: Callable[..., ReportImages]) -> ReportImages:
     return make_gallery()
 
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from vae_jax.report.film import FILMS, Film, on_plane
+from vae_jax.report.film import FILMS, TrainingFilm, on_plane
 
 
 def test_two_dimensions_are_shown_as_they_are():
@@ -44,7 +44,7 @@ def test_frames_line_up():
 def test_each_frame_is_kept_and_the_films_grow(tmp_path, latent_dim):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20, 8, 8, 1), np.uint8)
-    film = Film(tmp_path, images, [str(i % 3) for i in range(20)], seed=0)
+    film = TrainingFilm(tmp_path, images, [str(i % 3) for i in range(20)], seed=0)
 
     def encode(images):
         return rng.normal(size=(len(images), latent_dim)), images / np.float32(255)
@@ -60,7 +60,7 @@ def test_each_frame_is_kept_and_the_films_grow(tmp_path, latent_dim):
 def test_a_run_that_goes_on_adds_to_its_film(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
     for epoch in (1, 2):
-        film = Film(tmp_path, images, ["a"] * 6, seed=0)
+        film = TrainingFilm(tmp_path, images, ["a"] * 6, seed=0)
         film.add(epoch, lambda x: (x.reshape(len(x), -1)[:, :2] / 255, x / np.float32(255)))
     with Image.open(tmp_path / "figures" / "film_latent_map.gif") as gif:
         assert gif.n_frames == 2

@@ -5,15 +5,14 @@ import jax.numpy as jnp
 import pytest
 
 from vae_jax.model.objective import Terms
-from vae_jax.model.vae import Bound, Posterior, build_model
-from vae_jax.scoring.normals import Normals
-from vae_jax.scoring.view import View
+from vae_jax.model.vae import BoundModel, Posterior, build_model
+from vae_jax.scoring.view import TrainingNormals, View
 
 
 @pytest.fixture
 def make_view(config):
     """View in the settings of `config.scoring`; what is not given is zero, and nothing is computed."""
-    without_params = Bound(build_model(config), {})
+    without_params = BoundModel(build_model(config), {})
 
     def make_view(count, **parts):
         blank = jnp.zeros((count, 8, 8, 1))
@@ -40,6 +39,6 @@ def make_normals(config):
     """Posterior -> training normals with these codes."""
 
     def make_normals(codes):
-        return Normals(lambda: codes, lambda name: None, config.scoring, config.seed)
+        return TrainingNormals(lambda: codes, lambda name: None, config.scoring, config.seed)
 
     return make_normals

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.model.vae import Bound, build_model, init_params
+from vae_jax.model.vae import BoundModel, build_model, init_params
 from vae_jax.scoring import gradient
 
 
@@ -12,7 +12,7 @@ def view(config, make_view):
     """Three images and an untrained model with a smooth activation."""
     config.model.widths, config.model.activation = (2,), "tanh"
     model = build_model(config)
-    bound = Bound(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(1)))
+    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(1)))
     x = jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.9, (3, 8, 8, 1)), jnp.float32)
     return make_view(3, x=x, bound=bound, posterior=bound.encode(x))
 
@@ -47,7 +47,7 @@ def test_score_is_the_sum_of_its_map(name, view):
 def test_an_autoencoder_has_the_gradient_of_its_reconstruction_alone(config, make_view):
     config.model.kind = "ae"
     model = build_model(config)
-    bound = Bound(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
+    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
     x = jnp.full((2, 8, 8, 1), 0.5)
     view = make_view(2, x=x, bound=bound, posterior=bound.encode(x))
     maps = jax.jit(lambda: gradient.gradient_maps(view))()

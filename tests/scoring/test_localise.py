@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.data.stored import Stored
+from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.data.region import load_region
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.scoring.localise import localise
 
@@ -14,7 +15,7 @@ NAMES = ("mse", "l1", "ssim", "kl", "elbo_gradient")
 @pytest.fixture
 def localised(config, dataset):
     """Runs `localise` with an untrained model on test images that hold a bright square each."""
-    model = build_model(config)
+    model = build_model(config, load_region(config.data))
     params = init_params(model, jax.random.key(0))
     test = dataset.test
     images, masks = test.images // 2, np.zeros(test.images.shape[:3], np.uint8)
@@ -56,7 +57,7 @@ def test_localisation_does_not_depend_on_batch_size(localised):
 
 
 def test_images_and_masks_on_disk_are_measured_as_those_in_memory_are(localised):
-    assert localised() == localised(keep=lambda array: Stored.whole([array[:9], array[9:]]))
+    assert localised() == localised(keep=lambda array: ImagesOnDisk.whole([array[:9], array[9:]]))
 
 
 def test_smoothing_changes_the_maps(localised):
@@ -76,7 +77,7 @@ def test_pixels_outside_the_region_of_interest_do_not_count(config, dataset):
     marked = dataclasses.replace(test, masks=masks, has_mask=np.ones(len(masks), bool))
     found = []
     for config.data.roi in ("", "ellipse"):
-        model = build_model(config)
+        model = build_model(config, load_region(config.data))
         params = init_params(model, jax.random.key(0))
         found.append(
             localise(

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.model.vae import VAE, Bound, Posterior, build_model, init_params
+from vae_jax.model.vae import VAE, BoundModel, Posterior, build_model, init_params
 from vae_jax.scoring import optimisation
 
 SIGMA = 0.3
@@ -16,7 +16,7 @@ class LinearGaussian(VAE):
         return -0.5 * jnp.square((x - raw) / SIGMA) - np.log(SIGMA) - 0.5 * np.log(2 * np.pi)
 
 
-class LinearBound(Bound):
+class LinearBound(BoundModel):
     """raw = W z, so that the best q is known; q(z | x) = N(0, 0.01) whatever the image is."""
 
     def encode(self, x):
@@ -40,7 +40,7 @@ def linear(config):
 def small(config):
     """An untrained VAE, images, and posteriors far from the best."""
     model = build_model(config)
-    bound = Bound(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
+    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(5, 8, 8, 1)), jnp.float32)
     mu = jnp.asarray(np.random.default_rng(1).normal(0, 2, (5, 2)), jnp.float32)
     return bound, x, Posterior(mu, jnp.ones((5, 2)))

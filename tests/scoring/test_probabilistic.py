@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_jax.data.batches import Batch
 from vae_jax.model.distributions import LIKELIHOODS
-from vae_jax.model.vae import Bound, build_model, init_params
+from vae_jax.model.vae import BoundModel, build_model, init_params
 from vae_jax.scoring import probabilistic, reference
 from vae_jax.scoring.scorer import make_scorer, view_batch
 from vae_jax.scoring.scores import SCORES
-from vae_jax.training.step import Batch
 
 NAMES = ("elbo", "nll", "bits_per_dim", "corrected_nll", "typicality", "input_complexity")
 
@@ -115,7 +115,7 @@ def test_scores_that_share_the_estimate_cost_one(config):
 
         def step(params, image, names=names):
             batch = Batch(image, jnp.arange(2), jnp.ones(2), jnp.zeros(2, jnp.int32))
-            view = view_batch(Bound(model, params), batch, config.scoring, 0, {}, {})
+            view = view_batch(BoundModel(model, params), batch, config.scoring, 0, {}, {})
             return [SCORES[name](view) for name in names]
 
         jaxpr = jax.make_jaxpr(step)(params, jnp.zeros((2, 8, 8, 1), jnp.uint8))

@@ -11,15 +11,14 @@ from PIL import Image
 
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
-from vae_jax.model.vae import Bound, build_model, init_params
+from vae_jax.data.batches import Batch, batches, content_index
+from vae_jax.data.region import load_region
+from vae_jax.model.vae import BoundModel, build_model, init_params
 from vae_jax.scoring import reference
 from vae_jax.scoring import scorer as scorer_lib
-from vae_jax.scoring.batches import batches, content_index
-from vae_jax.scoring.host_features import HOST_FEATURES
 from vae_jax.scoring.reference import REFERENCES
 from vae_jax.scoring.scorer import make_scorer, view_batch
-from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
-from vae_jax.training.step import Batch
+from vae_jax.scoring.scores import BY_OPTIMISATION, HOST_FEATURES, NEEDS_POSTERIOR, SCORES
 
 COUNT, SEED = 11, 0
 # name -> images a step, devices; the last step is padded where 11 images do not fill it.
@@ -43,7 +42,7 @@ class Subject:
         config.scoring.gmm_components = 2
         config.data.roi = roi
         self.settings, self.names = config.scoring, names
-        self.model = build_model(config)
+        self.model = build_model(config, load_region(config.data))
         self.params = init_params(self.model, jax.random.key(0))
         rng = np.random.default_rng(0)
         normals = rng.integers(0, 256, (30, image_size, image_size, 1), np.uint8)
@@ -70,7 +69,9 @@ class Subject:
 
         @jax.jit
         def score(params, fitted, batch, host):
-            view = view_batch(Bound(self.model, params), batch, self.settings, SEED, fitted, host)
+            view = view_batch(
+                BoundModel(self.model, params), batch, self.settings, SEED, fitted, host
+            )
             return {name: SCORES[name](view) for name in self.names}
 
         return jax.device_get(score(self.params, self.fitted, batch, host))
@@ -143,7 +144,7 @@ def test_errors_of_a_region_are_means_over_it(in_ellipse):
     subject = in_ellipse
     inside = subject.model.region.mask
     x = subject.images / np.float32(255)
-    x_hat = np.asarray(Bound(subject.model, subject.params).reconstruct(jnp.asarray(x)))
+    x_hat = np.asarray(BoundModel(subject.model, subject.params).reconstruct(jnp.asarray(x)))
     assert np.all(x_hat[:, ~inside] == 0)
     expected = np.square(x - x_hat)[:, inside].mean(axis=(1, 2))
     np.testing.assert_allclose(subject.scores("all at once")["mse"], expected, rtol=1e-5)

@@ -7,7 +7,7 @@ from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model
 from vae_jax.training.checkpoint import Checkpoints
-from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 
 
@@ -15,8 +15,7 @@ from vae_jax.training.state import create_state
 def state():
     config = default()
     config.model.widths = (4, 4)
-    optimizer = make_optimizer(config.train, make_learning_rate(config.train, 10))
-    return create_state(build_model(config), optimizer, make_plateau(config.train), seed=0)
+    return create_state(make_recipe(config, build_model(config), 10), seed=0)
 
 
 def at_step(state, step):

@@ -2,17 +2,15 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.data.augment import make_augmentation
-from vae_jax.data.stored import Stored
+from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.errors import UserError
-from vae_jax.model.objective import Distortion, make_beta_schedule
 from vae_jax.model.vae import build_model
 from vae_jax.training import epoch as epoch_lib
-from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
 from vae_jax.training.parallel import MODES, make_run_steps, replicas_agree
 from vae_jax.training.placement import place
+from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
-from vae_jax.training.step import Knobs, make_train_step
+from vae_jax.training.step import TracedHyperparameters
 
 
 def run_one_epoch(
@@ -20,26 +18,18 @@ def run_one_epoch(
 ):
     steps_per_epoch = -(-len(images) // config.train.batch_size)
     model = build_model(config)
-    learning_rate = make_learning_rate(config.train, steps_per_epoch)
-    optimizer = make_optimizer(config.train, learning_rate)
-    plateau = make_plateau(config.train)
-    beta = make_beta_schedule(config.objective, steps_per_epoch)
-    augmentation = make_augmentation(config.augment)
-    distortion = Distortion(config.objective.pixel_weight, config.objective.frequency_weight)
-    run_steps = make_run_steps(
-        lambda axis: make_train_step(
-            model, optimizer, learning_rate, beta, distortion, augmentation, accumulate, axis
-        ),
-        mode,
-        config.train.batch_size,
-        devices,
-        accumulate,
+    config.train.accumulate = accumulate
+    recipe = make_recipe(config, model, steps_per_epoch)
+    run_steps = make_run_steps(recipe, mode, config.train.batch_size, devices)
+    state = create_state(recipe, config.seed)
+    hyperparameters = TracedHyperparameters(
+        np.uint32(config.seed), np.float32(config.objective.beta)
     )
-    state = create_state(model, optimizer, plateau, config.seed)
-    knobs = Knobs(np.uint32(config.seed), np.float32(config.objective.beta))
     classes = np.zeros(len(images), np.int32)
     plans = epoch_lib.plans(config.seed, 0, classes, config.train.batch_size, steps_per_call)
-    return epoch_lib.run_epoch(run_steps, place(images, cache), state, plans, knobs, lambda _: None)
+    return epoch_lib.run_epoch(
+        run_steps, place(images, cache), state, plans, hyperparameters, lambda _: None
+    )
 
 
 def assert_same_params(state, other, tolerance):
@@ -77,7 +67,7 @@ def test_result_does_not_depend_on_steps_per_call(small_config, images, steps_pe
 def test_result_does_not_depend_on_where_the_images_wait(small_config, images, mode):
     devices = jax.devices()
     on_device, _ = run_one_epoch(small_config, images, mode, devices)
-    on_disk = Stored.whole([np.asarray(images)])
+    on_disk = ImagesOnDisk.whole([np.asarray(images)])
     for kept, cache in ((images, "host"), (on_disk, "none")):
         state, _ = run_one_epoch(small_config, kept, mode, devices, cache=cache, steps_per_call=2)
         assert_same_params(on_device, state, 1e-7)
@@ -139,6 +129,9 @@ def test_pmap_over_more_devices_keeps_the_work_of_each(small_config, images, mon
     np.testing.assert_allclose(flops, flops[0], rtol=0.01)
 
 
-def test_batch_that_devices_cannot_share_is_refused():
-    with pytest.raises(UserError, match=r"train.batch_size is 20, not divisible by the 8 devices"):
-        make_run_steps(lambda axis: None, "pmap", 20, jax.devices())
+def test_batch_that_devices_cannot_share_is_refused(small_config):
+    recipe = make_recipe(small_config, build_model(small_config), 1)
+    with pytest.raises(
+        UserError, match="20, which is not divisible by the 8 devices: take 16 or 24"
+    ):
+        make_run_steps(recipe, "pmap", 20, jax.devices())

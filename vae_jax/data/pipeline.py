@@ -13,11 +13,12 @@ import ml_collections
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
 
-from vae_jax.data import classes, normalise, roi, splits, table
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data import class_roles, material_contrast, splits, table
+from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.framing import Framing
+from vae_jax.data.image_store import Images, take, within
 from vae_jax.data.prepare import prepare
-from vae_jax.data.stored import Images, take, within
+from vae_jax.data.region import Region, load_region
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Examples:
     """One role.
 
     Attributes:
-        images: cropped and resized, decoded once; an array, or `Stored` where they stay on disk.
+        images: cropped and resized, decoded once; an array, or `ImagesOnDisk` where they stay on disk.
         labels: 0 normal, 1 anomaly.
         classes: class name of each image.
         files: path of each image, relative to the data folder.
@@ -83,6 +84,7 @@ class Dataset:
     val: Examples
     calibration: Examples
     test: Examples
+    region: Region | None = None
 
 
 def prepare_all(data: ml_collections.ConfigDict) -> None:
@@ -91,7 +93,7 @@ def prepare_all(data: ml_collections.ConfigDict) -> None:
     Raises:
         UserError: as `load`.
     """
-    classes.chosen(data)
+    class_roles.chosen(data)
     _prepare(data, data.dataset, data.manual_dir)
     if data.anomaly_dataset:
         _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
@@ -108,9 +110,9 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         UserError: if data is missing or damaged, a class does not exist, a role stays empty, or the data
             cannot be cut or normalised as asked.
     """
-    normal, anomaly = classes.chosen(data)
+    normal, anomaly = class_roles.chosen(data)
     framing = Framing.of(data)
-    region = roi.load(data)
+    region = load_region(data)
 
     builder = _prepare(data, data.dataset, data.manual_dir)
     whole = table.read(builder, framing, data.cache)
@@ -134,7 +136,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
     test_only = np.isin(whole.classes, list(builder.CLEAN_TILES.values()))
     roles = splits.assign(labels, whole.groups, whole.official_test, fractions, seed, test_only)
     if data.normalise == "material":
-        whole = normalise.by_material(whole, roles["train"], data.dataset)
+        whole = material_contrast.by_material(whole, roles["train"], data.dataset)
     if data.balanced_test:
         roles["test"] = splits.balance(roles["test"], labels, whole.files, seed)
     return Dataset(
@@ -142,6 +144,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         fingerprint=fingerprint,
         image_size=data.image_size,
         channels=data.channels,
+        region=region,
         **{role: _examples(whole, labels, indices, region) for role, indices in roles.items()},
     )
 
@@ -163,7 +166,7 @@ def _tell(
         )  # fmt: skip
 
 
-def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> ImageRecords:
+def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> ImageDatasetBuilder:
     return prepare(dataset, manual_dir, data.dir, data.skip_corrupt)
 
 
@@ -171,15 +174,15 @@ def _examples(
     whole: table.Table,
     labels: Int[np.ndarray, "N"],
     indices: Int[np.ndarray, "M"],
-    region: Bool[np.ndarray, "H W"] | None,
+    region: Region | None,
 ) -> Examples:
     """Returns the images of a role, black outside the region of interest, so that nothing sees further."""
     chosen = labels[indices].astype(np.int32)
     images = take(whole.images, indices)
     masks = None if whole.masks is None else take(whole.masks, indices)
     if region is not None:
-        images = within(images, region)
-        masks = None if masks is None else within(masks, region)
+        images = within(images, region.mask)
+        masks = None if masks is None else within(masks, region.mask)
     return Examples(
         images=images,
         labels=chosen,

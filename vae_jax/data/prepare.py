@@ -10,15 +10,15 @@ from absl import logging as absl_logging
 
 from vae_jax.data import sources
 from vae_jax.data.builders.aitex import Aitex
+from vae_jax.data.builders.base import ImageDatasetBuilder, SourceConfig
 from vae_jax.data.builders.chest_xray import ChestXray
 from vae_jax.data.builders.digits import Digits
 from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
-from vae_jax.data.builders.records import ImageRecords, SourceConfig
 from vae_jax.errors import UserError
 
-BUILDERS: dict[str, type[ImageRecords]] = {
+BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
     "digits": Digits,
     "mnist": Mnist,
     "fashion_mnist": FashionMnist,
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 def prepare(
     dataset: str, manual_dir: str = "", data_dir: str = "", skip_corrupt: bool = False
-) -> ImageRecords:
+) -> ImageDatasetBuilder:
     """Returns the builder of a dataset, prepared.
 
     Prepared data is kept under a hash of its source, so another folder, or a changed one, is never mistaken
@@ -94,7 +94,7 @@ def manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
 
 
 def _downloaded(
-    dataset: str, cls: type[ImageRecords], folder: pathlib.Path
+    dataset: str, cls: type[ImageDatasetBuilder], folder: pathlib.Path
 ) -> dict[str, pathlib.Path]:
     with _quiet():
         files = sources.download(dataset, cls.OFFICIAL, folder)
@@ -104,12 +104,14 @@ def _downloaded(
     return files
 
 
-def _open(cls: type[ImageRecords], config: SourceConfig, root: pathlib.Path) -> ImageRecords:
+def _open(
+    cls: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
+) -> ImageDatasetBuilder:
     with _quiet():
         return cls(config=config, data_dir=root)
 
 
-def _write(builder: ImageRecords, root: pathlib.Path) -> ImageRecords:
+def _write(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDatasetBuilder:
     try:
         with _quiet():
             builder.download_and_prepare(file_format="array_record")

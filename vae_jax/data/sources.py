@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
 from vae_jax.errors import UserError
-from vae_jax.progress import progress
+from vae_jax.runtime.progress import progress
 
 _PROBE_SECONDS = 1.2  # so that, with the imports, a machine without a network answers within two
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from vae_jax.data import cache, squares
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data import cache, decoded
+from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.framing import Framing
-from vae_jax.data.stored import Images, Stored, join_images, take
+from vae_jax.data.image_store import Images, ImagesOnDisk, join_images, take
 from vae_jax.errors import UserError
 
 
@@ -37,7 +37,7 @@ class Table:
     materials: list[str] | None = None
 
 
-def read(builder: ImageRecords, framing: Framing, keep: str) -> Table:
+def read(builder: ImageDatasetBuilder, framing: Framing, keep: str) -> Table:
     """Returns all splits of prepared data; takes what `squares.read` takes.
 
     Raises:
@@ -45,7 +45,7 @@ def read(builder: ImageRecords, framing: Framing, keep: str) -> Table:
     """
     parts = [
         arrays | {"official_test": np.full(len(arrays["files"]), split == "test")}
-        for split, arrays in squares.read(builder, framing, keep).items()
+        for split, arrays in decoded.read(builder, framing, keep).items()
         if len(arrays.get("files", ()))
     ]
     if not parts:
@@ -71,7 +71,7 @@ def read(builder: ImageRecords, framing: Framing, keep: str) -> Table:
 
 
 def _together(parts: Sequence[cache.Arrays]) -> dict[str, Any]:
-    """Returns the arrays of all splits as one; pixels that stay on disk as `Stored`."""
+    """Returns the arrays of all splits as one; pixels that stay on disk as `ImagesOnDisk`."""
     if not isinstance(parts[0]["images"], np.memmap):
         return cache.joined(parts)
     whole: dict[str, Any] = {
@@ -79,8 +79,8 @@ def _together(parts: Sequence[cache.Arrays]) -> dict[str, Any]:
         for name in parts[0]
         if name not in cache.PIXELS
     }
-    whole["images"] = Stored.whole([part["images"] for part in parts])
-    whole["masks"] = Stored.whole(
+    whole["images"] = ImagesOnDisk.whole([part["images"] for part in parts])
+    whole["masks"] = ImagesOnDisk.whole(
         [part["masks"] if part["masks"].size else _no_masks(part["images"]) for part in parts]
     )
     return whole

@@ -14,12 +14,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, UInt8
 
+from vae_jax.data.batches import in_batches
 from vae_jax.data.pipeline import Examples
 from vae_jax.errors import UserError
 from vae_jax.exploration.pixels import shrink
+from vae_jax.model import noise
 from vae_jax.model.convolution import Conv
-from vae_jax.scoring.batches import in_batches
-from vae_jax.training import noise
 
 _WIDTHS = (32, 64, 64, 64)  # channels; as many of them as halve the image to no less than 4 pixels
 _NUM_FEATURES = 64

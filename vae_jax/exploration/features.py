@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from vae_jax.data.batches import in_batches
 from vae_jax.data.pipeline import Dataset
 from vae_jax.exploration import classifier, inception_file
 from vae_jax.metrics import inception
-from vae_jax.scoring.batches import in_batches
 
 _INCEPTION_BATCH = 16  # images of 299 x 299
 

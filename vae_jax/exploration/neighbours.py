@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
-from vae_jax.data.stored import Images
+from vae_jax.data.image_store import Images
 from vae_jax.exploration.pixels import flat
 
 _CHUNK = 4096  # training images compared at once

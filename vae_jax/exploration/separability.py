@@ -21,12 +21,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from vae_jax.data.image_store import join_images
 from vae_jax.data.pipeline import Examples
-from vae_jax.data.stored import join_images
 from vae_jax.errors import UserError
-from vae_jax.exploration.choice import draw
+from vae_jax.exploration.image_choice import draw
 from vae_jax.exploration.pixels import flat
-from vae_jax.exploration.trained import Trained
+from vae_jax.exploration.trained_run import TrainedRun
 
 METHOD = "SVC, RBF kernel, C = 1, on principal components of standardised values, at most 100"
 _COMPONENTS = 100
@@ -70,7 +70,7 @@ class Separability:
     judged: dict[str, dict[str, Judged]]
 
 
-def separability(trained: Trained) -> Separability:
+def separability(trained: TrainedRun) -> Separability:
     """Teaches and judges the classifiers.
 
     Raises:
@@ -114,12 +114,12 @@ def _draw(
     return images[rows], names[rows]
 
 
-def _kinds(trained: Trained, images: np.ndarray) -> dict[str, np.ndarray]:
+def _kinds(trained: TrainedRun, images: np.ndarray) -> dict[str, np.ndarray]:
     """Returns what is judged; a conditional model finds the class itself, or it would tell it."""
     return {
         "real": flat(images),
         "codes": trained.encode(images).mu,
-        "decoded": flat(trained.reconstruct(images)),
+        "decoded": flat(trained.reconstruct(images).x_hat),
     }
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae_jax.model.squash import log_sinhc
+from vae_jax.model.link import log_sinhc
 
 # The density of black grows without end as the mean nears 0. No stored image tells its mean more finely
 # than half a grey level, so the best output for x stops there.

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae_jax.model.squash import log_sinhc, scale_between
+from vae_jax.model.link import log_sinhc, scale_between
 
 _STEP = 1 / 255  # between two levels
 _LEAST_SCALE = 1 / 2048  # an eighth of a level: then one level holds 0.96 of the probability

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.model import continuous_bernoulli, discretised_logistic
-from vae_jax.model.squash import logit, scale_between
+from vae_jax.model.link import logit, scale_between
 
 # Grey levels of a stored image. A standard deviation below one of them measures only the rounding: the
 # density of a pixel that never changes would grow without end.

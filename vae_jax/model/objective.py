@@ -14,7 +14,6 @@ import optax
 from jaxtyping import Array, Float
 
 from vae_jax.model.distributions import kl_to_standard_normal
-from vae_jax.model.spectrum import magnitude_error
 from vae_jax.model.vae import VAE, Posterior
 
 
@@ -28,38 +27,66 @@ class Terms:
         frequency: squared difference of the magnitude spectra of image and expected image.
     """
 
-    reconstruction: Any  # float32 [B]
-    kl: Any  # float32 [B]
-    frequency: Any  # float32 [B]
+    reconstruction: Any  # float32 [B]; or the mean over images, a float
+    kl: Any  # as reconstruction
+    frequency: Any  # as reconstruction
 
-    def loss(self, beta: Float[Array, ""] | float) -> Float[Array, "B"]:
-        """reconstruction + beta * kl (Higgins et al. 2017); with beta 1 the negative ELBO."""
-        return self.reconstruction + beta * self.kl
+    @property
+    def negative_elbo(self) -> Float[Array, "B"]:
+        """-ELBO = -log p(x | z) + KL( q(z | x) || p(z) ), nats (Kingma and Welling 2014, equation 3)."""
+        return self.reconstruction + self.kl
 
 
 @dataclasses.dataclass(frozen=True)
-class Distortion:
-    """How far the decoder is from the image, as training weighs it: what beta * kl is added to.
+class Objective:
+    """The loss, for training and for validation: distortion + beta * KL (Higgins et al. 2017).
+
+    The terms may be arrays of one value per image, or the means of a whole role as plain numbers.
 
     Attributes:
-        pixel_weight: of -log p(x | z).
-        frequency_weight: of the spectrum's error; at 0 it is not computed.
+        pixel_weight: weight of -log p(x | z).
+        frequency_weight: weight of the spectral error; at 0 the error is not computed.
     """
 
     pixel_weight: float
     frequency_weight: float
 
-    def __call__(self, terms: Terms) -> Float[Array, "B"]:
-        """pixel_weight * reconstruction + frequency_weight * frequency, of each image."""
+    def __call__(self, terms: Terms, beta: Float[Array, ""] | float) -> Any:
+        """Returns distortion + beta * KL; with both weights at their defaults and beta 1 it is -ELBO."""
+        return self.distortion(terms) + beta * terms.kl
+
+    def distortion(self, terms: Terms) -> Any:
+        """Returns pixel_weight * reconstruction + frequency_weight * frequency: the loss without the KL."""
         distortion = self.pixel_weight * terms.reconstruction
         if self.frequency_weight:
             distortion += self.frequency_weight * terms.frequency
         return distortion
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The terms that are worth a record."""
-        return ("reconstruction", "frequency") if self.frequency_weight else ("reconstruction",)
+    def term_names(self) -> tuple[str, ...]:
+        """Names of the terms that this objective weighs, and that are therefore recorded."""
+        frequency = ("frequency",) if self.frequency_weight else ()
+        return ("reconstruction", *frequency, "kl")
+
+
+def make_objective(objective: ml_collections.ConfigDict) -> Objective:
+    """Returns the objective that the `objective` group of the configuration describes."""
+    return Objective(objective.pixel_weight, objective.frequency_weight)
+
+
+def magnitude_error(
+    x: Float[Array, "B H W C"], x_hat: Float[Array, "B H W C"]
+) -> Float[Array, "B H W C"]:
+    """Returns ( |F x| - |F x_hat| )^2 of every frequency; the phase does not count.
+
+    F is the orthonormal discrete Fourier transform of each channel (`norm="ortho"`, divided by the square
+    root of H W). By Parseval and the triangle inequality the sum over frequencies is at most the sum of
+    squared errors over pixels, and its mean per frequency does not grow with the image.
+    """
+    magnitude, magnitude_hat = (
+        jnp.abs(jnp.fft.fft2(image, axes=(1, 2), norm="ortho")) for image in (x, x_hat)
+    )
+    return jnp.square(magnitude - magnitude_hat)
 
 
 def terms(

@@ -18,11 +18,10 @@ import jax.numpy as jnp
 import ml_collections
 from jaxtyping import Array, Float
 
-from vae_jax.data import roi
+from vae_jax.data.region import Region
 from vae_jax.model.decoder import Decoder
 from vae_jax.model.distributions import LIKELIHOODS, Likelihood
 from vae_jax.model.encoder import Encoder
-from vae_jax.model.region import Region
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -62,7 +61,7 @@ class VAE(nn.Module):
         likelihood_name: a name in LIKELIHOODS.
         sigma: standard deviation of the gaussian and laplace likelihoods, in units of [0, 1] images.
         sampled: False makes it an autoencoder: no logvar, no sampling, no KL.
-        num_classes: K, of the classes that condition the model; 0 for none.
+        num_classes: K, number of classes that a conditional model knows; 0 for none.
         region: of interest; None is the whole image.
         dtype: of the products.
     """
@@ -113,21 +112,21 @@ class VAE(nn.Module):
 
     def mean(self, raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
         """Returns the expected image in [0, 1], black outside the region of interest."""
-        return self.cover(self.likelihood.mean(raw))
+        return self.zero_outside_region(self.likelihood.mean(raw))
 
-    def cover(self, images: Float[Array, "B H W Q"]) -> Float[Array, "B H W Q"]:
+    def zero_outside_region(self, images: Float[Array, "B H W Q"]) -> Float[Array, "B H W Q"]:
         """Returns the images, 0 outside the region of interest."""
-        return images if self.region is None else self.region.cover(images)
+        return images if self.region is None else self.region.zero_outside(images)
 
-    def pixels(self, values: Float[Array, "B h w Q"]) -> Float[Array, "B i j Q"]:
+    def select_region(self, values: Float[Array, "B h w Q"]) -> Float[Array, "B i j Q"]:
         """Returns the values that count: a line of those in the region, or all of them as they are."""
-        return values if self.region is None else self.region.pixels(values)
+        return values if self.region is None else self.region.select(values)
 
     def log_prob(
         self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W P"]
     ) -> Float[Array, "B i j C"]:
         """log p(x | z) of every pixel that counts, nats."""
-        return self.likelihood.log_prob(self.pixels(x), self.pixels(raw), self.sigma)
+        return self.likelihood.log_prob(self.select_region(x), self.select_region(raw), self.sigma)
 
     def __call__(
         self,
@@ -141,18 +140,18 @@ class VAE(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Bound:
+class BoundModel:
     """A model with its parameters, as plain functions for jit, grad, vmap and scan (not jvp, on the CPU).
 
     Attributes:
         model: the module.
         params: its parameters.
-        condition: the classes of a conditional model: one for all images, int32 [], or one each, [B].
+        class_index: the classes of a conditional model: one for all images, int32 [], or one each, [B].
     """
 
     model: VAE
     params: dict
-    condition: Any = None
+    class_index: Any = None
 
     def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
         """Returns q(z | x)."""
@@ -167,14 +166,19 @@ class Bound:
         return self.model.mean(self.decode(self.encode(x).mu))
 
     def _label(self, count: int) -> Float[Array, "B K"] | None:
-        if self.condition is None:
+        if self.class_index is None:
             return None
-        label = jax.nn.one_hot(self.condition, self.model.num_classes, dtype=jnp.float32)
+        label = jax.nn.one_hot(self.class_index, self.model.num_classes, dtype=jnp.float32)
         return jnp.broadcast_to(label, (count, self.model.num_classes))
 
 
-def build_model(config: ml_collections.ConfigDict) -> VAE:
-    """Builds the model that a resolved config describes."""
+def build_model(config: ml_collections.ConfigDict, region: Region | None = None) -> VAE:
+    """Builds the model that a resolved config describes.
+
+    Args:
+        config: resolved.
+        region: of interest, as `Dataset.region` holds it; None where all pixels count.
+    """
     model = config.model
     return VAE(
         image_size=config.data.image_size,
@@ -188,14 +192,9 @@ def build_model(config: ml_collections.ConfigDict) -> VAE:
         sigma=model.sigma,
         sampled=model.kind == "vae",
         num_classes=model.num_classes,
-        region=_region(config.data),
+        region=region,
         dtype=jnp.dtype(config.train.precision),
     )
-
-
-def _region(data: ml_collections.ConfigDict) -> Region | None:
-    mask = roi.load(data)
-    return None if mask is None else Region(mask)
 
 
 def init_params(model: VAE, key: jax.Array) -> dict:

@@ -7,15 +7,16 @@ F frames, n images on the map, m images shown, Z latent.
 """
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_jax.data.stored import Images
-from vae_jax.report.galleries import mosaic, rgb
+from vae_jax.data.image_store import Images
+from vae_jax.report.images import mosaic, rgb
+from vae_jax.scoring.inference import TrainedModel
 
 _ON_MAP, _SHOWN = 1000, 16  # images
 _SIDE = 480  # of the map, pixels
@@ -24,15 +25,12 @@ _TILE = 72  # least side of an image, pixels
 _FRAME, _LAST = 220, 1800  # milliseconds that a frame stands
 _INK, _PAPER = (36, 41, 47), "white"
 FILMS = {
-    "film_latent_map": "Where test images lie in the latent space as training goes, coloured by class.",
-    "film_reconstructions": "The same test images (upper rows) and how they come back (lower rows).",
+    "film_latent_map": "Where validation images lie in the latent space during training, by class.",
+    "film_reconstructions": "Validation images (upper rows) and their reconstructions (lower rows).",
 }
 
-# (images) -> (mu [n, Z], x_hat [n, H, W, C]).
-Encode = Callable[[UInt8[np.ndarray, "n H W C"]], tuple[np.ndarray, np.ndarray]]
 
-
-class Film:
+class TrainingFilm:
     """The frames of one run, under `film/` of its workdir, and the GIFs in `figures/` made of them."""
 
     def __init__(
@@ -47,14 +45,16 @@ class Film:
         rows = np.random.default_rng(seed).permutation(len(images))[:_ON_MAP]
         self._images, self._classes = images[rows], [classes[i] for i in rows]
 
-    def add(self, epoch: int, encode: Encode) -> None:
+    def add(self, epoch: int, model: TrainedModel) -> None:
         """Writes the frame of an epoch, and the films up to it."""
-        mu, x_hat = encode(self._images)
+        reconstructions = model.reconstruct(self._images)
         self._frames.mkdir(exist_ok=True)
         path = self._frames / f"{epoch:06d}.npz"
         draft = path.with_suffix(".part")
         with draft.open("wb") as file:
-            np.savez_compressed(file, mu=mu, x_hat=rgb(x_hat[:_SHOWN]))
+            np.savez_compressed(
+                file, mu=reconstructions.posterior.mu, x_hat=rgb(reconstructions.x_hat[:_SHOWN])
+            )
         draft.replace(path)
         self._make()
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
-from vae_jax.data.stored import Images
+from vae_jax.data.image_store import Images
 
 _SIGMAS = (1.0, 2.0, 4.0, 8.0)  # pixels
 _CELL = 8  # pixels, side of a cell

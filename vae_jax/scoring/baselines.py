@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin_min
 
+from vae_jax.data.image_store import Images
 from vae_jax.data.pipeline import Examples
-from vae_jax.data.stored import Images
 from vae_jax.scoring import band_energy, trivial
 
 # Training normals are drawn at random down to these, which bounds time and memory.

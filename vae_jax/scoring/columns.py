@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from vae_jax.data.conditions import conditions
+from vae_jax.data.class_indices import class_indices
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE
@@ -116,7 +116,7 @@ def _given(
     """The classes that a conditional model is given; None where it looks at all."""
     if config.scoring.condition != "given":
         return None
-    return conditions(config, dataset, examples)
+    return class_indices(dataset, examples, config.model.num_classes, all_known=True)
 
 
 def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:

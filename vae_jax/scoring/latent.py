@@ -22,8 +22,7 @@ from sklearn.mixture import GaussianMixture
 
 from vae_jax.errors import UserError
 from vae_jax.model.vae import Posterior
-from vae_jax.scoring.normals import Normals
-from vae_jax.scoring.view import View
+from vae_jax.scoring.view import TrainingNormals, View
 
 _FLOOR = 1e-4  # standard deviation, in units of the latent space, whose prior has 1
 # Added to each component's covariance, as a share of the mean variance: a component of few images has no
@@ -41,7 +40,7 @@ class Gaussian:
     whiten: Any  # float32 [Z, Z]
 
 
-def fit_mahalanobis(normals: Normals) -> Gaussian:
+def fit_mahalanobis(normals: TrainingNormals) -> Gaussian:
     """Returns the Gaussian of training mu, its covariance shrunk (Ledoit and Wolf 2004)."""
     mu = _training_mu(normals)
     variances, directions = np.linalg.eigh(LedoitWolf().fit(mu).covariance_)
@@ -60,7 +59,7 @@ def mahalanobis(view: View) -> Float[Array, "B"]:
     return jnp.linalg.norm(whitened, axis=1)
 
 
-def fit_knn(normals: Normals) -> Float[np.ndarray, "n Z"]:
+def fit_knn(normals: TrainingNormals) -> Float[np.ndarray, "n Z"]:
     """Returns training mu.
 
     Raises:
@@ -120,7 +119,7 @@ class Mixture:
     whiten: Any  # float32 [K, Z, Z]
 
 
-def fit_gmm(normals: Normals) -> Mixture:
+def fit_gmm(normals: TrainingNormals) -> Mixture:
     """Returns a mixture of `scoring.gmm_components` Gaussians with full covariance, fitted by EM.
 
     Raises:
@@ -171,7 +170,7 @@ def statistics(posterior: Posterior) -> Float[Array, "B S"]:
     return jnp.stack(found, axis=1)
 
 
-def fit_latent_statistics(normals: Normals) -> dict[str, Float[np.ndarray, "S"]]:
+def fit_latent_statistics(normals: TrainingNormals) -> dict[str, Float[np.ndarray, "S"]]:
     """Returns mean and standard deviation of each statistic over training normals."""
     found = np.asarray(statistics(normals.codes()), np.float64)
     deviation = np.maximum(found.std(axis=0), _FLOOR)
@@ -190,5 +189,5 @@ def latent_statistics(view: View) -> Float[Array, "B"]:
     return jnp.max(jnp.abs(z), axis=1)
 
 
-def _training_mu(normals: Normals) -> Float[np.ndarray, "n Z"]:
+def _training_mu(normals: TrainingNormals) -> Float[np.ndarray, "n Z"]:
     return normals.codes().mu.astype(np.float64)

@@ -15,18 +15,17 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
+from vae_jax.data.batches import over_batches, to_unit
+from vae_jax.data.image_store import Images
 from vae_jax.data.pipeline import Examples
-from vae_jax.data.stored import Images
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
-from vae_jax.progress import progress
+from vae_jax.runtime.progress import progress
 from vae_jax.scoring import baselines
-from vae_jax.scoring.batches import over_batches
-from vae_jax.scoring.condition import bind
+from vae_jax.scoring.class_marginal import bind
 from vae_jax.scoring.gradient import gradient_maps
 from vae_jax.scoring.pixel_errors import pixel_maps
 from vae_jax.scoring.scorer import view_batch
-from vae_jax.training.step import to_unit
 
 # Of the mean deviation over pixels: less than this is a chance of few calibration images.
 _LEAST_DEVIATION = 0.1

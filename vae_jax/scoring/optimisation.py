@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from vae_jax.model import noise
 from vae_jax.model.objective import terms
-from vae_jax.model.vae import Bound, Posterior
+from vae_jax.model.vae import BoundModel, Posterior
 from vae_jax.scoring.gradient import mean_terms
 from vae_jax.scoring.view import View
-from vae_jax.training import noise
 
 _FLAT = 1e-3  # difference of neighbours that counts as none, in units of [0, 1] images
 _REGRET_STREAM = 1  # folded into the keys of the images
@@ -37,7 +37,7 @@ def likelihood_regret(view: View) -> Float[Array, "B"]:
 
 
 def regret(
-    bound: Bound,
+    bound: BoundModel,
     x: Float[Array, "B H W C"],
     posterior: Posterior,
     keys: Key[Array, "B"],
@@ -68,7 +68,7 @@ def regret(
 
     def negative_elbo(q: Posterior, eps):
         def one_sample(eps):
-            return terms(bound.model, x, q, bound.decode(q.sample(eps))).loss(1.0)
+            return terms(bound.model, x, q, bound.decode(q.sample(eps))).negative_elbo
 
         return jnp.mean(jax.vmap(one_sample)(eps), axis=0)
 
@@ -91,7 +91,7 @@ def restoration(view: View) -> Float[Array, "B"]:
     Source: Chen, You, Tezcan and Konukoglu 2020, "Unsupervised lesion detection via image restoration
     with a normative prior", equation 5.
     """
-    return jnp.sum(jnp.abs(view.bound.model.pixels(view.x - restore(view))), axis=(1, 2, 3))
+    return jnp.sum(jnp.abs(view.bound.model.select_region(view.x - restore(view))), axis=(1, 2, 3))
 
 
 def restore(view: View) -> Float[Array, "B H W C"]:
@@ -105,14 +105,14 @@ def restore(view: View) -> Float[Array, "B H W C"]:
     optimizer = optax.adam(settings.restoration_rate)
 
     def loss(y):
-        prior = mean_terms(view.bound, y).loss(1.0)
+        prior = mean_terms(view.bound, y).negative_elbo
         return jnp.sum(prior) + settings.restoration_tv * total_variation(y - x)
 
     def step(carry, _):
         y, state = carry
         y, state = _update(optimizer, jax.grad(loss)(y), y, state)
         # What lies outside the region of interest stays black, as the model has always seen it.
-        return (view.bound.model.cover(jnp.clip(y, 0, 1)), state), None
+        return (view.bound.model.zero_outside_region(jnp.clip(y, 0, 1)), state), None
 
     (y, _), _ = jax.lax.scan(step, (x, optimizer.init(x)), length=settings.restoration_steps)
     return y

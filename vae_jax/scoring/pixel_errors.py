@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
-from vae_jax.model.spectrum import magnitude_error
+from vae_jax.model.objective import magnitude_error
 from vae_jax.scoring.view import View
 
 Errors = Float[Array, "B h w C"]
@@ -35,7 +35,7 @@ AGGREGATES: dict[str, Callable[[Errors, float], Float[Array, "B"]]] = {
 
 
 def _aggregate(view: View, errors: Errors) -> Float[Array, "B"]:
-    pixels = view.bound.model.pixels(errors)
+    pixels = view.bound.model.select_region(errors)
     return AGGREGATES[view.settings.aggregate](pixels, view.settings.top_k)
 
 
@@ -128,5 +128,5 @@ def pixel_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
         "bce": _cross_entropy(view),
         "ssim": _dissimilarity(view),
     }
-    cover = view.bound.model.cover
+    cover = view.bound.model.zero_outside_region
     return {name: jnp.mean(cover(values), axis=3) for name, values in errors.items()}

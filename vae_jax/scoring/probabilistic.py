@@ -15,8 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from vae_jax.model.distributions import LEVELS
-from vae_jax.scoring.normals import Normals
-from vae_jax.scoring.view import View
+from vae_jax.scoring.view import TrainingNormals, View
 
 
 def nll(view: View) -> Float[Array, "B"]:
@@ -77,7 +76,7 @@ def png_bits(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
     return sizes
 
 
-def fit_typicality(normals: Normals) -> Float[np.ndarray, ""]:
+def fit_typicality(normals: TrainingNormals) -> Float[np.ndarray, ""]:
     """Returns the mean negative ELBO of training normals, nats: an estimate of the model's entropy."""
     return np.asarray(normals.column("elbo").mean(), np.float32)
 
@@ -90,4 +89,4 @@ def typicality(view: View) -> Float[Array, "B"]:
     Source: Nalisnick et al. 2019, "Detecting out-of-distribution inputs to deep generative models
     using typicality", section 3, with M = 1.
     """
-    return jnp.abs(view.terms.loss(1.0) - view.reference["typicality"])
+    return jnp.abs(view.terms.negative_elbo - view.reference["typicality"])

@@ -12,18 +12,18 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from vae_jax.data.stored import Images, take
+from vae_jax.data.image_store import Images, take
 from vae_jax.model.vae import VAE, Posterior
 from vae_jax.scoring import latent, probabilistic
-from vae_jax.scoring.codes import encode
-from vae_jax.scoring.normals import Normals
+from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
+from vae_jax.scoring.view import TrainingNormals
 
 # Training normals are drawn at random down to this, which bounds time and memory.
 _MOST_NORMALS = 10_000
 
 # Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.reference`.
-REFERENCES: dict[str, Callable[[Normals], Any]] = {
+REFERENCES: dict[str, Callable[[TrainingNormals], Any]] = {
     "typicality": probabilistic.fit_typicality,
     "mahalanobis": latent.fit_mahalanobis,
     "knn": latent.fit_knn,
@@ -39,7 +39,7 @@ def fit(
     images: UInt8[Images, "n H W C"],
     settings: ml_collections.ConfigDict,
     seed: int,
-    conditions: Int32[np.ndarray, "n"] | None = None,
+    class_indices: Int32[np.ndarray, "n"] | None = None,
 ) -> dict[str, Any]:
     """Fits what the named scores need, on at most 10,000 training normals drawn by the seed.
 
@@ -50,22 +50,22 @@ def fit(
         images: training normals.
         settings: the `scoring` group of the config.
         seed: of the draw, and of the `eval` stream.
-        conditions: class of each image, for a conditional model to which it is given.
+        class_indices: class of each image, for a conditional model to which it is given.
     """
     names = [name for name in names if name in REFERENCES]
     if not names:
         return {}
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
     images = take(images, rows)
-    conditions = None if conditions is None else conditions[rows]
+    class_indices = None if class_indices is None else class_indices[rows]
 
     def column(name: str) -> np.ndarray:
         told = f"fitting on {name}"
         score = make_scorer(model, (name,), settings, seed, jax.devices(), most=len(images))
-        return score(params, images, conditions, told)[name]
+        return score(params, images, class_indices, told)[name]
 
     def codes() -> Posterior:
-        return encode(model, params, images, settings.batch_size, conditions)
+        return TrainedModel(model, params, settings.batch_size).encode(images, class_indices)
 
-    normals = Normals(functools.cache(codes), functools.cache(column), settings, seed)
+    normals = TrainingNormals(functools.cache(codes), functools.cache(column), settings, seed)
     return {name: REFERENCES[name](normals) for name in names}

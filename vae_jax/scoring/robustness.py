@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from vae_jax.data.stored import Images
+from vae_jax.data.batches import over_batches, to_unit
+from vae_jax.data.image_store import Images
 from vae_jax.metrics import image_quality
+from vae_jax.model import noise
 from vae_jax.model.vae import VAE
-from vae_jax.scoring.batches import over_batches
-from vae_jax.scoring.condition import bind
-from vae_jax.training import noise
-from vae_jax.training.step import to_unit
+from vae_jax.scoring.class_marginal import bind
 
 # Standard deviations of the Gaussian noise, on [0, 1] images.
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -41,9 +40,9 @@ def noise_sweep(
         x = to_unit(batch.image)
         keys = noise.example_keys(noise.stream(seed, "eval"), _STREAM, batch.index)
         eps = noise.normal(keys, x[0].size).reshape(x.shape)
-        noisy = x + model.cover(level * eps)
+        noisy = x + model.zero_outside_region(level * eps)
         x_hat = bind(model, params, noisy).reconstruct(noisy)
-        return image_quality.mse(model.pixels(x), model.pixels(x_hat))
+        return image_quality.mse(model.select_region(x), model.select_region(x_hat))
 
     drawn = images[np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]]
     found = []

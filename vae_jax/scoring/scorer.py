@@ -14,23 +14,22 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt32
 
+from vae_jax.data.batches import Batch, batches, to_unit
+from vae_jax.model import noise
 from vae_jax.model.objective import terms
-from vae_jax.model.vae import VAE, Bound
-from vae_jax.progress import progress
-from vae_jax.scoring.batches import batches
-from vae_jax.scoring.condition import marginalise
-from vae_jax.scoring.host_features import HOST_FEATURES
-from vae_jax.scoring.scores import COLUMNS
+from vae_jax.model.vae import VAE, BoundModel
+from vae_jax.runtime import processes
+from vae_jax.runtime.progress import progress
+from vae_jax.scoring.class_marginal import marginalise
+from vae_jax.scoring.scores import COLUMNS, HOST_FEATURES
 from vae_jax.scoring.view import View
-from vae_jax.training import noise, processes
-from vae_jax.training.step import Batch, to_unit
 
 # (params, images, class of each where it is given, description of a progress bar, rows) -> columns.
 Scorer = Callable[..., dict[str, np.ndarray]]
 
 
 def view_batch(
-    bound: Bound,
+    bound: BoundModel,
     batch: Batch,
     settings: ml_collections.ConfigDict,
     seed: UInt32[Array, ""] | int,
@@ -51,7 +50,9 @@ def view_batch(
         x_hat=bound.model.mean(bound.decode(posterior.mu)),
         posterior=posterior,
         terms=terms(bound.model, x, posterior, bound.decode(z)),
-        x_hat_noisy=bound.reconstruct(x + bound.model.cover(settings.noise_std * pixel_noise)),
+        x_hat_noisy=bound.reconstruct(
+            x + bound.model.zero_outside_region(settings.noise_std * pixel_noise)
+        ),
         bound=bound,
         keys=score_keys,
         settings=settings,
@@ -69,9 +70,9 @@ def make_scorer(
     reference: dict[str, Any] | None = None,
     most: int | None = None,
 ) -> Scorer:
-    """Returns (params, images, conditions=None, description=None, rows=None) -> columns, float64 [N] each.
+    """Returns (params, images, class_indices=None, description=None, rows=None) -> columns, each [N].
 
-    A conditional model looks at each image under its class where conditions are given, else under all. A
+    A conditional model looks at each image under its class where class_indices are given, else under all. A
     description asks for a progress bar; rows say which of the images to score instead of all. All calls
     share one compiled program.
 
@@ -100,35 +101,35 @@ def make_scorer(
 
     @functools.partial(jax.jit, static_argnames="given")
     def score(params, fitted, batch, host, seed, given):
-        def under(condition):
-            bound = Bound(model, params, condition)
+        def under(class_index):
+            bound = BoundModel(model, params, class_index)
             view = view_batch(bound, batch, settings, seed, fitted, host)
             found = {name: function(view) for name, function in functions.items()}
-            return found, view.terms.loss(1.0)
+            return found, view.terms.negative_elbo
 
         if not model.num_classes:
             columns, _ = under(None)
         elif given:
-            columns, _ = under(batch.condition)
+            columns, _ = under(batch.class_index)
         else:
             found, losses = jax.lax.map(under, jnp.arange(model.num_classes))
-            num_values = model.pixels(to_unit(batch.image))[0].size
+            num_values = model.select_region(to_unit(batch.image))[0].size
             columns = marginalise(found, losses, num_values, fitted)
         return {name: values.astype(jnp.float32) for name, values in columns.items()}
 
-    def run(params, images, conditions=None, description=None, rows=None):
+    def run(params, images, class_indices=None, description=None, rows=None):
         rows = np.arange(len(images)) if rows is None else rows
         own = rows[processes.stretch(len(rows), settings.batch_size)] if together else rows
         params, fitted = jax.device_put((params, reference or {}), whole)
         columns = {name: np.empty(len(own), np.float32) for name in functions}
         done = 0
         with progress(len(own), description, unit="image") as bar:
-            for batch in batches(images, batch_size, conditions, own):
+            for batch in batches(images, batch_size, class_indices, own):
                 count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
                 placed = jax.device_put((batch, host), by_example)
                 found = score(
-                    params, fitted, *placed, np.uint32(seed), given=conditions is not None
+                    params, fitted, *placed, np.uint32(seed), given=class_indices is not None
                 )
                 for name, values in jax.device_get(found).items():
                     columns[name][done : done + count] = values[:count]

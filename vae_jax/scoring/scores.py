@@ -6,10 +6,11 @@ the view's parts are traced together and XLA drops what nobody reads.
 B batch, H W image, C channels, Z latent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 from vae_jax.metrics import image_quality
 from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
@@ -21,6 +22,7 @@ from vae_jax.scoring.probabilistic import (
     corrected_nll,
     input_complexity,
     nll,
+    png_bits,
     typicality,
 )
 from vae_jax.scoring.view import Score, View
@@ -32,7 +34,7 @@ def elbo(view: View) -> Float[Array, "B"]:
     -log p(x | z) + KL( q(z | x) || p(z) ), beta 1 whatever it was in training.
     Source: Kingma and Welling 2014, equation 7 with L = 1.
     """
-    return view.terms.loss(1.0)
+    return view.terms.negative_elbo
 
 
 def kl(view: View) -> Float[Array, "B"]:
@@ -98,7 +100,7 @@ def quality_psnr(view: View) -> Float[Array, "B"]:
 
 def quality_ssim(view: View) -> Float[Array, "B"]:
     """Structural similarity of image and reconstruction, at most 1."""
-    errors = view.bound.model.pixels(structural_errors(view))
+    errors = view.bound.model.select_region(structural_errors(view))
     return 1 - jnp.mean(errors, axis=(1, 2, 3))
 
 
@@ -118,7 +120,7 @@ def frequency(view: View) -> Float[Array, "B"]:
 
 
 def _pixels(view: View, y: Float[Array, "B H W C"]) -> tuple[Array, Array]:
-    return view.bound.model.pixels(view.x), view.bound.model.pixels(y)
+    return view.bound.model.select_region(view.x), view.bound.model.select_region(y)
 
 
 # Figures of the model, not of abnormality; they share the pass with the scores, not the names.
@@ -132,3 +134,8 @@ FIGURES: dict[str, Score] = {
 }
 
 COLUMNS = SCORES | FIGURES
+
+# Name of a score -> images -> one number each, which the score finds under its name in `view.host`.
+HOST_FEATURES: dict[str, Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N"]]] = {
+    "input_complexity": png_bits
+}

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int32, UInt8
 from scipy.spatial import KDTree
 
-from vae_jax.data.stored import Images
+from vae_jax.data.image_store import Images
 
 # A tenth of the full range: the frame around an endoscope's picture is darker than this.
 _DARK = 26

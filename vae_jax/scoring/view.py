@@ -10,11 +10,12 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 from jaxtyping import Array, Float, Key
 
+from vae_jax.model import importance
 from vae_jax.model.objective import Terms
-from vae_jax.model.vae import Bound, Posterior
-from vae_jax.scoring import importance
+from vae_jax.model.vae import BoundModel, Posterior
 
 # A score's number enters the keys of what it draws: append, never reorder.
 _IMPORTANCE_STREAM = 0
@@ -44,7 +45,7 @@ class View:
     posterior: Posterior
     terms: Terms
     x_hat_noisy: Float[Array, "B H W C"]
-    bound: Bound
+    bound: BoundModel
     keys: Key[Array, "B"]
     settings: ml_collections.ConfigDict
     reference: dict[str, Any]
@@ -53,7 +54,7 @@ class View:
     @property
     def num_values(self) -> int:
         """How many values of an image count: those of the region of interest, every channel."""
-        return self.bound.model.pixels(self.x)[0].size
+        return self.bound.model.select_region(self.x)[0].size
 
     @functools.cached_property
     def log_likelihood(self) -> Float[Array, "B"]:
@@ -66,3 +67,20 @@ class View:
 
 # One number an image; higher is more abnormal.
 Score = Callable[[View], Float[Array, "B"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingNormals:
+    """Some training normals; the functions compute once, and only when asked.
+
+    Attributes:
+        codes: () -> their posteriors, NumPy [n, Z].
+        column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
+        settings: the `scoring` group of the config.
+        seed: of the run, for fits that draw.
+    """
+
+    codes: Callable[[], Posterior]
+    column: Callable[[str], np.ndarray]
+    settings: ml_collections.ConfigDict
+    seed: int

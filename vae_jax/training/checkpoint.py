@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from vae_jax.errors import UserError
-from vae_jax.training import processes
+from vae_jax.runtime import processes
 from vae_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Int32
 
 from vae_jax.errors import UserError
-from vae_jax.training import noise
+from vae_jax.model import noise
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement
 from vae_jax.training.state import TrainState
-from vae_jax.training.step import Knobs
+from vae_jax.training.step import TracedHyperparameters
 
 # In the order in which a broken step is told: the first that is not finite is where it broke.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
@@ -21,7 +21,7 @@ _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 def plans(
     seed: int,
     epoch: int,
-    conditions: Int32[np.ndarray, "N"],
+    class_indices: Int32[np.ndarray, "N"],
     batch_size: int,
     steps_per_call: int,
 ) -> Iterator[tuple[Plan, int]]:
@@ -33,11 +33,11 @@ def plans(
     Args:
         seed: of the order.
         epoch: likewise.
-        conditions: class of each training image; zeros where the model is not conditional.
+        class_indices: class of each training image; zeros where the model is not conditional.
         batch_size: images a step.
         steps_per_call: steps that a plan holds.
     """
-    num_images = len(conditions)
+    num_images = len(class_indices)
     order = noise.permutation(seed, epoch, num_images)
     num_steps = math.ceil(num_images / batch_size)
     length = min(steps_per_call, num_steps)
@@ -47,7 +47,7 @@ def plans(
     mask = (np.arange(size) < num_images).astype(np.float32)
     rows, mask = (array.reshape(-1, length, batch_size) for array in (rows, mask))
     for call, (call_rows, call_mask) in enumerate(zip(rows, mask, strict=True)):
-        plan = Plan(call_rows, call_rows, call_mask, conditions[call_rows])
+        plan = Plan(call_rows, call_rows, call_mask, class_indices[call_rows])
         yield plan, min(length, num_steps - call * length)
 
 
@@ -56,7 +56,7 @@ def run_epoch(
     placement: Placement,
     state: TrainState,
     plans: Iterator[tuple[Plan, int]],
-    knobs: Knobs,
+    hyperparameters: TracedHyperparameters,
     on_images: Callable[[int], object],
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
     """Runs the plans of an epoch.
@@ -66,7 +66,7 @@ def run_epoch(
         placement: of the training images.
         state: is donated.
         plans: of the epoch.
-        knobs: of the run.
+        hyperparameters: of the run.
         on_images: is told after each call how many images it saw.
 
     Returns:
@@ -74,7 +74,7 @@ def run_epoch(
     """
     records = []
     for images, plan, num_steps in placement.feed(plans):
-        state, record = run_steps(state, images, plan, num_steps, knobs)
+        state, record = run_steps(state, images, plan, num_steps, hyperparameters)
         records.append({name: np.asarray(values)[:num_steps] for name, values in record.items()})
         on_images(int(plan.mask[:num_steps].sum()))
     return state, {name: np.concatenate([r[name] for r in records]) for name in records[0]}

@@ -18,10 +18,12 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, UInt8
 
+from vae_jax.data.batches import Batch
 from vae_jax.errors import UserError
-from vae_jax.training import processes
+from vae_jax.runtime import processes
+from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
-from vae_jax.training.step import Batch, Knobs, TrainStep
+from vae_jax.training.step import TracedHyperparameters, TrainStep, make_train_step
 
 AXIS = "devices"
 
@@ -34,45 +36,45 @@ class Plan:
         rows: where the image lies among the images that the call is given.
         index: its place in the training role, from which its noise follows.
         mask: 1 where it counts, 0 where it pads.
-        condition: its class; 0 where the model is not conditional.
+        class_index: its class; 0 where the model is not conditional.
     """
 
     rows: Any  # int32 [S, B]
     index: Any  # int32 [S, B]
     mask: Any  # float32 [S, B]
-    condition: Any  # int32 [S, B]
+    class_index: Any  # int32 [S, B]
 
 
 RunSteps = Callable[
-    [TrainState, UInt8[Array, "N H W C"], Plan, int, Knobs], tuple[TrainState, dict]
+    [TrainState, UInt8[Array, "N H W C"], Plan, int, TracedHyperparameters], tuple[TrainState, dict]
 ]
 
 
 def _loop(step: TrainStep) -> Callable:
-    """Returns (state, images, plan, num_steps, knobs) -> (state, metrics of every step [S])."""
+    """Returns (state, images, plan, num_steps, hyperparameters) -> (state, metrics of every step [S])."""
 
-    def run(state, images, plan: Plan, num_steps, knobs):
+    def run(state, images, plan: Plan, num_steps, hyperparameters):
         def batch(i):
-            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i], plan.condition[i])
+            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i], plan.class_index[i])
 
         def body(i, carry):
             state, record = carry
-            state, metrics = step(state, batch(i), knobs)
+            state, metrics = step(state, batch(i), hyperparameters)
             return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), record, metrics)
 
-        shapes = jax.eval_shape(lambda: step(state, batch(0), knobs)[1])
+        shapes = jax.eval_shape(lambda: step(state, batch(0), hyperparameters)[1])
         record = jax.tree.map(lambda s: jnp.zeros((plan.rows.shape[0], *s.shape), s.dtype), shapes)
         return jax.lax.fori_loop(0, num_steps, body, (state, record))
 
     return run
 
 
-def _jit(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]) -> RunSteps:
+def _jit(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
     del devices
-    return jax.jit(_loop(make_step(None)), donate_argnums=0)
+    return jax.jit(_loop(make_train_step(recipe)), donate_argnums=0)
 
 
-def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]) -> RunSteps:
+def _pmap(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
     """The state is one array a leaf, never stacked: in_axes and out_axes None.
 
     Each of several processes passes what its own devices see, and gets the state on them.
@@ -84,7 +86,7 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
     )
     on_own = NamedSharding(mesh, PartitionSpec())
     run = jax.pmap(
-        _loop(make_step(AXIS)),
+        _loop(make_train_step(recipe, AXIS)),
         axis_name=AXIS,
         in_axes=(None, 0 if apart else None, 0, None, None),
         out_axes=None,
@@ -96,7 +98,7 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
         parts = array.reshape(array.shape[0], len(devices), -1)
         return np.ascontiguousarray(np.swapaxes(parts, 0, 1)[own])  # [own D, S, B / D]
 
-    def run_steps(state, images, plan, num_steps, knobs):
+    def run_steps(state, images, plan, num_steps, hyperparameters):
         plan = jax.tree.map(split, plan)
         if apart:
             # No longer the same images for all devices, so each is given those of its rows, in their order.
@@ -105,20 +107,18 @@ def _pmap(make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.De
             plan = plan.replace(rows=np.broadcast_to(order, plan.rows.shape))
             # JAX deletes a donated state that it has to spread over the process's devices itself.
             state = jax.device_put(state, on_own)
-        return run(state, images, plan, num_steps, knobs)
+        return run(state, images, plan, num_steps, hyperparameters)
 
     return run_steps
 
 
-def _sharded(
-    make_step: Callable[[str | None], TrainStep], devices: Sequence[jax.Device]
-) -> RunSteps:
+def _sharded(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
     """XLA splits the one-device program along the batch."""
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
     whole = NamedSharding(mesh, PartitionSpec())
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
     return jax.jit(
-        _loop(make_step(None)),
+        _loop(make_train_step(recipe)),
         in_shardings=(whole, whole, by_example, whole, whole),
         out_shardings=whole,
         donate_argnums=0,
@@ -129,23 +129,19 @@ MODES = {"jit": _jit, "pmap": _pmap, "sharded": _sharded}
 
 
 def make_run_steps(
-    make_step: Callable[[str | None], TrainStep],
-    mode: str,
-    batch_size: int,
-    devices: Sequence[jax.Device],
-    accumulate: int = 1,
+    recipe: Recipe, mode: str, batch_size: int, devices: Sequence[jax.Device]
 ) -> RunSteps:
     """Compiles the loop over steps.
 
     Args:
-        make_step: axis name (None outside pmap) -> the pure step.
+        recipe: how the model is trained.
         mode: a name in MODES, or "auto": pmap on more than one device, else jit.
-        batch_size: images a step over all devices.
-        devices: to run on; jit uses the first alone.
-        accumulate: parts that each device computes its share of a batch in.
+        batch_size: images per step, over all devices.
+        devices: to run on; jit uses only the first.
 
     Returns:
-        (state, images, plan, num_steps, knobs) -> (state, metrics [S]); the state given is donated.
+        (state, images, plan, num_steps, hyperparameters) -> (state, metrics [S]). The state that is
+        passed in is donated.
 
     Raises:
         UserError: if the batch cannot be shared evenly, or several processes are not to use pmap.
@@ -154,17 +150,19 @@ def make_run_steps(
         mode = "pmap" if len(devices) > 1 else "jit"
     if processes.several() and mode != "pmap":
         raise UserError(
-            f"train.parallel is {mode}, which is for one process; with several take pmap or auto"
+            f"train.parallel is {mode}, which works in one process only; with several processes take "
+            "pmap or auto"
         )
-    shares = len(devices) * accumulate
+    shares = len(devices) * recipe.accumulate
     if mode != "jit" and batch_size % shares:
         below = batch_size // shares * shares
+        accumulate = recipe.accumulate
         parts = f" times train.accumulate={accumulate}" if accumulate > 1 else ""
         raise UserError(
-            f"train.batch_size is {batch_size}, not divisible by the {len(devices)} devices{parts}: take "
-            f"{below or shares} or {below + shares}, or --config.train.parallel=jit"
+            f"train.batch_size is {batch_size}, which is not divisible by the {len(devices)} "
+            f"devices{parts}: take {below or shares} or {below + shares}, or --config.train.parallel=jit"
         )
-    return MODES[mode](make_step, devices)
+    return MODES[mode](recipe, devices)
 
 
 def replicas_agree(state: TrainState) -> bool:

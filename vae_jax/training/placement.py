@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from vae_jax.data.stored import Images, Stored
-from vae_jax.machine import memory_bytes
-from vae_jax.training import processes
+from vae_jax.data.image_store import Images, ImagesOnDisk
+from vae_jax.runtime import processes
+from vae_jax.runtime.memory import memory_bytes
 from vae_jax.training.parallel import Plan
 
 # Where they wait -> how a sentence says it.
-WHERE = {"device": "on the device", "host": "on the host", "none": "on disk"}
+LOCATIONS = {"device": "on the device", "host": "on the host", "none": "on disk"}
 # Of a device's memory: what images may take so that model and activations keep the rest.
 _DEVICE_SHARE = 0.25
 _AHEAD = 2  # calls whose images are read while the device is busy with another
@@ -25,7 +25,7 @@ class Placement:
     """The training images, and where they wait.
 
     Attributes:
-        cache: a name in `WHERE`.
+        cache: a name in `LOCATIONS`.
         images: on the device [N, H, W, C], or all of them on the host or on disk.
     """
 
@@ -67,7 +67,7 @@ def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
 
     Images that stay on disk are streamed from there. The result of training does not depend on it.
     """
-    if isinstance(images, Stored):
+    if isinstance(images, ImagesOnDisk):
         return Placement("none", images)
     if cache == "auto":
         fits = images.nbytes <= _DEVICE_SHARE * _device_memory_bytes()

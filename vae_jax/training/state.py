@@ -6,11 +6,10 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
-import optax.contrib
 
-from vae_jax.model.vae import VAE, init_params
-from vae_jax.training import noise
+from vae_jax.model import noise
+from vae_jax.model.vae import init_params
+from vae_jax.training.recipe import Recipe
 
 
 @flax.struct.dataclass
@@ -22,37 +21,32 @@ class TrainState:
         params: of the model, float32.
         opt_state: of the optax chain.
         plateau: of the reduce-on-plateau rule.
-        best: lowest validation reconstruction so far, nats per image.
-        stale: validations since then.
+        best_distortion: lowest distortion of the validation images so far, nats per image.
+        validations_since_best: number of validations since that one.
     """
 
     step: Any  # int32 scalar
     params: Any  # dict of float32
     opt_state: Any  # optax.OptState
     plateau: Any  # optax.contrib.ReduceLROnPlateauState
-    best: Any  # float32 scalar
-    stale: Any  # int32 scalar
+    best_distortion: Any  # float32 scalar
+    validations_since_best: Any  # int32 scalar
 
 
-def create_state(
-    model: VAE,
-    optimizer: optax.GradientTransformation,
-    plateau: optax.GradientTransformationExtraArgs,
-    seed: int,
-) -> TrainState:
+def create_state(recipe: Recipe, seed: int) -> TrainState:
     """Returns the state before the first step."""
 
-    # It runs once: most of its time would go into optimising the drawing of numbers.
+    # It runs once: most of its time would go into optimising the drawing of random numbers.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def create(key):
-        params = init_params(model, key)
+        params = init_params(recipe.model, key)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
-            opt_state=optimizer.init(params),
-            plateau=plateau.init(params),
-            best=jnp.full((), jnp.inf, jnp.float32),
-            stale=jnp.zeros((), jnp.int32),
+            opt_state=recipe.optimizer.init(params),
+            plateau=recipe.plateau.init(params),
+            best_distortion=jnp.full((), jnp.inf, jnp.float32),
+            validations_since_best=jnp.zeros((), jnp.int32),
         )
 
     return create(noise.stream(seed, "init"))

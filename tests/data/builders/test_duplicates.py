@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from vae_jax.data.builders import duplicates
-from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.reading import SourceImage
 
 
 def encoded(level, form="PNG", mode="L", size=(6, 4)):
@@ -18,7 +18,7 @@ def groups(splits):
 
 
 def item(image, file, group=None):
-    return Item(image, "a", file, group or file)
+    return SourceImage(image, "a", file, group or file)
 
 
 def test_equal_pixels_are_one_group_in_any_encoding_and_across_splits():

@@ -14,8 +14,8 @@ import numpy as np
 
 from vae_jax.data import decode
 from vae_jax.data.builders import png
-from vae_jax.data.builders.reading import Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?P<strip>\d+_\d+_(?P<fabric>\d+))(?P<mask>_mask\d*)?\.png"
 _log = logging.getLogger(__name__)
 
 
-class Aitex(ImageRecords, skip_registration=True):
+class Aitex(ImageDatasetBuilder, skip_registration=True):
     """One split, `train`; an image is a whole strip, and so is a group.
 
     Cut into tiles, a defective strip gives tiles of the class `defect`, where the mask marks a pixel, and
@@ -67,7 +67,7 @@ class Aitex(ImageRecords, skip_registration=True):
         found = _NAME.fullmatch(file.rpartition("/")[2])
         return found["fabric"] if found else ""
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins strips and masks by name.
 
         Raises:
@@ -80,11 +80,11 @@ class Aitex(ImageRecords, skip_registration=True):
         listed = []
         for name, path in files.items():
             if name.startswith(_ROLLS):
-                listed.append(Item(path, "roll", name, name))
+                listed.append(SourceImage(path, "roll", name, name))
             elif name.startswith(_DEFECTS):
                 own = masks.pop(path.stem, [])
                 mask = _united(own) if len(own) > 1 else own[0] if own else None
-                listed.append(Item(path, "defect", name, name, mask))
+                listed.append(SourceImage(path, "defect", name, name, mask))
         if masks:
             _log.warning("aitex: masks of strips that are not there: %s", ", ".join(sorted(masks)))
         return {"train": listed}

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 from vae_jax.data.builders import duplicates
-from vae_jax.data.builders.reading import Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import Official
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
@@ -20,7 +20,7 @@ _ARCHIVE = "chest_xray"  # the folder that the archive unpacks to, in Kaggle's c
 _PATIENT = re.compile(r"(person\d+)_|((?:NORMAL\d+-)?IM-\d+)-")
 
 
-class ChestXray(ImageRecords, skip_registration=True):
+class ChestXray(ImageDatasetBuilder, skip_registration=True):
     """Splits `train` and `test`; a group is a patient of a split.
 
     `personN` names the patient of a pneumonia; of a healthy child the name of the file gives a running
@@ -61,13 +61,13 @@ class ChestXray(ImageRecords, skip_registration=True):
                 found |= images
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Reads split, class and patient from each name, and joins duplicates."""
-        listed: dict[str, list[Item]] = {"train": [], "test": []}
+        listed: dict[str, list[SourceImage]] = {"train": [], "test": []}
         for name, path in files.items():
             folder, class_name, file = name.split("/")
             split = _SPLITS[folder]
-            listed[split].append(Item(path, class_name, name, f"{split}/{_patient(file)}"))
+            listed[split].append(SourceImage(path, class_name, name, f"{split}/{_patient(file)}"))
         return duplicates.join(listed)
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from vae_jax.data.builders import png
-from vae_jax.data.builders.reading import Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.reading import SourceImage
 
 
-class Digits(ImageRecords, skip_registration=True):
+class Digits(ImageDatasetBuilder, skip_registration=True):
     """One split, `train`; the writers of the digits are not known, so each image is its own group."""
 
     name = "vae_jax_digits"
@@ -26,7 +26,7 @@ class Digits(ImageRecords, skip_registration=True):
         del folder
         return {}
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Scales the 17 grey levels 0..16 to 0..255."""
         from sklearn import datasets  # slow to import, and only needed here
 
@@ -35,7 +35,7 @@ class Digits(ImageRecords, skip_registration=True):
         images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
         return {
             "train": [
-                Item(encoded, str(target), f"{index:05}", f"{index:05}", size=(8, 8))
+                SourceImage(encoded, str(target), f"{index:05}", f"{index:05}", size=(8, 8))
                 for index, (encoded, target) in enumerate(
                     zip(png.encode(images), bunch.target, strict=True)
                 )

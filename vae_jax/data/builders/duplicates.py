@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-from vae_jax.data.builders.reading import Item
+from vae_jax.data.builders.reading import SourceImage
 
 
-def join(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+def join(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
     """Returns the images with one group for all groups that share an image, also across splits.
 
     A joined group bears the first of its names in alphabetical order. An image that cannot be read stays
@@ -37,7 +37,7 @@ def join(splits: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
     }
 
 
-def _equal(items: Sequence[Item]) -> list[list[Item]]:
+def _equal(items: Sequence[SourceImage]) -> list[list[SourceImage]]:
     """Returns the sets of two or more images with the same pixels."""
     # Images of different sizes differ: where sizes vary, as in hospitals, few are left to decode.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -45,7 +45,7 @@ def _equal(items: Sequence[Item]) -> list[list[Item]]:
         return _grouped(suspects, pool.map(_digest, suspects))
 
 
-def _grouped(items: Sequence[Item], keys) -> list[list[Item]]:
+def _grouped(items: Sequence[SourceImage], keys) -> list[list[SourceImage]]:
     found = collections.defaultdict(list)
     for item, key in zip(items, keys, strict=True):
         if key is not None:
@@ -53,7 +53,7 @@ def _grouped(items: Sequence[Item], keys) -> list[list[Item]]:
     return [same for same in found.values() if len(same) > 1]
 
 
-def _size(item: Item) -> tuple[int, int] | None:
+def _size(item: SourceImage) -> tuple[int, int] | None:
     try:
         with _open(item) as image:
             return image.size
@@ -61,7 +61,7 @@ def _size(item: Item) -> tuple[int, int] | None:
         return None
 
 
-def _digest(item: Item) -> str | None:
+def _digest(item: SourceImage) -> str | None:
     try:
         with _open(item) as image:
             if not image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
@@ -72,7 +72,7 @@ def _digest(item: Item) -> str | None:
         return None
 
 
-def _open(item: Item) -> Image.Image:
+def _open(item: SourceImage) -> Image.Image:
     return Image.open(
         item.image if isinstance(item.image, pathlib.Path) else io.BytesIO(item.image)
     )

@@ -6,9 +6,9 @@ import pathlib
 from collections.abc import Iterable, Mapping
 
 from vae_jax.data.builders import duplicates, groups, layout
+from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.layout import Place
-from vae_jax.data.builders.reading import SUFFIXES, Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.reading import SUFFIXES, SourceImage
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 
@@ -17,7 +17,7 @@ _NAMED = 5  # folders that a message names
 _log = logging.getLogger(__name__)
 
 
-class Folder(ImageRecords, skip_registration=True):
+class Folder(ImageDatasetBuilder, skip_registration=True):
     """Splits `train` and, where there is a folder `train` to go with it, `test`.
 
     A class is called as its folder, and its images may lie in folders below that. Training images in no
@@ -60,7 +60,7 @@ class Folder(ImageRecords, skip_registration=True):
         """Returns the classes that `locate` found, in alphabetical order."""
         return tuple(sorted({place.class_name for place in layout.places_of(files).values()}))
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins images, masks and groups, and duplicates; warns of masks without an image.
 
         Raises:
@@ -71,10 +71,10 @@ class Folder(ImageRecords, skip_registration=True):
         masks = layout.masks_of(files)
         # A training image may share its name with a tested one, whose mask it is.
         tested = any(place.split == "test" for place in places.values())
-        listed: dict[str, list[Item]] = {}
+        listed: dict[str, list[SourceImage]] = {}
         for name, place in places.items():
             mask = masks.get(place.stem) if place.split == "test" or not tested else None
-            item = Item(
+            item = SourceImage(
                 image=files[name],
                 class_name=place.class_name,
                 file=name,

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data.builders import png
-from vae_jax.data.builders.reading import Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
 
@@ -27,7 +27,7 @@ _MAGIC = {1: 0x00000801, 3: 0x00000803}  # number of dimensions -> first word, o
 _LAYOUT = "the folder with these four files, with or without .gz"
 
 
-class Idx(ImageRecords, skip_registration=True):
+class Idx(ImageDatasetBuilder, skip_registration=True):
     """Ten classes, `0` to `9`; each image is its own group, named by split and position."""
 
     CLASSES = tuple("0123456789")
@@ -47,7 +47,7 @@ class Idx(ImageRecords, skip_registration=True):
             raise cls.OFFICIAL.ask(f"{folder} lacks {', '.join(missing)}")
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Encodes each image as PNG.
 
         Raises:
@@ -66,7 +66,7 @@ class Idx(ImageRecords, skip_registration=True):
             size = (images.shape[2], images.shape[1])
             names = [f"{split}/{index:05}" for index in range(len(images))]
             listed[split] = [
-                Item(encoded, str(label), name, name, size=size)
+                SourceImage(encoded, str(label), name, name, size=size)
                 for encoded, label, name in zip(png.encode(images), labels, names, strict=True)
             ]
         return listed

@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Mapping
 
 from vae_jax.data.builders import groups
-from vae_jax.data.builders.reading import SUFFIXES, Item
-from vae_jax.data.builders.records import ImageRecords
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.reading import SUFFIXES, SourceImage
 from vae_jax.data.sources import Official
 
 ARCHIVE = "kvasir-dataset-v2.zip"
@@ -23,7 +23,7 @@ _DEPTH = 6  # folders below the given one in which class folders are looked for
 _log = logging.getLogger(__name__)
 
 
-class Kvasir(ImageRecords, skip_registration=True):
+class Kvasir(ImageDatasetBuilder, skip_registration=True):
     """One split, `train`.
 
     Groups come from an optional `groups.csv` with the columns class, file and group. A group in it may
@@ -86,7 +86,7 @@ class Kvasir(ImageRecords, skip_registration=True):
             found[groups.FILE] = folder / groups.FILE
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[Item]]:
+    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins images, masks (by stem) and groups."""
         known = groups.read(files[groups.FILE], ("class", "file")) if groups.FILE in files else {}
         known = {
@@ -106,7 +106,7 @@ class Kvasir(ImageRecords, skip_registration=True):
             _log.warning("kvasir: %d masks belong to no image that is there", len(orphans))
         return {
             "train": [
-                Item(
+                SourceImage(
                     image=path,
                     class_name=class_name,
                     file=name,

@@ -13,7 +13,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from vae_jax.data import roi
+from vae_jax.data import region
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.reading import SUFFIXES
 from vae_jax.errors import UserError
@@ -67,7 +67,7 @@ def images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             name.encode()
         except UnicodeEncodeError:
             raise UserError(f"the name of {name!a} is not UTF-8; rename that file") from None
-    found.pop(roi.OF_DATASET, None)
+    found.pop(region.OF_DATASET, None)
     return found
 
 

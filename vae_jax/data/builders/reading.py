@@ -16,7 +16,7 @@ _CHUNK = 16  # images that a thread reads in one go
 
 
 @dataclasses.dataclass(frozen=True)
-class Item:
+class SourceImage:
     """One image of the source, and what is known of it without decoding.
 
     Attributes:
@@ -37,7 +37,7 @@ class Item:
 
 
 @dataclasses.dataclass(frozen=True)
-class Read:
+class CheckedImage:
     """What was read of an item.
 
     Attributes:
@@ -53,7 +53,7 @@ class Read:
     digest: str
 
 
-def read_all(items: Sequence[Item]) -> Iterator[Read | str]:
+def read_all(items: Sequence[SourceImage]) -> Iterator[CheckedImage | str]:
     """Yields what was read of each item, or one line that says why it cannot be read."""
     if all(isinstance(item.image, bytes) for item in items):
         yield from map(_read, items)
@@ -65,7 +65,7 @@ def read_all(items: Sequence[Item]) -> Iterator[Read | str]:
             yield from chunk
 
 
-def _read(item: Item) -> Read | str:
+def _read(item: SourceImage) -> CheckedImage | str:
     """Reads and checks one image and its mask; returns why it cannot be read, as one line."""
     damaged = item.file
     try:
@@ -82,4 +82,4 @@ def _read(item: Item) -> Read | str:
         if "cannot identify image file" in reason:
             reason = "not an image"
         return reason if damaged == item.file else f"its mask {damaged}: {reason}"
-    return Read(image, mask, size, hashlib.sha256(image + mask).hexdigest())
+    return CheckedImage(image, mask, size, hashlib.sha256(image + mask).hexdigest())

@@ -1,0 +1,43 @@
+"""A trained model together with its config and its data: what every part of an exploration works on."""
+
+import dataclasses
+import pathlib
+
+import ml_collections
+
+from vae_jax.data.class_indices import class_indices
+from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.model.vae import build_model
+from vae_jax.scoring.inference import ClassIndices, TrainedModel
+from vae_jax.training.checkpoint import best_params
+
+_BATCH_SIZE = 64  # images on the device at once
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun(TrainedModel):
+    """The best model of a run, its config and its dataset.
+
+    Attributes:
+        config: of the run.
+        dataset: in the roles of the run.
+    """
+
+    config: ml_collections.ConfigDict
+    dataset: Dataset
+
+    def class_indices(self, examples: Examples) -> ClassIndices:
+        """Returns the class index of each image; None where the model is not conditional."""
+        all_known = self.config.scoring.condition == "given"
+        return class_indices(self.dataset, examples, self.model.num_classes, all_known)
+
+
+def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> TrainedRun:
+    """Reads the best checkpoint of a run.
+
+    Raises:
+        UserError: if the workdir holds no checkpoint.
+    """
+    params = best_params(workdir, dataset.fingerprint)
+    model = build_model(config, dataset.region)
+    return TrainedRun(model, params, _BATCH_SIZE, config, dataset)

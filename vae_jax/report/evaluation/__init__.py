@@ -1,0 +1,1 @@
+"""The report of one run: figures, tables and the page."""

@@ -1,0 +1,55 @@
+"""Images as bytes for a page: grey or colour, in rows, or errors on one colour scale.
+
+N images, H W image, C channels. Every error map of a report goes through `error_colours` with the same
+limit, so that equal colours mean equal errors in any two of them.
+"""
+
+import io
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib import colormaps
+from PIL import Image
+
+ERROR_COLOURS = colormaps["inferno"]  # perceptually uniform, for colour-blind readers too
+SMALL = 64  # images with shorter sides are enlarged as squares, not blurred, pixels
+TILE = 128  # largest side of an image on the page, in pixels; keeps the page small
+
+
+def rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*batch H W 3"]:
+    """Returns images in [0, 1] as bytes; one grey channel becomes three."""
+    pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def mosaic(
+    images: UInt8[np.ndarray, "N H W 3"], columns: int, gap: int = 1
+) -> UInt8[np.ndarray, "R S 3"]:
+    """Returns images in rows of `columns` on white, `gap` pixels apart."""
+    n, height, width, _ = images.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Returns an image as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def error_colours(
+    error_maps: Float[np.ndarray, "*batch H W"], limit: float
+) -> UInt8[np.ndarray, "*batch H W 3"]:
+    """Returns the colours of errors on the scale from 0 (black) to `limit` and above (yellow)."""
+    return ERROR_COLOURS(np.clip(error_maps / limit, 0, 1), bytes=True)[..., :3]
+
+
+def scale_stops(num: int = 16) -> list[str]:
+    """Returns colours of the error scale from 0 to the limit, for a gradient in CSS."""
+    stops = error_colours(np.linspace(0, 1, num)[None], 1.0)[0]
+    return ["#" + stop.tobytes().hex() for stop in stops]

@@ -1,0 +1,57 @@
+"""How a model is trained: everything that a training step needs beside the parameters and the images."""
+
+import dataclasses
+
+import ml_collections
+import optax
+
+from vae_jax.data.augment import Augmentation, make_augmentation
+from vae_jax.model.objective import Objective, make_beta_schedule, make_objective
+from vae_jax.model.vae import VAE
+from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        model: gives the terms of the loss.
+        objective: weighs them.
+        beta_schedule: step -> share of the KL weight that counts, in [0, 1].
+        augmentation: changes the images of a step, keyed by example.
+        optimizer: the optax chain; it contains the learning rate schedule.
+        learning_rate: step -> learning rate, the same schedule, for the metrics.
+        plateau: the scheduler that lowers the learning rate when validation stops improving.
+        accumulate: parts that a batch is computed in, one after the other.
+    """
+
+    model: VAE
+    objective: Objective
+    beta_schedule: optax.Schedule
+    augmentation: Augmentation
+    optimizer: optax.GradientTransformation
+    learning_rate: optax.Schedule
+    plateau: optax.GradientTransformationExtraArgs
+    accumulate: int
+
+
+def make_recipe(config: ml_collections.ConfigDict, model: VAE, steps_per_epoch: int) -> Recipe:
+    """Returns the recipe that a resolved config describes.
+
+    Args:
+        config: resolved.
+        model: of the run.
+        steps_per_epoch: training steps in an epoch, the unit of the schedules.
+    """
+    learning_rate = make_learning_rate(config.train, steps_per_epoch)
+    return Recipe(
+        model=model,
+        objective=make_objective(config.objective),
+        beta_schedule=make_beta_schedule(config.objective, steps_per_epoch),
+        augmentation=make_augmentation(config.augment),
+        optimizer=make_optimizer(config.train, learning_rate),
+        learning_rate=learning_rate,
+        plateau=make_plateau(config.train),
+        accumulate=config.train.accumulate,
+    )
