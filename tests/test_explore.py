@@ -321,4 +321,4 @@ def test_samples_stand_beside_images_of_each_class_in_turn(make_run, config, hal
     }
     names = [name[image.tobytes()] for image in shown["real"]]
     assert names == ["</script><b>upper", "lower"] * 2
-    np.testing.assert_allclose(shown["decoded"], trained.reconstruct(shown["real"]), atol=1e-6)
+    np.testing.assert_allclose(shown["decoded"], trained.reconstruct(shown["real"]).x_hat, atol=1e-6)
