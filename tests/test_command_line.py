@@ -39,7 +39,7 @@ def refusal(*args):
 
 def test_without_flags_the_embedded_default_runs():
     command = parse()
-    assert workdir.flatten(command.config) == workdir.flatten(default())
+    assert workdir.flatten_config(command.config) == workdir.flatten_config(default())
     assert command.workdir == pathlib.Path("runs/digits")
     assert command.module == "vae_jax.train"
 
@@ -69,7 +69,7 @@ def test_the_config_file_may_stand_behind_its_fields():
 
 def test_the_digits_config_is_the_embedded_default():
     command = parse(f"--config={ROOT / 'configs/digits.py'}")
-    assert workdir.flatten(command.config) == workdir.flatten(default())
+    assert workdir.flatten_config(command.config) == workdir.flatten_config(default())
 
 
 def test_fields_are_overridden_and_lists_of_names_are_forgiving():
@@ -191,7 +191,7 @@ def test_a_damaged_config_of_a_run_is_one_line(tmp_path, text):
 def test_evaluate_reads_the_runs_own_config_and_changes_only_how_it_is_judged(tmp_path):
     config = default()
     config.model.latent_dim = 3
-    workdir.enter(tmp_path, config)
+    workdir.claim_workdir(tmp_path, config)
     command = parse(
         "--mode=evaluate", f"--workdir={tmp_path}", "--config.scoring.threshold_rule=mean_std"
     )
@@ -209,7 +209,7 @@ def test_a_config_survives_the_way_through_json(tmp_path):
     config = default()
     config.data.anomaly_classes = ("3", "x y")
     config.model.widths = (8,)
-    workdir.enter(tmp_path, config)
+    workdir.claim_workdir(tmp_path, config)
     assert workdir.read_config(tmp_path) == config
 
 

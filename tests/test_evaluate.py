@@ -31,7 +31,7 @@ def take(examples, rows):
 @pytest.fixture
 def trained(tmp_path, config, dataset):
     """A config and the workdir of its run."""
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, dataset)
     return config, tmp_path
 
@@ -45,7 +45,7 @@ def test_results_follow_from_the_scores_that_were_written(trained, dataset, caps
     config, workdir = trained
     evaluate_lib.report(config, workdir, evaluate_lib.evaluate(config, workdir, dataset))
     results = json.loads((workdir / "results.json").read_text())
-    assert set(results) <= workdir_lib.CONTRACT
+    assert set(results) <= workdir_lib.RESULT_SECTIONS
     read = workdir_lib.read_results(workdir)
     assert set(read) > set(results)
     assert read["decision"]["score"] in results["detection"]
@@ -78,7 +78,7 @@ def test_images_on_disk_are_trained_on_and_judged_as_those_in_memory_are(
 ):
     config, workdir = trained
     other, stored = tmp_path_factory.mktemp("streamed"), on_disk(dataset)
-    workdir_lib.enter(other, config)
+    workdir_lib.claim_workdir(other, config)
     train_lib.train(config, other, stored)
     here = evaluate_lib.evaluate(config, workdir, dataset)
     there = evaluate_lib.evaluate(config, other, stored)
@@ -173,7 +173,7 @@ def test_a_conditional_model_is_scored_with_its_class_summed_out_or_given(
 ):
     config.model.num_classes = 1
     config.train.epochs = 1
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, dataset)
     marginal = evaluate_lib.evaluate(config, tmp_path, dataset)
     assert set(marginal.results["detection"]) == set(config.scoring.names)
@@ -188,7 +188,7 @@ def test_a_conditional_model_is_scored_with_its_class_summed_out_or_given(
 def test_an_autoencoder_has_no_score_that_asks_for_a_posterior(tmp_path, config, dataset):
     config.model.kind = "ae"
     config.train.epochs = 1
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, dataset)
     evaluation = evaluate_lib.evaluate(config, tmp_path, dataset)
     evaluate_lib.report(config, tmp_path, evaluation)
@@ -198,7 +198,7 @@ def test_an_autoencoder_has_no_score_that_asks_for_a_posterior(tmp_path, config,
 
 
 def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         evaluate_lib.evaluate(config, tmp_path, dataset)
 

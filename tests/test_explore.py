@@ -44,7 +44,7 @@ def make_run(tmp_path, config, monkeypatch):
             {"samples": 9, "mixture_components": 2, "steps": 3, "map_images": 20, "generated": 20,
              "classifier_epochs": 1}
         )  # fmt: skip
-        workdir_lib.enter(tmp_path, config)
+        workdir_lib.claim_workdir(tmp_path, config)
         state = create_state(make_recipe(config, build_model(config), 1), seed=0)
         position = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": 1}
         with Checkpoints(tmp_path / "checkpoints") as checkpoints:
@@ -321,4 +321,6 @@ def test_samples_stand_beside_images_of_each_class_in_turn(make_run, config, hal
     }
     names = [name[image.tobytes()] for image in shown["real"]]
     assert names == ["</script><b>upper", "lower"] * 2
-    np.testing.assert_allclose(shown["decoded"], trained.reconstruct(shown["real"]).x_hat, atol=1e-6)
+    np.testing.assert_allclose(
+        shown["decoded"], trained.reconstruct(shown["real"]).x_hat, atol=1e-6
+    )

@@ -13,7 +13,7 @@ from vae_jax.training.checkpoint import Checkpoints
 
 
 def train(config, workdir, dataset):
-    workdir_lib.enter(workdir, config)
+    workdir_lib.claim_workdir(workdir, config)
     return train_lib.train(config, workdir, dataset)
 
 
@@ -120,24 +120,24 @@ def test_changed_data_is_refused(tmp_path, config, dataset):
 
 
 def test_a_run_that_was_refused_before_it_began_leaves_its_workdir_free(tmp_path, config):
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     config.data.skip_corrupt = True
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     assert workdir_lib.read_config(tmp_path).data.skip_corrupt
 
 
 def test_workdir_of_another_config_is_refused_by_field(tmp_path, config):
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     (tmp_path / "metrics.jsonl").touch()  # a run has begun
     config.data.manual_dir = "elsewhere"
     config.train.epochs = 50
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     config.model.latent_dim = 3
     config.train.epochs = 40
     with pytest.raises(
         UserError, match=r"model.latent_dim is 2 there and 3 here; train.epochs is 50"
     ):
-        workdir_lib.enter(tmp_path, config)
+        workdir_lib.claim_workdir(tmp_path, config)
 
 
 @pytest.mark.parametrize("kind", ["vae", "ae"])
@@ -150,11 +150,11 @@ def test_autoencoder_trains_without_kl(tmp_path, config, dataset, kind):
 
 
 def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, config):
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     (tmp_path / "metrics.jsonl").touch()
     config.scoring.mean_std_k = 3.0
     with pytest.raises(UserError, match="--mode=evaluate to judge that run otherwise"):
-        workdir_lib.enter(tmp_path, config)
+        workdir_lib.claim_workdir(tmp_path, config)
 
 
 def test_no_state_is_the_best_while_beta_rises(tmp_path, config, dataset):
@@ -183,7 +183,7 @@ def test_epochs_after_the_first_compile_nothing(tmp_path, config, dataset):
         for epochs in (1, 1, 5):  # the first run also compiles what all runs of a process share
             config.train.epochs = epochs
             workdir = tmp_path / str(len(counts))
-            workdir_lib.enter(workdir, config)
+            workdir_lib.claim_workdir(workdir, config)
             compiled.clear()
             train_lib.train(config, workdir, dataset)
             counts.append(len(compiled))

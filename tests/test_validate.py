@@ -1,6 +1,6 @@
 import pytest
 
-from vae_jax.validate import listed
+from vae_jax.validate import parse_names
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ from vae_jax.validate import listed
     ],
 )
 def test_a_list_of_names_is_what_a_shell_gives(value, names):
-    assert listed(value) == names
+    assert parse_names(value) == names

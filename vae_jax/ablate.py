@@ -66,7 +66,7 @@ def _enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"--workdir={workdir} holds a single run; give the ablation a --workdir of its own"
         )
-    workdir_lib.enter(workdir, config)
+    workdir_lib.claim_workdir(workdir, config)
 
 
 def _folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
@@ -81,7 +81,7 @@ def _claim(workdir: pathlib.Path, cell: Cell) -> Outcome:
     finished = mark.exists() and (
         workdir_lib.read_config(folder).train.epochs == cell.config.train.epochs
     )
-    workdir_lib.enter(folder, cell.config)
+    workdir_lib.claim_workdir(folder, cell.config)
     if finished:
         return _done(folder, cell)
     mark.unlink(missing_ok=True)

@@ -146,8 +146,8 @@ def parse(argv: Sequence[str]) -> Command | None:
     if mode_flag.value not in _FROM_CONFIG:
         given = config_flags.get_override_values(values["config"])
         config = _judge_again(workdir, given, mode_flag.value)
-    validate_lib.resolve(config)
-    validate_lib.validate(config)
+    validate_lib.resolve_names(config)
+    validate_lib.validate_config(config)
     cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     return Command(
         MODES[mode_flag.value][0],
@@ -166,9 +166,9 @@ def _judge_again(workdir: pathlib.Path, given: dict, mode: str) -> ml_collection
         if not field.startswith(_JUDGING):
             raise UserError(
                 f"--config.{field} cannot change in --mode={mode}: the model in {workdir} was trained "
-                f"with {workdir_lib.flatten(config)[field]!r}; train into another --workdir"
+                f"with {workdir_lib.flatten_config(config)[field]!r}; train into another --workdir"
             )
-    workdir_lib.override(config, given)
+    workdir_lib.override_fields(config, given)
     return config
 
 
@@ -179,7 +179,10 @@ def _last_line(error: Exception) -> str:
 
 def _check_fields(config: ml_collections.ConfigDict) -> None:
     """Refuses a config file that sets a field which nothing reads."""
-    given, known = workdir_lib.flatten(config), workdir_lib.flatten(config_lib.default())
+    given, known = (
+        workdir_lib.flatten_config(config),
+        workdir_lib.flatten_config(config_lib.default()),
+    )
     for field in sorted(given.keys() - known.keys()):
         close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
@@ -187,7 +190,7 @@ def _check_fields(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_field_names(argv: Sequence[str]) -> None:
-    fields = sorted(workdir_lib.flatten(config_lib.default()))
+    fields = sorted(workdir_lib.flatten_config(config_lib.default()))
     for arg in argv:
         field = arg.removeprefix("--config.").partition("=")[0]
         if arg.startswith("--config.") and field not in fields:

@@ -90,7 +90,7 @@ def make_cells(config: ml_collections.ConfigDict, factors: Sequence[Factor]) -> 
 
 def _read_factor(text: str) -> Factor:
     field, equals, listed = (part.strip() for part in str(text).partition("="))
-    known = workdir_lib.flatten(default())
+    known = workdir_lib.flatten_config(default())
     if field not in known:
         close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
@@ -197,10 +197,10 @@ def _cell(
     cell_config = config.copy_and_resolve_references()
     values = {factor.field: factor.levels[levels[factor.field]] for factor in factors}
     own = {"seed": seed, "name": f"{config.name} {name}", "ablate.factors": ()}
-    workdir_lib.override(cell_config, values | own)
+    workdir_lib.override_fields(cell_config, values | own)
     try:
-        validate_lib.resolve(cell_config)
-        validate_lib.validate(cell_config)
+        validate_lib.resolve_names(cell_config)
+        validate_lib.validate_config(cell_config)
     except UserError as error:
         raise UserError(f"ablate.factors: {name} makes no valid config: {error}") from error
     return Cell(name, levels, cell_config)

@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         _set_up_process(command)
         if command.trains and command.leads:
-            workdir.enter(command.workdir, command.config)
+            workdir.claim_workdir(command.workdir, command.config)
         # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
         importlib.import_module("vae_jax.data.pipeline").prepare_all(command.config.data)
         with _together(command.cluster):

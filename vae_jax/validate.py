@@ -32,7 +32,7 @@ SCORES = (
     "fusion",
 )  # fmt: skip
 AGGREGATES = ("mean", "max", "top_k")
-LEAST_MS_SSIM = 176  # pixels: its window at the coarsest of five scales
+MIN_MS_SSIM_SIZE = 176  # pixels: its window at the coarsest of five scales
 THRESHOLD_RULES = ("quantile", "mean_std")
 CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
@@ -43,16 +43,16 @@ _BRACKETED = re.compile(r"\(([^()]*,[^()]*)\)|\[([^\[\]]*,[^\[\]]*)\]")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 
-def resolve(config: ml_collections.ConfigDict) -> None:
+def resolve_names(config: ml_collections.ConfigDict) -> None:
     """Brings lists of names as a shell gives them into shape, in place: `3`, `a,b` -> tuples of str."""
     for field in (
         "data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion",
     ):  # fmt: skip
         group, name = field.split(".")
-        config[group][name] = listed(config[group][name])
+        config[group][name] = parse_names(config[group][name])
 
 
-def listed(value: Any) -> tuple[str, ...]:
+def parse_names(value: Any) -> tuple[str, ...]:
     """Brings a list of names into shape: `3`, `"a,b"`, `"(a, b)"`, `(3, "a")` become tuples of str."""
     if value is None:
         return ()
@@ -68,7 +68,7 @@ def _without(wrapping: re.Pattern[str], text: str) -> str:
     return found[found.lastindex] if found else text.strip()
 
 
-def validate(config: ml_collections.ConfigDict) -> None:
+def validate_config(config: ml_collections.ConfigDict) -> None:
     """Checks the values of a resolved config.
 
     Raises:
@@ -104,9 +104,9 @@ def validate(config: ml_collections.ConfigDict) -> None:
     if not scoring.fusion:
         raise UserError(f"scoring.fusion is empty; name at least one of {', '.join(single)}")
     selected = (*scoring.names, *(scoring.fusion if "fusion" in scoring.names else ()))
-    if "ms_ssim" in selected and data.image_size < LEAST_MS_SSIM:
+    if "ms_ssim" in selected and data.image_size < MIN_MS_SSIM_SIZE:
         raise UserError(
-            f"data.image_size is {data.image_size}; the score ms_ssim needs at least {LEAST_MS_SSIM} "
+            f"data.image_size is {data.image_size}; the score ms_ssim needs at least {MIN_MS_SSIM_SIZE} "
             "pixels: take it out of scoring.names and scoring.fusion, or take ssim"
         )
     if "ms_ssim" in selected and data.roi:

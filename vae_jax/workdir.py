@@ -11,7 +11,7 @@ from vae_jax.config import default
 from vae_jax.errors import UserError
 
 # Neither where the data lies or waits, nor what other modes do with a run, makes another run of it.
-_APART = (
+_FIELDS_OUTSIDE_A_RUN = (
     "data.dir",
     "data.manual_dir",
     "data.anomaly_manual_dir",
@@ -21,7 +21,7 @@ _APART = (
 )
 
 # The sections of results.json, fixed: others read them. What else was measured stands in details.json.
-CONTRACT = frozenset(
+RESULT_SECTIONS = frozenset(
     {
         "dataset", "reconstruction", "likelihood", "detection", "baselines", "localisation", "latent",
         "generation", "cost",
@@ -36,18 +36,18 @@ def write_text(path: pathlib.Path, text: str) -> None:
     os.replace(draft, path)
 
 
-def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def flatten_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns `{"group.field": value}`, tuples as lists, as JSON has them."""
     flat = {}
     for name, value in config.items():
         if isinstance(value, ml_collections.ConfigDict):
-            flat |= {f"{name}.{field}": inner for field, inner in flatten(value).items()}
+            flat |= {f"{name}.{field}": inner for field, inner in flatten_config(value).items()}
         else:
             flat[name] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
-def override(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
+def override_fields(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
     """Sets `{"group.field": value}` in place; lists become tuples again."""
     with config.unlocked():
         config.update_from_flattened_dict(
@@ -57,7 +57,10 @@ def override(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
 
 def write_results(workdir: pathlib.Path, results: dict[str, Any]) -> None:
     """Writes the sections that every reader may count on to results.json, all others to details.json."""
-    for name, chosen in (("results", CONTRACT), ("details", results.keys() - CONTRACT)):
+    for name, chosen in (
+        ("results", RESULT_SECTIONS),
+        ("details", results.keys() - RESULT_SECTIONS),
+    ):
         part = {section: results[section] for section in results if section in chosen}
         text = json.dumps(part, indent=2, allow_nan=False) + "\n"
         write_text(workdir / f"{name}.json", text)
@@ -99,14 +102,14 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     if not isinstance(stored, dict):
         raise UserError(f"{path} is not the config of a run; take another --workdir")
     config = default()
-    flat = flatten(ml_collections.ConfigDict(stored))
-    unknown = sorted(flat.keys() - flatten(config).keys())
+    flat = flatten_config(ml_collections.ConfigDict(stored))
+    unknown = sorted(flat.keys() - flatten_config(config).keys())
     if unknown:
         raise UserError(
             f"{path} has the field {unknown[0]}, which this version does not know; take another --workdir"
         )
     try:
-        override(config, flat)
+        override_fields(config, flat)
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -115,7 +118,7 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
     return config
 
 
-def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     """Makes the workdir, or checks that it belongs to the same run, and writes config.json.
 
     A larger `train.epochs` continues a run; where the data lies does not count.
@@ -141,8 +144,8 @@ def enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
 
 def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns `{"group.field": value}` of the fields that make a run what it is."""
-    flat = flatten(config)
-    return {name: flat[name] for name in flat if not name.startswith(_APART)}
+    flat = flatten_config(config)
+    return {name: flat[name] for name in flat if not name.startswith(_FIELDS_OUTSIDE_A_RUN)}
 
 
 def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

@@ -42,7 +42,7 @@ def test_a_conditional_model_decodes_the_class_that_is_given(make_trained):
 
 
 def test_a_run_without_a_checkpoint_is_refused(tmp_path, config, dataset):
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         trained_lib.load(config, tmp_path, dataset)
 

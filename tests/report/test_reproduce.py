@@ -5,7 +5,7 @@ import pytest
 from vae_jax import command_line
 from vae_jax.config import default
 from vae_jax.report import reproduce
-from vae_jax.workdir import flatten
+from vae_jax.workdir import flatten_config
 
 
 # ml_collections loads config files through a deprecated function of importlib.
@@ -24,7 +24,7 @@ def test_the_command_gives_the_config_back():
     words = shlex.split(" ".join(reproduce.command(config)))
     parsed = command_line.parse(words[2:])
     assert parsed is not None
-    assert flatten(parsed.config) == flatten(config)
+    assert flatten_config(parsed.config) == flatten_config(config)
 
 
 def test_the_default_needs_no_override():

@@ -90,7 +90,7 @@ def config(tmp_path_factory):
     config.scoring.names = ("mse", "elbo")
     config.scoring.batch_size = 32
     config.data.dir = str(tmp_path_factory.mktemp("data"))
-    validate.resolve(config)
+    validate.resolve_names(config)
     return config
 
 
@@ -129,7 +129,7 @@ def test_two_processes_train_as_one_with_as_many_devices(
     workdir, _, _ = by_two
     four = jax.devices()[:4]
     monkeypatch.setattr(jax, "devices", lambda: four)
-    workdir_lib.enter(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, digits)
     jax.tree.map(  # sums over devices have another order
         lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6),

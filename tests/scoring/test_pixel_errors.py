@@ -134,7 +134,7 @@ def test_pixels_near_the_edge_take_the_nearest_dissimilarity(view):
 
 
 def test_ms_ssim_needs_the_size_that_the_config_says(make_view):
-    least = validate_lib.LEAST_MS_SSIM
+    least = validate_lib.MIN_MS_SSIM_SIZE
     image = jnp.zeros((1, least, least, 1))
     large = show(make_view(1), image, image)
     np.testing.assert_allclose(pixel_errors.ms_ssim(large), 0, atol=1e-6)
@@ -148,12 +148,12 @@ def test_ms_ssim_of_a_smaller_image_is_refused_before_any_work(config):
     with pytest.raises(
         UserError, match=r"data.image_size is 8; the score ms_ssim needs at least 176"
     ):
-        validate_lib.validate(config)
+        validate_lib.validate_config(config)
     config.scoring.names, config.scoring.fusion = ("mse",), ("ms_ssim",)
-    validate_lib.validate(config)
+    validate_lib.validate_config(config)
     config.scoring.names = ("mse", "fusion")
     with pytest.raises(UserError, match="ms_ssim"):
-        validate_lib.validate(config)
+        validate_lib.validate_config(config)
 
 
 def test_aggregates_are_those_of_the_config():

@@ -81,7 +81,7 @@ class Subject:
 def subjects():
     """Small images for all but the score that wants large ones."""
     small = Subject(8, tuple(name for name in SCORES if name != "ms_ssim"))
-    large = Subject(validate_lib.LEAST_MS_SSIM, ("ms_ssim",))
+    large = Subject(validate_lib.MIN_MS_SSIM_SIZE, ("ms_ssim",))
     return {name: large if name == "ms_ssim" else small for name in SCORES}
 
 

@@ -7,7 +7,7 @@ import ml_collections
 from vae_jax.data import splits
 from vae_jax.data.prepare import BUILDERS, manual_files
 from vae_jax.errors import UserError
-from vae_jax.validate import listed
+from vae_jax.validate import parse_names
 
 
 def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -42,7 +42,7 @@ def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _known(names: Any, dataset: str, present: tuple[str, ...]) -> tuple[str, ...]:
-    return splits.canonical(listed(names), present, BUILDERS[dataset].ALIASES, dataset)
+    return splits.canonical(parse_names(names), present, BUILDERS[dataset].ALIASES, dataset)
 
 
 def _classes(dataset: str, manual_dir: str) -> tuple[str, ...]:

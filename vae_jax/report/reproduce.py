@@ -11,8 +11,8 @@ from vae_jax import workdir as workdir_lib
 
 def command(config: ml_collections.ConfigDict) -> list[str]:
     """Returns a shell command in pieces, one for each field that differs from the embedded default."""
-    default = workdir_lib.flatten(config_lib.default())
-    fields = workdir_lib.flatten(config)
+    default = workdir_lib.flatten_config(config_lib.default())
+    fields = workdir_lib.flatten_config(config)
     overrides = {name: value for name, value in fields.items() if value != default.get(name)}
     return [
         "python -m vae_jax.main",
