@@ -1,7 +1,6 @@
 """The command line: flags and config overrides in, one `Command` out, or one clear line."""
 
 import dataclasses
-import difflib
 import pathlib
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from ml_collections import config_flags
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, suggest_name
 from vae_jax.runtime.cluster import Cluster
 
 # Mode -> (the module whose run(config, workdir) it is, what it does).
@@ -184,8 +183,7 @@ def _check_fields(config: ml_collections.ConfigDict) -> None:
         workdir_lib.flatten_config(config_lib.default()),
     )
     for field in sorted(given.keys() - known.keys()):
-        close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
+        hint = suggest_name(field, known) or "vae_jax/config.py lists them"
         raise UserError(f"the config file sets {field}, and there is no such field; {hint}")
 
 
@@ -194,6 +192,5 @@ def _check_field_names(argv: Sequence[str]) -> None:
     for arg in argv:
         field = arg.removeprefix("--config.").partition("=")[0]
         if arg.startswith("--config.") and field not in fields:
-            close = difflib.get_close_matches(field, fields, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
+            hint = suggest_name(field, fields) or "vae_jax/config.py lists them"
             raise UserError(f"--config.{field}: there is no such field; {hint}")

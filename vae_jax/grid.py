@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import difflib
 import itertools
 import urllib.parse
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ import ml_collections
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, suggest_name
 
 # Fields, or groups of them, whose levels would train the same model again, or clash with the grid itself.
 _NO_FACTORS = {
@@ -92,8 +91,7 @@ def _read_factor(text: str) -> Factor:
     field, equals, listed = (part.strip() for part in str(text).partition("="))
     known = workdir_lib.flatten_config(default())
     if field not in known:
-        close = difflib.get_close_matches(field, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}?" if close else "vae_jax/config.py lists them"
+        hint = suggest_name(field, known) or "vae_jax/config.py lists them"
         raise UserError(f"ablate.factors varies {field!r}, and there is no such field; {hint}")
     for fixed, why in _NO_FACTORS.items():
         if field == fixed or (fixed.endswith(".") and field.startswith(fixed)):

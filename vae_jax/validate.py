@@ -3,7 +3,6 @@
 It imports neither JAX nor TFDS, so that a mistake in a field is answered at once.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, suggest_name
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
@@ -205,9 +204,9 @@ def _one_of(field: str, value, valid: Sequence) -> None:
     if value in valid:
         return
     names = [str(v) for v in valid]
-    close = difflib.get_close_matches(str(value), names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise UserError(f"{field} is {value!r}; valid: {', '.join(names)}{hint}")
+    hint = suggest_name(str(value), names)
+    message = f"{field} is {value!r}; valid: {', '.join(names)}"
+    raise UserError(f"{message}; {hint}" if hint else message)
 
 
 def _check_fractions(data: ml_collections.ConfigDict) -> None:

@@ -8,7 +8,6 @@ Names: `N` images; labels are 0 normal, 1 anomaly, -1 left out.
 
 import collections
 import dataclasses
-import difflib
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from vae_jax.errors import UserError
+from vae_jax.errors import UserError, suggest_name
 
 ROLES = ("train", "val", "calibration", "test")
 
@@ -42,9 +41,9 @@ def canonical(
     """
     for name in names:
         if name not in known and name not in aliases:
-            close = difflib.get_close_matches(name, [*known, *aliases], n=3)
-            hint = f"; did you mean {' or '.join(close)}?" if close else ""
-            raise UserError(f"{where} has no class {name!r}; valid: {', '.join(known)}{hint}")
+            hint = suggest_name(name, [*known, *aliases], max_suggestions=3)
+            message = f"{where} has no class {name!r}; valid: {', '.join(known)}"
+            raise UserError(f"{message}; {hint}" if hint else message)
     return tuple(dict.fromkeys(aliases.get(name, name) for name in names))
 
 
