@@ -17,6 +17,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.class_indices import class_indices
 from vae_jax.data.pipeline import Dataset
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model, num_params
 from vae_jax.report.film import TrainingFilm
@@ -184,7 +185,7 @@ def _set_up(
         given=given,
         # As many as validation images, so that the two lines of an epoch can be compared; drawn at random,
         # because the images are sorted by class.
-        compared=np.random.default_rng(config.seed).permutation(len(images))[: len(val_images)],
+        compared=draw_rows(len(images), len(val_images), config.seed, in_order=False),
     )  # fmt: skip
 
 

@@ -7,15 +7,6 @@ from vae_jax.errors import UserError
 from vae_jax.exploration import image_choice
 
 
-def test_rows_are_drawn_by_the_seed_alone():
-    rows = image_choice.draw(100, 10, 0)
-    assert len(set(rows)) == 10
-    assert rows.tolist() == sorted(rows)
-    np.testing.assert_array_equal(image_choice.draw(100, 10, 0), rows)
-    assert image_choice.draw(100, 10, 1).tolist() != rows.tolist()
-    assert image_choice.draw(4, 10, 0).tolist() == [0, 1, 2, 3]
-
-
 def test_each_class_comes_once_before_any_comes_twice(two_classes):
     rows = image_choice.classes_in_turn(two_classes.test, 6, 0)
     names = [two_classes.test.classes[row] for row in rows]

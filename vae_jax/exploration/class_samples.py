@@ -11,9 +11,9 @@ from sklearn.mixture import GaussianMixture
 
 from vae_jax.data.class_indices import class_names
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.exploration import latent_draws
-from vae_jax.exploration.image_choice import draw
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import Posterior
 
@@ -85,7 +85,7 @@ def from_codes(trained: TrainedRun, known: EncodedTrainingSet, count: int) -> Cl
     trained_on = set(posteriors)
     for name in sorted(set(test.classes) - trained_on):
         rows = np.flatnonzero(np.array(test.classes) == name)
-        rows = rows[draw(len(rows), _MOST_OF_CLASS, seed)]
+        rows = rows[draw_rows(len(rows), _MOST_OF_CLASS, seed, in_order=True)]
         posteriors[name] = trained.encode(test.images[rows])
     z = [
         latent_draws.from_aggregate(latent_draws.aggregate(found), count, rng)

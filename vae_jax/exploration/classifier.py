@@ -16,8 +16,10 @@ from jaxtyping import Array, Float, Float32, UInt8
 
 from vae_jax.data.batches import in_batches
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
+from vae_jax.data.shrink import shrink_images
 from vae_jax.errors import UserError
-from vae_jax.exploration.pixels import shrink
+from vae_jax.exploration.pixels import LARGEST
 from vae_jax.model import noise
 from vae_jax.model.convolution import Conv
 
@@ -63,7 +65,9 @@ class Classifier:
         self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
     ) -> tuple[Float32[np.ndarray, "N D"], Float32[np.ndarray, "N K"]]:
         """Returns features and class probabilities of images, uint8 as stored or float32 in [0, 1]."""
-        return in_batches(functools.partial(self._look, self.params), _BATCH, shrink(images))
+        return in_batches(
+            functools.partial(self._look, self.params), _BATCH, shrink_images(images, LARGEST)
+        )
 
     def classify(
         self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
@@ -98,9 +102,9 @@ def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -
             f"every training image is of the class {classes[0]}, so no classifier can be trained for "
             "features; give Inception-v3's weights with --config.explore.inception=FILE"
         )
-    rows = np.random.default_rng(seed).permutation(len(train.images))[:_MOST]
+    rows = draw_rows(len(train.images), _MOST, seed, in_order=False)
     parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
-    images = np.concatenate([shrink(train.images[part]) for part in parts])
+    images = np.concatenate([shrink_images(train.images[part], LARGEST) for part in parts])
     number = {name: k for k, name in enumerate(classes)}
     labels = np.array([number[train.classes[row]] for row in rows], np.int32)
     depth = min(len(_WIDTHS), max(1, (min(images.shape[1:3]) // 4).bit_length() - 1))
@@ -109,7 +113,7 @@ def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -
     judged = Classifier(network, params, classes, 0.0, 0)
     right: list[bool] = []
     for examples in held_out:
-        rows = np.random.default_rng(seed).permutation(len(examples.images))[:_MOST]
+        rows = draw_rows(len(examples.images), _MOST, seed, in_order=False)
         for start in range(0, len(rows), _AT_ONCE):
             part = rows[start : start + _AT_ONCE]
             found = judged.classify(examples.images[part])

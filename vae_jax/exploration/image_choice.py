@@ -8,12 +8,8 @@ from jaxtyping import Int, UInt8
 
 from vae_jax.data.image_store import join_images
 from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-
-
-def draw(length: int, count: int, seed: int) -> Int[np.ndarray, "M"]:
-    """Returns `count` rows of `length`, ascending; all of them where there are no more."""
-    return np.sort(np.random.default_rng(seed).permutation(length)[:count])
 
 
 def classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray, "M"]:
@@ -49,7 +45,9 @@ def halves(
     side = np.isin(groups, names[::2])
     sides = np.flatnonzero(side), np.flatnonzero(~side)
     count = min(most, *(len(rows) for rows in sides))
-    first, second = (images[rows[draw(len(rows), count, seed)]] for rows in sides)
+    first, second = (
+        images[rows[draw_rows(len(rows), count, seed, in_order=True)]] for rows in sides
+    )
     return first, second
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.model.vae import Posterior
 
@@ -38,7 +39,7 @@ def fit_mixture(mu: Float[np.ndarray, "n Z"], num_components: int, seed: int) ->
         raise UserError(
             f"a mixture takes two codes, and the training images give {len(mu)}; train on more images"
         )
-    rows = np.random.default_rng(seed).permutation(len(mu))[:_MOST]
+    rows = draw_rows(len(mu), _MOST, seed, in_order=False)
     values = mu[rows].astype(np.float64)
     ridge = _RIDGE * float(values.var(axis=0).mean()) + 1e-8
     components = min(num_components, len(values))

@@ -23,8 +23,8 @@ from sklearn.svm import SVC
 
 from vae_jax.data.image_store import join_images
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-from vae_jax.exploration.image_choice import draw
 from vae_jax.exploration.pixels import flat
 from vae_jax.exploration.trained_run import TrainedRun
 
@@ -110,7 +110,7 @@ def _draw(
     images = join_images([role.images for role in roles])
     names = np.array([name for role in roles for name in role.classes])
     rows = np.flatnonzero(np.isin(names, classes))
-    rows = rows[draw(len(rows), most, seed)]
+    rows = rows[draw_rows(len(rows), most, seed, in_order=True)]
     return images[rows], names[rows]
 
 

@@ -15,6 +15,7 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_jax.data.image_store import Images
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.report.images import mosaic, rgb
 from vae_jax.scoring.inference import TrainedModel
 
@@ -42,7 +43,7 @@ class TrainingFilm:
     ):
         """Draws by the seed which of N images are followed."""
         self._frames, self._figures = workdir / "film", workdir / "figures"
-        rows = np.random.default_rng(seed).permutation(len(images))[:_ON_MAP]
+        rows = draw_rows(len(images), _ON_MAP, seed, in_order=False)
         self._images, self._classes = images[rows], [classes[i] for i in rows]
 
     def add(self, epoch: int, model: TrainedModel) -> None:

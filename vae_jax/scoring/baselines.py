@@ -14,6 +14,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 
 from vae_jax.data.image_store import Images
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.scoring import band_energy, trivial
 
 # Training normals are drawn at random down to these, which bounds time and memory.
@@ -41,12 +42,14 @@ def scores(
         `nearest_neighbour` and `band_energy`.
     """
     rng = np.random.default_rng(seed)
-    few = _draw(len(train.images), _MOST_TRIVIAL, rng)
+    few = draw_rows(len(train.images), _MOST_TRIVIAL, rng, in_order=True)
     known = trivial.features(train.images[few], train.stored_size[few])
     found = trivial.features(test.images, test.stored_size)
     values_each = train.images[0].size
-    fits = train.images[_draw(len(train.images), _MOST_VALUES // values_each, rng)]
-    neighbours = fits[_draw(len(fits), _MOST_NEIGHBOURS, rng)]
+    fits = train.images[
+        draw_rows(len(train.images), _MOST_VALUES // values_each, rng, in_order=True)
+    ]
+    neighbours = fits[draw_rows(len(fits), _MOST_NEIGHBOURS, rng, in_order=True)]
     return {name: trivial.rarity(known[name], found[name]) for name in found} | {
         "pca": pca(fits, test.images, pca_components, seed),
         "nearest_neighbour": nearest_neighbour(neighbours, test.images),
@@ -77,7 +80,7 @@ def fit_pca(
 
     Of more training images than fit into half a gigabyte as floats some are drawn by the seed.
     """
-    few = _draw(len(train), _MOST_VALUES // train[0].size, np.random.default_rng(seed))
+    few = draw_rows(len(train), _MOST_VALUES // train[0].size, seed, in_order=True)
     train = train[few]
     num_components = min(num_components, len(train), train[0].size)
     model = PCA(num_components, copy=False, random_state=seed).fit(_flat(train))
@@ -131,8 +134,3 @@ def _flat(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N P"]:
 def _flat_chunks(images: UInt8[Images, "N H W C"]) -> Iterator[Float[np.ndarray, "B P"]]:
     for start in range(0, len(images), _CHUNK):
         yield _flat(images[start : start + _CHUNK])
-
-
-def _draw(count: int, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns at most `most` of `count` indices, in rising order."""
-    return np.sort(rng.permutation(count)[:most])

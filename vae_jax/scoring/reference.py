@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from vae_jax.data.image_store import Images, take
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.model.vae import VAE, Posterior
 from vae_jax.scoring import latent, probabilistic
 from vae_jax.scoring.inference import TrainedModel
@@ -55,7 +56,7 @@ def fit(
     names = [name for name in names if name in REFERENCES]
     if not names:
         return {}
-    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_MOST_NORMALS])
+    rows = draw_rows(len(images), _MOST_NORMALS, seed, in_order=True)
     images = take(images, rows)
     class_indices = None if class_indices is None else class_indices[rows]
 

@@ -5,11 +5,11 @@ N images.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data.batches import over_batches, to_unit
 from vae_jax.data.image_store import Images
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import image_quality
 from vae_jax.model import noise
 from vae_jax.model.vae import VAE
@@ -44,7 +44,7 @@ def noise_sweep(
         x_hat = bind(model, params, noisy).reconstruct(noisy)
         return image_quality.mse(model.select_region(x), model.select_region(x_hat))
 
-    drawn = images[np.random.default_rng(seed).permutation(len(images))[:_MOST_IMAGES]]
+    drawn = images[draw_rows(len(images), _MOST_IMAGES, seed, in_order=False)]
     found = []
     for level in LEVELS:
         each = over_batches(

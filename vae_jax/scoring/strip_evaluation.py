@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
@@ -197,7 +198,10 @@ def _draw(test: Examples, of_strip: Mapping[str, np.ndarray], count: int, seed: 
     normal, abnormal = ([f for f in of_strip if (f in anomalous) == kind] for kind in (False, True))
     num_normal = min(len(normal), count // 3 if abnormal else count)
     chosen = [
-        *rng.permutation(normal)[:num_normal],
-        *rng.permutation(abnormal)[: count - num_normal],
+        *(normal[row] for row in draw_rows(len(normal), num_normal, rng, in_order=False)),
+        *(
+            abnormal[row]
+            for row in draw_rows(len(abnormal), count - num_normal, rng, in_order=False)
+        ),
     ]
-    return {str(file) for file in chosen}
+    return set(chosen)

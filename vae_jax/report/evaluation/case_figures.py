@@ -6,6 +6,7 @@ N cases, H W image, C channels.
 import numpy as np
 from jaxtyping import Float
 
+from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation.cases import Cases
@@ -18,22 +19,13 @@ _SHEET_PIXELS = 900  # smallest width of the sheet of samples, in pixels
 def tiles(cases: Cases, limit: float) -> list[tuple[bytes, bytes, bytes]]:
     """Returns input, reconstruction and error map of each case as PNG, at most `TILE` wide."""
     triples = zip(
-        rgb(_at_most(cases.images)),
-        rgb(_at_most(cases.reconstructions)),
+        rgb(shrink_images(cases.images, TILE)),
+        rgb(shrink_images(cases.reconstructions, TILE)),
         # Averaged before it is coloured: an average of colours is not the colour of an error.
-        error_colours(_at_most(cases.error_maps[..., None])[..., 0], limit),
+        error_colours(shrink_images(cases.error_maps[..., None], TILE)[..., 0], limit),
         strict=True,
     )
     return [(png(x), png(x_hat), png(error)) for x, x_hat, error in triples]
-
-
-def _at_most(images: Float[np.ndarray, "N H W C"]) -> np.ndarray:
-    """Averages blocks of pixels until no side is longer than `TILE`; drops a ragged border."""
-    n, height, width, channels = images.shape
-    block = -(-max(height, width) // TILE)
-    height, width = height // block, width // block
-    cut = images[:, : height * block, : width * block]
-    return cut.reshape(n, height, block, width, block, channels).mean((2, 4))
 
 
 def samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
@@ -42,7 +34,7 @@ def samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
     Those of a conditional model come by class in turn, so each column of the sheet is a class.
     """
     columns = min(len(images), num_classes or (16 if len(images) > 32 else 8))
-    pixels = rgb(_at_most(images))
+    pixels = rgb(shrink_images(images, TILE))
     sheet = mosaic(pixels, columns, gap=max(1, pixels.shape[1] // 24))
     enlarge = max(1, round(_SHEET_PIXELS / sheet.shape[1]))
     sheet = sheet.repeat(enlarge, 0).repeat(enlarge, 1)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vae_jax.data.pipeline import Examples
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.localise import Scale
@@ -56,7 +57,7 @@ def select(
             "error": _errors(images.astype(np.float32) / 255, trained.reconstruct(images).x_hat)
         }
 
-    drawn = np.random.default_rng(seed).permutation(len(calibration.images))[:_MAX_LIMIT_IMAGES]
+    drawn = draw_rows(len(calibration.images), _MAX_LIMIT_IMAGES, seed, in_order=False)
     usual = calibration.images[drawn]
     scale = Scale.of(errors, usual, settings)
     limit = float(np.quantile(scale.apply(errors(usual))["error"], _ERROR_QUANTILE))

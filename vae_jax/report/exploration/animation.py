@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image, ImageDraw, ImageFont
 
-from vae_jax.exploration.pixels import shrink
+from vae_jax.data.shrink import shrink_images
 from vae_jax.report.images import TILE, mosaic, rgb
 
 _SIDE = 96  # least side of an image on a frame, pixels
@@ -57,7 +57,7 @@ def there_and_back(
 
 
 def _still(images: np.ndarray, headings: Sequence[str]) -> Image.Image:
-    pixels = rgb(shrink(images, TILE))
+    pixels = rgb(shrink_images(images, TILE))
     enlarge = max(1, -(-_SIDE // pixels.shape[1]))
     pixels = pixels.repeat(enlarge, 1).repeat(enlarge, 2)
     gap = 4

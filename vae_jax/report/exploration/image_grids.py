@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32
 
-from vae_jax.exploration.pixels import shrink
+from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.images import SMALL, TILE, mosaic, rgb
@@ -37,7 +37,7 @@ def rows(
         columns: labels of the S columns; empty for none.
     """
     num_rows, steps = images.shape[:2]
-    pixels = rgb(shrink(images.reshape(num_rows * steps, *images.shape[2:]), TILE))
+    pixels = rgb(shrink_images(images.reshape(num_rows * steps, *images.shape[2:]), TILE))
     height, width = pixels.shape[1:3]
     gap = max(1, height // 16)
     sheet = mosaic(pixels, steps, gap)
@@ -90,7 +90,7 @@ def grids(
     width, height = figure.get_size_inches()
     figure.text(0.15 / width, 1 - 0.2 / height, title, weight="bold", size=9.5, va="center")
     for i, (heading, images) in enumerate(parts):
-        pixels = rgb(shrink(images, TILE))
+        pixels = rgb(shrink_images(images, TILE))
         axes = figure.add_axes(
             ((0.15 + i * (side + space)) / width, 0.12 / height, side / width,
              cell * num_rows / height)

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from vae_jax.exploration.pixels import shrink
+from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.images import mosaic, rgb
@@ -119,7 +119,9 @@ def page_map(
     """Returns the map for the page; arguments as `scatter`'s, and the lines to show about each point."""
     names = _ordered(classes, abnormal)
     number = {name: i for i, name in enumerate(names)}
-    pair = np.concatenate([shrink(images, _THUMB), shrink(reconstructions, _THUMB)], axis=2)
+    pair = np.concatenate(
+        [shrink_images(images, _THUMB), shrink_images(reconstructions, _THUMB)], axis=2
+    )
     exact = pair.shape[1] <= _EXACT
     sheet = Image.fromarray(mosaic(rgb(pair), _SPRITE_COLUMNS, gap=0))
     if images.shape[3] == 1:

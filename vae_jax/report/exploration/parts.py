@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Int32
 
 from vae_jax.data.class_indices import class_names
+from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.exploration import class_samples as classes_lib
 from vae_jax.exploration import latent_draws, maps, neighbours, paths, pixels, quality
 from vae_jax.exploration import separability as separability_lib
 from vae_jax.exploration.class_samples import EncodedTrainingSet
 from vae_jax.exploration.features import Features, train_features
-from vae_jax.exploration.image_choice import classes_in_turn, draw, halves, pairs
+from vae_jax.exploration.image_choice import classes_in_turn, halves, pairs
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.report.exploration import latent_map, latent_sections, number_sections, sample_sections
 from vae_jax.report.exploration.page import Section
@@ -41,7 +42,7 @@ def know(trained: TrainedRun) -> EncodedTrainingSet:
         UserError: if there is one training image.
     """
     config, train = trained.config, trained.dataset.train
-    examples = train.take(draw(len(train.images), _MOST_CODES, config.seed))
+    examples = train.take(draw_rows(len(train.images), _MOST_CODES, config.seed, in_order=True))
     posterior = trained.encode(examples.images, trained.class_indices(examples))
     mixture = latent_draws.fit_mixture(posterior.mu, config.explore.mixture_components, config.seed)
     return EncodedTrainingSet(examples, posterior, mixture)
@@ -66,7 +67,8 @@ def memorisation(trained: TrainedRun, known: EncodedTrainingSet) -> Found:
     """Whether samples are copies of training images."""
     dataset = trained.dataset
     normals = np.flatnonzero(dataset.test.labels == 0)
-    yardstick = dataset.test.images[normals[draw(len(normals), _YARDSTICK, trained.config.seed)]]
+    drawn = draw_rows(len(normals), _YARDSTICK, trained.config.seed, in_order=True)
+    yardstick = dataset.test.images[normals[drawn]]
     z = next(iter(_codes(trained, known, trained.config.explore.samples).values()))
     images = trained.decode(z)
     found = neighbours.memorisation(
@@ -147,7 +149,7 @@ def latent_maps(trained: TrainedRun, scores: dict[str, list[str]]) -> Found:
         UserError: if there are too few images or dimensions for a map.
     """
     config, test = trained.config, trained.dataset.test
-    rows = draw(len(test.images), config.explore.map_images, config.seed)
+    rows = draw_rows(len(test.images), config.explore.map_images, config.seed, in_order=True)
     images, abnormal = test.images[rows], [bool(test.labels[row]) for row in rows]
     classes = [test.classes[row] for row in rows]
     mu = trained.encode(images).mu
