@@ -48,7 +48,7 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
 
     from vae_jax.model.vae import build_model
     from vae_jax.runtime.memory import peak_memory_bytes
-    from vae_jax.scoring import reference
+    from vae_jax.scoring import fits
     from vae_jax.scoring.scorer import make_scorer
 
     config = models.shipped(file, variant)
@@ -57,12 +57,12 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     names = [name for name in settings.names if name != "fusion"]
     images = models.scrolled(max(counts), size, channels)
     given = None
-    if settings.class_index == "given":
+    if settings.condition == "given":
         given = np.zeros(max(counts), np.int32)
     _, state, _ = models.our_training(config, _STEPS)
     model, params = build_model(config), state.params
     train = images[:512].copy()
-    fitted = reference.fit(
+    fitted = fits.fit_scores(
         names, model, params, train, settings, config.seed,
         None if given is None else given[:512],
     )  # fmt: skip

@@ -19,11 +19,11 @@ from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
 from vae_jax.scoring import baselines
 from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
-from vae_jax.scoring.columns import names_for, score_roles
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.localise import localise
 from vae_jax.scoring.robustness import noise_sweep
-from vae_jax.scoring.scores import decisive
+from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
+from vae_jax.scoring.scores import deciding_score
 from vae_jax.scoring.strip_evaluation import rank_tiles, strips
 from vae_jax.training.checkpoint import best_params
 
@@ -76,35 +76,35 @@ def evaluate(
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
     model = build_model(config, dataset.region)
     params = best_params(workdir, dataset.fingerprint)
-    settings, seed, test = config.scoring, config.seed, dataset.test
-    names = names_for(model, settings.names, "scoring.names")
-    decision = decisive(settings.decision, names)
-    calibration_columns, columns = score_roles(config, model, params, dataset, names)
+    scoring_config, seed, test = config.scoring, config.seed, dataset.test
+    names = select_supported_scores(model, scoring_config.names, "scoring.names")
+    decision = deciding_score(scoring_config.decision, names)
+    calibration_columns, columns = score_calibration_and_test(config, model, params, dataset, names)
     if not processes.leads():
         return None
-    rule = THRESHOLD_RULES[settings.threshold_rule]
-    thresholds = {name: rule(calibration_columns[name], settings) for name in names}
+    rule = THRESHOLD_RULES[scoring_config.threshold_rule]
+    thresholds = {name: rule(calibration_columns[name], scoring_config) for name in names}
     decided = p_values(calibration_columns[decision], columns[decision])
     flagged = thresholds[decision].flags(columns[decision])
-    if settings.false_discovery:
-        flagged = benjamini_hochberg(decided, settings.false_alarm_rate)
+    if scoring_config.false_discovery:
+        flagged = benjamini_hochberg(decided, scoring_config.false_alarm_rate)
 
     rivals = {}
     if results.has_both_labels(test):
-        rivals = baselines.scores(dataset.train, test, settings.pca_components, seed)
+        rivals = baselines.scores(dataset.train, test, scoring_config.pca_components, seed)
     ranked = {name: columns[name] for name in names} | rivals
-    rankings = results.rankings(test, ranked, settings.bootstrap_resamples, seed)
-    trained = TrainedModel(model, params, min(settings.batch_size, 64))
+    rankings = results.rankings(test, ranked, scoring_config.bootstrap_resamples, seed)
+    trained = TrainedModel(model, params, min(scoring_config.batch_size, 64))
     found = {
         "dataset": results.describe(dataset),
-        "reconstruction": results.reconstruction(columns, test.labels, settings.noise_std),
+        "reconstruction": results.reconstruction(columns, test.labels, scoring_config.noise_std),
         "detection": {
             name: results.detection(test, columns[name], thresholds[name], rankings.get(name))
             for name in names
         },
         "decision": {
             "score": decision,
-            **_decision_rule(settings, len(dataset.calibration.images)),
+            **_decision_rule(scoring_config, len(dataset.calibration.images)),
             **results.judged(test, flagged),
         },
         "baselines": {name: rankings[name].intervals() for name in rivals},
@@ -114,22 +114,26 @@ def evaluate(
     normal_images = take(test.images, test.labels == 0)
     if len(normal_images):
         found["robustness"] = noise_sweep(
-            model, params, normal_images, min(settings.batch_size, 64), seed
+            model, params, normal_images, min(scoring_config.batch_size, 64), seed
         )
     if model.sampled:
-        found["likelihood"] = results.likelihood(columns, test.labels, settings.importance_samples)
+        found["likelihood"] = results.likelihood(
+            columns, test.labels, scoring_config.importance_samples
+        )
         found["latent"] = results.latent(
-            TrainedModel(model, params, settings.batch_size).encode(dataset.calibration.images)
+            TrainedModel(model, params, scoring_config.batch_size).encode(
+                dataset.calibration.images
+            )
         )
     normals = dataset.train, dataset.calibration
-    whole, shown = strips(model, params, names, *normals, test, settings, seed)
+    whole, shown = strips(model, params, names, *normals, test, scoring_config, seed)
     if whole:
         scored = {name: columns[name] for name in names}
-        found["strips"] = whole | {"scores": rank_tiles(scored, test, settings, seed)}
+        found["strips"] = whole | {"scores": rank_tiles(scored, test, scoring_config, seed)}
         maps = whole["maps"].items()
         localisation = {name: entry["pixel"] for name, entry in maps if entry["pixel"]}
     else:
-        localisation = localise(model, params, names, *normals, test, settings, seed)
+        localisation = localise(model, params, names, *normals, test, scoring_config, seed)
     if localisation:
         found["localisation"] = localisation
     rows = _rows(
@@ -141,7 +145,7 @@ def evaluate(
     )
     gallery = case_selection.select(
         test, columns[decision], decided, dataset.calibration, trained,
-        trained.sample_prior(config.report.samples, seed), settings, config.report.cases, seed,
+        trained.sample_prior(config.report.samples, seed), scoring_config, config.report.cases, seed,
     )  # fmt: skip
     gallery = dataclasses.replace(gallery, strips=shown)
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
@@ -150,19 +154,19 @@ def evaluate(
 
 
 def _decision_rule(
-    settings: ml_collections.ConfigDict, num_calibration: int
+    scoring_config: ml_collections.ConfigDict, num_calibration: int
 ) -> dict[str, str | float]:
     """How it is decided, and which false-alarm rate that promises, where it promises one.
 
     Few calibration normals cannot promise less than one in their number and one.
     """
-    rate = settings.false_alarm_rate
-    if settings.false_discovery:
+    rate = scoring_config.false_alarm_rate
+    if scoring_config.false_discovery:
         return {
             "rule": f"all images together, by Benjamini-Hochberg at a false discovery rate of {rate:g}"
         }
-    rule = {"rule": f"each image by its threshold, {settings.threshold_rule}"}
-    if settings.threshold_rule != "quantile":
+    rule = {"rule": f"each image by its threshold, {scoring_config.threshold_rule}"}
+    if scoring_config.threshold_rule != "quantile":
         return rule
     return rule | {"promised": max(rate, 1 / (num_calibration + 1))}
 

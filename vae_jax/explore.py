@@ -21,7 +21,7 @@ from vae_jax.report.exploration import page
 from vae_jax.report.exploration import parts as parts
 from vae_jax.report.exploration.page import Section
 from vae_jax.report.numerals import quantity
-from vae_jax.scoring.scores import SCORES, decisive
+from vae_jax.scoring.scores import SCORES, deciding_score
 
 _COLUMNS = {"file", "p_value", "anomalous"}  # of scores.csv that are read beside the score
 
@@ -113,7 +113,7 @@ def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
             f"{path} has not the columns {', '.join(sorted(_COLUMNS))} and a score; run --mode=evaluate "
             "again"
         )
-    name = decisive(decision, names)
+    name = deciding_score(decision, names)
     return {
         row["file"]: [
             f"{name} {quantity(float(row[name]))}",

@@ -180,7 +180,7 @@ def _set_up(
         classes=np.zeros(len(images), np.int32) if given[0] is None else given[0],
         score=make_scorer(
             model, (*recipe.objective.term_names, *_QUALITY), config.scoring, config.seed, devices,
-            most=len(val_images),
+            max_images=len(val_images),
         ),
         given=given,
         # As many as validation images, so that the two lines of an epoch can be compared; drawn at random,

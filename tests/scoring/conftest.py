@@ -11,7 +11,7 @@ from vae_jax.scoring.view import TrainingNormals, View
 
 @pytest.fixture
 def make_view(config):
-    """View in the settings of `config.scoring`; what is not given is zero, and nothing is computed."""
+    """Returns a function that makes a view from its parts; every part that is left out is zero."""
     without_params = BoundModel(build_model(config), {})
 
     def make_view(count, **parts):
@@ -25,8 +25,8 @@ def make_view(config):
             "x_hat_noisy": blank,
             "bound": without_params,
             "keys": jax.random.split(jax.random.key(0), count),
-            "settings": config.scoring,
-            "reference": {},
+            "scoring_config": config.scoring,
+            "fits": {},
             "host": {},
         }
         return View(**defaults | parts)

@@ -6,9 +6,9 @@ from scipy import special
 
 from vae_jax.config import default
 from vae_jax.model.vae import BoundModel, build_model, init_params
-from vae_jax.scoring import reference
-from vae_jax.scoring.class_marginal import bind, marginalise
-from vae_jax.scoring.gradient import mean_terms
+from vae_jax.scoring import fits
+from vae_jax.scoring.class_marginal import bind_most_likely_class, marginalise_classes
+from vae_jax.scoring.gradient import terms_at_mean
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 
@@ -34,11 +34,11 @@ def subject():
 
 def columns(subject, class_indices=None, batch_size=COUNT):
     config, model, params, images = subject
-    settings = config.scoring.copy_and_resolve_references()
-    settings.batch_size = batch_size
-    fitted = reference.fit(NAMES, model, params, images, settings, 0)
+    scoring_config = config.scoring.copy_and_resolve_references()
+    scoring_config.batch_size = batch_size
+    fitted = fits.fit_scores(NAMES, model, params, images, scoring_config, 0)
     names = (*NAMES, "kl")
-    scorer = make_scorer(model, names, settings, 0, jax.devices()[:1], fitted)
+    scorer = make_scorer(model, names, scoring_config, 0, jax.devices()[:1], fitted)
     return scorer(params, images, class_indices)
 
 
@@ -88,13 +88,13 @@ def test_each_image_may_be_given_its_own_class_and_batches_do_not_matter(subject
 def test_what_is_known_of_normals_is_known_under_the_classes_that_are_given(subject):
     config, model, params, images = subject
     class_indices = np.array([2, 1, 0, 1, 2], np.int32)
-    fitted = reference.fit(("knn",), model, params, images, config.scoring, 0, class_indices)
+    fitted = fits.fit_scores(("knn",), model, params, images, config.scoring, 0, class_indices)
     x = jnp.asarray(images, jnp.float32) / 255
     mu = BoundModel(model, params, jnp.asarray(class_indices)).encode(x).mu
     # Each code is a training code, so with k = 1 its distance to the nearest is 0.
-    settings = config.scoring.copy_and_resolve_references()
-    settings.knn_k = 1
-    scorer = make_scorer(model, ("knn",), settings, 0, jax.devices()[:1], fitted)
+    scoring_config = config.scoring.copy_and_resolve_references()
+    scoring_config.knn_k = 1
+    scorer = make_scorer(model, ("knn",), scoring_config, 0, jax.devices()[:1], fitted)
     given, other = (
         scorer(params, images, c)["knn"] for c in (class_indices, (class_indices + 1) % 3)
     )
@@ -104,7 +104,7 @@ def test_what_is_known_of_normals_is_known_under_the_classes_that_are_given(subj
 
 def test_marginal_of_equal_classes_is_the_class():
     values = jnp.array([[1.0, 2.0]] * 4)
-    found = marginalise({"elbo": values, "mse": values}, jnp.zeros((4, 2)), 64, {})
+    found = marginalise_classes({"elbo": values, "mse": values}, jnp.zeros((4, 2)), 64, {})
     np.testing.assert_allclose(found["elbo"], [1, 2], rtol=1e-6)
     np.testing.assert_allclose(found["mse"], [1, 2], rtol=1e-6)
 
@@ -114,11 +114,11 @@ def test_pictures_are_drawn_under_the_most_likely_class(subject):
     x = jnp.asarray(images, jnp.float32) / 255
     losses = np.stack(
         [
-            mean_terms(BoundModel(model, params, jnp.int32(k)), x).negative_elbo
+            terms_at_mean(BoundModel(model, params, jnp.int32(k)), x).negative_elbo
             for k in range(CLASSES)
         ]
     )
-    bound = bind(model, params, x)
+    bound = bind_most_likely_class(model, params, x)
     np.testing.assert_array_equal(bound.class_index, losses.argmin(axis=0))
     found = TrainedModel(model, params, 2).reconstruct(images)
     np.testing.assert_allclose(found.x_hat, bound.reconstruct(x), atol=1e-5)

@@ -32,9 +32,9 @@ def score(make_view, make_normals):
     """(name, training codes, test codes) -> the score of the test codes."""
 
     def score(name, train, test):
-        reference = jax.tree.map(jnp.asarray, {name: FITS[name](make_normals(train))})
+        fits = jax.tree.map(jnp.asarray, {name: FITS[name](make_normals(train))})
         posterior = jax.tree.map(jnp.asarray, test)
-        view = make_view(len(test.mu), posterior=posterior, reference=reference)
+        view = make_view(len(test.mu), posterior=posterior, fits=fits)
         return np.asarray(getattr(latent, name)(view))
 
     return score

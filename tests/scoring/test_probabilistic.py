@@ -10,8 +10,8 @@ from PIL import Image
 from vae_jax.data.batches import Batch
 from vae_jax.model.distributions import LIKELIHOODS
 from vae_jax.model.vae import BoundModel, build_model, init_params
-from vae_jax.scoring import probabilistic, reference
-from vae_jax.scoring.scorer import make_scorer, view_batch
+from vae_jax.scoring import fits, probabilistic
+from vae_jax.scoring.scorer import build_view, make_scorer
 from vae_jax.scoring.scores import SCORES
 
 NAMES = ("elbo", "nll", "bits_per_dim", "corrected_nll", "typicality", "input_complexity")
@@ -26,7 +26,7 @@ def run(config, dataset):
         config.scoring.importance_samples = samples
         model = build_model(config)
         params = init_params(model, jax.random.key(0))
-        fitted = reference.fit(
+        fitted = fits.fit_scores(
             names, model, params, dataset.train.images, config.scoring, config.seed
         )
         scorer = make_scorer(model, names, config.scoring, seed, jax.devices()[:1], fitted)
@@ -115,7 +115,7 @@ def test_scores_that_share_the_estimate_cost_one(config):
 
         def step(params, image, names=names):
             batch = Batch(image, jnp.arange(2), jnp.ones(2), jnp.zeros(2, jnp.int32))
-            view = view_batch(BoundModel(model, params), batch, config.scoring, 0, {}, {})
+            view = build_view(BoundModel(model, params), batch, config.scoring, 0, {}, {})
             return [SCORES[name](view) for name in names]
 
         jaxpr = jax.make_jaxpr(step)(params, jnp.zeros((2, 8, 8, 1), jnp.uint8))

@@ -14,10 +14,10 @@ from vae_jax import validate as validate_lib
 from vae_jax.data.batches import Batch, batches, content_index
 from vae_jax.data.region import load_region
 from vae_jax.model.vae import BoundModel, build_model, init_params
-from vae_jax.scoring import reference
+from vae_jax.scoring import fits
 from vae_jax.scoring import scorer as scorer_lib
-from vae_jax.scoring.reference import REFERENCES
-from vae_jax.scoring.scorer import make_scorer, view_batch
+from vae_jax.scoring.fits import FITS
+from vae_jax.scoring.scorer import build_view, make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, HOST_FEATURES, NEEDS_POSTERIOR, SCORES
 
 COUNT, SEED = 11, 0
@@ -41,7 +41,7 @@ class Subject:
         config.scoring.regret_steps = config.scoring.restoration_steps = 2
         config.scoring.gmm_components = 2
         config.data.roi = roi
-        self.settings, self.names = config.scoring, names
+        self.scoring_config, self.names = config.scoring, names
         self.model = build_model(config, load_region(config.data))
         self.params = init_params(self.model, jax.random.key(0))
         rng = np.random.default_rng(0)
@@ -50,14 +50,16 @@ class Subject:
         if roi:
             inside = self.model.region.mask[:, :, None]
             normals, self.images = normals * inside, self.images * inside
-        self.fitted = reference.fit(names, self.model, self.params, normals, self.settings, SEED)
+        self.fitted = fits.fit_scores(
+            names, self.model, self.params, normals, self.scoring_config, SEED
+        )
 
     @functools.cache  # noqa: B019 - two subjects live as long as the tests
     def scores(self, name):
-        settings = self.settings.copy_and_resolve_references()
-        settings.batch_size, num_devices = PASSES[name]
+        scoring_config = self.scoring_config.copy_and_resolve_references()
+        scoring_config.batch_size, num_devices = PASSES[name]
         devices = jax.devices()[:num_devices]
-        scorer = make_scorer(self.model, self.names, settings, SEED, devices, self.fitted)
+        scorer = make_scorer(self.model, self.names, scoring_config, SEED, devices, self.fitted)
         return scorer(self.params, self.images)
 
     def in_order(self, order):
@@ -69,8 +71,8 @@ class Subject:
 
         @jax.jit
         def score(params, fitted, batch, host):
-            view = view_batch(
-                BoundModel(self.model, params), batch, self.settings, SEED, fitted, host
+            view = build_view(
+                BoundModel(self.model, params), batch, self.scoring_config, SEED, fitted, host
             )
             return {name: SCORES[name](view) for name in self.names}
 
@@ -160,7 +162,7 @@ def test_config_names_the_scores():
 
 
 def test_what_is_fitted_and_read_and_asked_for_belongs_to_a_score():
-    assert {*REFERENCES, *HOST_FEATURES, *NEEDS_POSTERIOR} <= set(SCORES)
+    assert {*FITS, *HOST_FEATURES, *NEEDS_POSTERIOR} <= set(SCORES)
 
 
 def test_the_documentation_lists_every_score():
@@ -170,10 +172,11 @@ def test_the_documentation_lists_every_score():
 
 
 @pytest.mark.parametrize(
-    ("num_devices", "most", "expected"), [(1, None, 256), (1, 11, 11), (2, 11, 12), (1, 999, 256)]
+    ("num_devices", "max_images", "expected"),
+    [(1, None, 256), (1, 11, 11), (2, 11, 12), (1, 999, 256)],
 )
 def test_a_small_set_is_scored_in_no_larger_batches(
-    subjects, monkeypatch, num_devices, most, expected
+    subjects, monkeypatch, num_devices, max_images, expected
 ):
     subject, sizes = subjects["mse"], []
 
@@ -182,10 +185,12 @@ def test_a_small_set_is_scored_in_no_larger_batches(
         return batches(images, batch_size, *rest)
 
     monkeypatch.setattr(scorer_lib, "batches", recorded)
-    settings = subject.settings.copy_and_resolve_references()
-    settings.batch_size = 256
+    scoring_config = subject.scoring_config.copy_and_resolve_references()
+    scoring_config.batch_size = 256
     devices = jax.devices()[:num_devices]
-    score = make_scorer(subject.model, ("mse",), settings, SEED, devices, most=most)
+    score = make_scorer(
+        subject.model, ("mse",), scoring_config, SEED, devices, max_images=max_images
+    )
     found = score(subject.params, subject.images)["mse"]
     assert sizes == [expected]
     assert_same("mse", found, subject.scores("all at once")["mse"])

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.model.vae import VAE, BoundModel
-from vae_jax.scoring.gradient import mean_terms
+from vae_jax.scoring.gradient import terms_at_mean
 
 # These grow with a bound on -log p(x | class), in nats or in bits a value, less what is of the image alone:
 # of these the mixture over classes is known, not only a mean.
@@ -24,7 +24,7 @@ _IN_NATS = ("elbo", "nll", "corrected_nll")
 _IN_BITS_PER_VALUE = ("bits_per_dim", "input_complexity")
 
 
-def bind(model: VAE, params: dict, x: Float[Array, "B H W C"]) -> BoundModel:
+def bind_most_likely_class(model: VAE, params: dict, x: Float[Array, "B H W C"]) -> BoundModel:
     """Returns the model under each image's most likely class; as it is where it is not conditional.
 
     For pictures and codes, of which there is to be one an image. The bound is taken at z = mu.
@@ -33,17 +33,17 @@ def bind(model: VAE, params: dict, x: Float[Array, "B H W C"]) -> BoundModel:
         return BoundModel(model, params)
 
     def loss(class_index):
-        return mean_terms(BoundModel(model, params, class_index), x).negative_elbo
+        return terms_at_mean(BoundModel(model, params, class_index), x).negative_elbo
 
     losses = jax.lax.map(loss, jnp.arange(model.num_classes))
     return BoundModel(model, params, jnp.argmin(losses, axis=0))
 
 
-def marginalise(
+def marginalise_classes(
     columns: Mapping[str, Float[Array, "K B"]],
     loss: Float[Array, "K B"],
     num_values: int,
-    reference: Mapping[str, Any],
+    fits: Mapping[str, Any],
 ) -> dict[str, Float[Array, "B"]]:
     """Returns each column with the class summed out.
 
@@ -51,7 +51,7 @@ def marginalise(
         columns: name of a score -> its values under each class.
         loss: the negative ELBO under each class, nats.
         num_values: of an image that count.
-        reference: what was fitted for the scores.
+        fits: name of a score -> what was fitted for it on training normals.
 
     Returns:
         -log of the mean over classes of exp(-value) for bounds on -log p(x | class), and `typicality` of
@@ -69,7 +69,7 @@ def marginalise(
             scale = num_values * math.log(2)
             return mixture(scale * values) / scale
         if name == "typicality":
-            return jnp.abs(mixture(loss) - reference[name])
+            return jnp.abs(mixture(loss) - fits[name])
         return jnp.sum(posterior * values, axis=0)
 
     return {name: summed_out(name, values) for name, values in columns.items()}

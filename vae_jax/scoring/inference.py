@@ -21,7 +21,7 @@ from vae_jax.data.image_store import Images
 from vae_jax.errors import UserError
 from vae_jax.model import noise
 from vae_jax.model.vae import VAE, BoundModel, Posterior
-from vae_jax.scoring.class_marginal import bind
+from vae_jax.scoring.class_marginal import bind_most_likely_class
 
 ClassIndices = Int32[np.ndarray, "N"] | None
 
@@ -141,5 +141,5 @@ def _decode(model: VAE, params: dict, z: Float[Array, "B Z"], class_indices):
 
 def _bind(model: VAE, params: dict, x: Float[Array, "B H W C"], class_indices) -> BoundModel:
     if class_indices is None:
-        return bind(model, params, x)
+        return bind_most_likely_class(model, params, x)
     return BoundModel(model, params, class_indices)

@@ -54,7 +54,7 @@ def mahalanobis(view: View) -> Float[Array, "B"]:
     sqrt((mu - m)^T S^-1 (mu - m)) with mean m and shrunk covariance S of training mu.
     Source: Lee, Lee, Lee and Shin 2018, with one class; shrinkage by Ledoit and Wolf 2004.
     """
-    fitted = view.reference["mahalanobis"]
+    fitted = view.fits["mahalanobis"]
     whitened = jnp.matmul(view.posterior.mu - fitted.mean[None], fitted.whiten, precision=_EXACT)
     return jnp.linalg.norm(whitened, axis=1)
 
@@ -66,9 +66,9 @@ def fit_knn(normals: TrainingNormals) -> Float[np.ndarray, "n Z"]:
         UserError: if there are fewer than `scoring.knn_k`.
     """
     mu = normals.codes().mu
-    if len(mu) < normals.settings.knn_k:
+    if len(mu) < normals.scoring_config.knn_k:
         raise UserError(
-            f"scoring.knn_k is {normals.settings.knn_k} and there are {len(mu)} training normals; "
+            f"scoring.knn_k is {normals.scoring_config.knn_k} and there are {len(mu)} training normals; "
             f"take at most {len(mu)}"
         )
     return mu
@@ -81,13 +81,13 @@ def knn(view: View) -> Float[Array, "B"]:
     Source: Sun, Ming, Zhu and Li 2022, "Out-of-distribution detection with deep nearest neighbors",
     without their scaling to length 1: a VAE's prior gives distances a unit.
     """
-    mu, known = view.posterior.mu, view.reference["knn"]
+    mu, known = view.posterior.mu, view.fits["knn"]
     # |a - b|^2 less |a|^2, which all share. It finds the neighbour; its distance is taken anew, because
     # the difference of large squares has lost it where it is small.
     partial = jnp.sum(jnp.square(known), axis=1)[None] - 2 * jnp.matmul(
         mu, known.T, precision=_EXACT
     )
-    nearest = kth_least(partial, view.settings.knn_k)
+    nearest = kth_least(partial, view.scoring_config.knn_k)
     return jnp.linalg.norm(mu - known[nearest], axis=1)
 
 
@@ -125,7 +125,7 @@ def fit_gmm(normals: TrainingNormals) -> Mixture:
     Raises:
         UserError: if there are fewer training normals than components.
     """
-    mu, components = _training_mu(normals), normals.settings.gmm_components
+    mu, components = _training_mu(normals), normals.scoring_config.gmm_components
     if len(mu) < components:
         raise UserError(
             f"scoring.gmm_components is {components} and there are {len(mu)} training normals; "
@@ -147,7 +147,7 @@ def gmm(view: View) -> Float[Array, "B"]:
     -log sum_k w_k N(mu; m_k, S_k), `scoring.gmm_components` of them, fitted on training mu.
     Source: Zong et al. 2018 (DAGMM), the energy of equation 6, fitted after and not during training.
     """
-    fitted, mu = view.reference["gmm"], view.posterior.mu
+    fitted, mu = view.fits["gmm"], view.posterior.mu
     centred = mu[:, None] - fitted.means[None]  # [B, K, Z]
     whitened = jnp.einsum("bkz,kzy->bky", centred, fitted.whiten, precision=_EXACT)
     half_log_det = jnp.sum(jnp.log(jnp.diagonal(fitted.whiten, axis1=1, axis2=2)), axis=1)
@@ -184,7 +184,7 @@ def latent_statistics(view: View) -> Float[Array, "B"]:
     surer than those of normal images, is abnormal too. The largest rather than the sum of squares, because
     norm and standard deviation of mu nearly agree and would count twice.
     """
-    fitted = view.reference["latent_statistics"]
+    fitted = view.fits["latent_statistics"]
     z = (statistics(view.posterior) - fitted["mean"][None]) / fitted["deviation"][None]
     return jnp.max(jnp.abs(z), axis=1)
 

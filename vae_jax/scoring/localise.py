@@ -22,10 +22,10 @@ from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
 from vae_jax.runtime.progress import progress
 from vae_jax.scoring import baselines
-from vae_jax.scoring.class_marginal import bind
+from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.gradient import gradient_maps
 from vae_jax.scoring.pixel_errors import pixel_maps
-from vae_jax.scoring.scorer import view_batch
+from vae_jax.scoring.scorer import build_view
 
 # Of the mean deviation over pixels: less than this is a chance of few calibration images.
 _LEAST_DEVIATION = 0.1
@@ -40,7 +40,7 @@ def localise(
     train: Examples,
     calibration: Examples,
     test: Examples,
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict[str, dict[str, float]]:
     """Measures the maps of the selected scores, and that of PCA, against masks, in constant memory.
@@ -52,7 +52,7 @@ def localise(
         train: normals that the PCA residual is fitted on.
         calibration: normals that fix each map's scale.
         test: its images with a mask are looked at; a normal one counts as an empty mask.
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         seed: of the noise, and of the draw behind PCA.
 
     Returns:
@@ -60,21 +60,21 @@ def localise(
     """
     marked = np.flatnonzero(test.has_mask & (test.labels == 1))
     if test.masks is None or not any(
-        test.masks[chunk].any() for chunk in _chunks(marked, settings.batch_size)
+        test.masks[chunk].any() for chunk in _chunks(marked, scoring_config.batch_size)
     ):
         return {}
     mappers = [
-        model_maps(model, params, names, settings, seed),
-        pca_map(train, settings.pca_components, seed),
+        model_maps(model, params, names, scoring_config, seed),
+        pca_map(train, scoring_config.pca_components, seed),
     ]
     rows = np.flatnonzero(test.has_mask)
     region = None if model.region is None else model.region.mask
     found: dict[str, dict[str, float]] = {}
     with progress(len(rows) * len(mappers), "localising", unit="image") as bar:
         for mapper in mappers:
-            scale = Scale.of(mapper, calibration.images, settings)
+            scale = Scale.of(mapper, calibration.images, scoring_config)
             measured: dict[str, Localisation] = {}
-            for chunk in _chunks(rows, settings.batch_size):
+            for chunk in _chunks(rows, scoring_config.batch_size):
                 maps = scale.apply(mapper(test.images[chunk]))
                 for name, values in maps.items():
                     measured.setdefault(name, Localisation()).update(
@@ -96,13 +96,13 @@ class Scale:
         cls,
         mapper: Mapper,
         images: UInt8[Images, "N H W C"],
-        settings: ml_collections.ConfigDict,
+        scoring_config: ml_collections.ConfigDict,
     ) -> "Scale":
         """Measures the maps of calibration normals, smoothed as all maps are."""
         total, squares = {}, {}
-        for chunk in _chunks(np.arange(len(images)), settings.batch_size):
+        for chunk in _chunks(np.arange(len(images)), scoring_config.batch_size):
             for name, values in mapper(images[chunk]).items():
-                values = _smooth(values, settings.map_smoothing).astype(np.float64)
+                values = _smooth(values, scoring_config.map_smoothing).astype(np.float64)
                 total[name] = total.get(name, 0) + values.sum(axis=0)
                 squares[name] = squares.get(name, 0) + np.square(values).sum(axis=0)
         mean = {name: values / len(images) for name, values in total.items()}
@@ -112,7 +112,7 @@ class Scale:
         }
         floor = {name: max(_LEAST_DEVIATION * d.mean(), 1e-12) for name, d in deviation.items()}
         deviation = {name: np.maximum(d, floor[name]) for name, d in deviation.items()}
-        return cls(mean, deviation, settings.map_smoothing)
+        return cls(mean, deviation, scoring_config.map_smoothing)
 
     def apply(self, maps: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Returns the maps smoothed, in standard deviations above the mean."""
@@ -123,21 +123,27 @@ class Scale:
 
 
 def model_maps(
-    model: VAE, params: dict, names: Sequence[str], settings: ml_collections.ConfigDict, seed: int
+    model: VAE,
+    params: dict,
+    names: Sequence[str],
+    scoring_config: ml_collections.ConfigDict,
+    seed: int,
 ) -> Mapper:
     """Returns images -> the map of each named score that has one, by the model."""
 
     @jax.jit
     def one_batch(params, batch):
-        bound = bind(model, params, to_unit(batch.image))
-        view = view_batch(bound, batch, settings, seed, {}, {})
+        bound = bind_most_likely_class(model, params, to_unit(batch.image))
+        view = build_view(bound, batch, scoring_config, seed, {}, {})
         maps = pixel_maps(view)
         if any(name.endswith("_gradient") for name in names):
             maps |= gradient_maps(view)
         return {name: values for name, values in maps.items() if name in names}
 
     def mapper(images):
-        return over_batches(lambda batch: one_batch(params, batch), images, settings.batch_size)
+        return over_batches(
+            lambda batch: one_batch(params, batch), images, scoring_config.batch_size
+        )
 
     return mapper
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from vae_jax.model import noise
 from vae_jax.model.objective import terms
 from vae_jax.model.vae import BoundModel, Posterior
-from vae_jax.scoring.gradient import mean_terms
+from vae_jax.scoring.gradient import terms_at_mean
 from vae_jax.scoring.view import View
 
 _FLAT = 1e-3  # difference of neighbours that counts as none, in units of [0, 1] images
@@ -29,10 +29,15 @@ def likelihood_regret(view: View) -> Float[Array, "B"]:
     Source: Xiao, Yan and Amit 2020, "Likelihood regret", equation 5, with the mean and variance of q
     optimised in place of the encoder's weights.
     """
-    settings = view.settings
+    scoring_config = view.scoring_config
     keys = jax.vmap(lambda key: jax.random.fold_in(key, _REGRET_STREAM))(view.keys)
     return regret(
-        view.bound, view.x, view.posterior, keys, settings.regret_steps, settings.regret_rate
+        view.bound,
+        view.x,
+        view.posterior,
+        keys,
+        scoring_config.regret_steps,
+        scoring_config.regret_rate,
     )
 
 
@@ -101,12 +106,12 @@ def restore(view: View) -> Float[Array, "B H W C"]:
     in the rows and in the columns. Steps are Adam's, of about `scoring.restoration_rate` a pixel, because
     the gradient's size differs by orders of magnitude between likelihoods.
     """
-    settings, x = view.settings, view.x
-    optimizer = optax.adam(settings.restoration_rate)
+    scoring_config, x = view.scoring_config, view.x
+    optimizer = optax.adam(scoring_config.restoration_rate)
 
     def loss(y):
-        prior = mean_terms(view.bound, y).negative_elbo
-        return jnp.sum(prior) + settings.restoration_tv * total_variation(y - x)
+        prior = terms_at_mean(view.bound, y).negative_elbo
+        return jnp.sum(prior) + scoring_config.restoration_tv * total_variation(y - x)
 
     def step(carry, _):
         y, state = carry
@@ -114,7 +119,7 @@ def restore(view: View) -> Float[Array, "B H W C"]:
         # What lies outside the region of interest stays black, as the model has always seen it.
         return (view.bound.model.zero_outside_region(jnp.clip(y, 0, 1)), state), None
 
-    (y, _), _ = jax.lax.scan(step, (x, optimizer.init(x)), length=settings.restoration_steps)
+    (y, _), _ = jax.lax.scan(step, (x, optimizer.init(x)), length=scoring_config.restoration_steps)
     return y
 
 

@@ -36,7 +36,7 @@ AGGREGATES: dict[str, Callable[[Errors, float], Float[Array, "B"]]] = {
 
 def _aggregate(view: View, errors: Errors) -> Float[Array, "B"]:
     pixels = view.bound.model.select_region(errors)
-    return AGGREGATES[view.settings.aggregate](pixels, view.settings.top_k)
+    return AGGREGATES[view.scoring_config.aggregate](pixels, view.scoring_config.top_k)
 
 
 def _squared(view: View) -> Errors:

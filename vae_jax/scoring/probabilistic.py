@@ -89,4 +89,4 @@ def typicality(view: View) -> Float[Array, "B"]:
     Source: Nalisnick et al. 2019, "Detecting out-of-distribution inputs to deep generative models
     using typicality", section 3, with M = 1.
     """
-    return jnp.abs(view.terms.negative_elbo - view.reference["typicality"])
+    return jnp.abs(view.terms.negative_elbo - view.fits["typicality"])

@@ -13,7 +13,7 @@ from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import image_quality
 from vae_jax.model import noise
 from vae_jax.model.vae import VAE
-from vae_jax.scoring.class_marginal import bind
+from vae_jax.scoring.class_marginal import bind_most_likely_class
 
 # Standard deviations of the Gaussian noise, on [0, 1] images.
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -41,7 +41,7 @@ def noise_sweep(
         keys = noise.example_keys(noise.stream(seed, "eval"), _STREAM, batch.index)
         eps = noise.normal(keys, x[0].size).reshape(x.shape)
         noisy = x + model.zero_outside_region(level * eps)
-        x_hat = bind(model, params, noisy).reconstruct(noisy)
+        x_hat = bind_most_likely_class(model, params, noisy).reconstruct(noisy)
         return image_quality.mse(model.select_region(x), model.select_region(x_hat))
 
     drawn = images[draw_rows(len(images), _MOST_IMAGES, seed, in_order=False)]

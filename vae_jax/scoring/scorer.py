@@ -20,7 +20,7 @@ from vae_jax.model.objective import terms
 from vae_jax.model.vae import VAE, BoundModel
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import progress
-from vae_jax.scoring.class_marginal import marginalise
+from vae_jax.scoring.class_marginal import marginalise_classes
 from vae_jax.scoring.scores import COLUMNS, HOST_FEATURES
 from vae_jax.scoring.view import View
 
@@ -28,12 +28,12 @@ from vae_jax.scoring.view import View
 Scorer = Callable[..., dict[str, np.ndarray]]
 
 
-def view_batch(
+def build_view(
     bound: BoundModel,
     batch: Batch,
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: UInt32[Array, ""] | int,
-    reference: dict[str, Any],
+    fits: dict[str, Any],
     host: dict[str, Float[Array, "B"]],
 ) -> View:
     """Looks at a batch; what is drawn for an image follows from its index alone."""
@@ -51,12 +51,12 @@ def view_batch(
         posterior=posterior,
         terms=terms(bound.model, x, posterior, bound.decode(z)),
         x_hat_noisy=bound.reconstruct(
-            x + bound.model.zero_outside_region(settings.noise_std * pixel_noise)
+            x + bound.model.zero_outside_region(scoring_config.noise_std * pixel_noise)
         ),
         bound=bound,
         keys=score_keys,
-        settings=settings,
-        reference=reference,
+        scoring_config=scoring_config,
+        fits=fits,
         host=host,
     )
 
@@ -64,11 +64,11 @@ def view_batch(
 def make_scorer(
     model: VAE,
     columns: Sequence[str],
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
     devices: Sequence[jax.Device],
-    reference: dict[str, Any] | None = None,
-    most: int | None = None,
+    fits: dict[str, Any] | None = None,
+    max_images: int | None = None,
 ) -> Scorer:
     """Returns (params, images, class_indices=None, description=None, rows=None) -> columns, each [N].
 
@@ -79,13 +79,13 @@ def make_scorer(
     Args:
         model: to score with.
         columns: names in `scores.COLUMNS`.
-        settings: the `scoring` group of the config. Its batch size is rounded up to a multiple of
+        scoring_config: the `scoring` group of the config. Its batch size is rounded up to a multiple of
             the number of devices, and does not change a score.
         seed: of the `eval` stream.
         devices: that share each batch. Where they are of several processes, each process reads and scores
             a stretch of the images on its own, and all of them make the call and get all scores.
-        reference: what `reference.fit` found for the columns; None where none of them asks.
-        most: images of the largest call, if that is known: batches are no larger, or padding would be
+        fits: what `fits.fit_scores` found for the columns; None where none of them asks.
+        max_images: images of the largest call, if that is known: batches are no larger, or padding would be
             scored as well.
     """
     functions = {name: COLUMNS[name] for name in columns}
@@ -96,14 +96,14 @@ def make_scorer(
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
     by_example = NamedSharding(mesh, PartitionSpec("batch"))
     whole = NamedSharding(mesh, PartitionSpec())
-    batch_size = min(settings.batch_size, most or settings.batch_size)
+    batch_size = min(scoring_config.batch_size, max_images or scoring_config.batch_size)
     batch_size = -(-batch_size // len(devices)) * len(devices)
 
     @functools.partial(jax.jit, static_argnames="given")
-    def score(params, fitted, batch, host, seed, given):
+    def score(params, fits, batch, host, seed, given):
         def under(class_index):
             bound = BoundModel(model, params, class_index)
-            view = view_batch(bound, batch, settings, seed, fitted, host)
+            view = build_view(bound, batch, scoring_config, seed, fits, host)
             found = {name: function(view) for name, function in functions.items()}
             return found, view.terms.negative_elbo
 
@@ -114,13 +114,13 @@ def make_scorer(
         else:
             found, losses = jax.lax.map(under, jnp.arange(model.num_classes))
             num_values = model.select_region(to_unit(batch.image))[0].size
-            columns = marginalise(found, losses, num_values, fitted)
+            columns = marginalise_classes(found, losses, num_values, fits)
         return {name: values.astype(jnp.float32) for name, values in columns.items()}
 
     def run(params, images, class_indices=None, description=None, rows=None):
         rows = np.arange(len(images)) if rows is None else rows
-        own = rows[processes.stretch(len(rows), settings.batch_size)] if together else rows
-        params, fitted = jax.device_put((params, reference or {}), whole)
+        own = rows[processes.stretch(len(rows), scoring_config.batch_size)] if together else rows
+        params, placed_fits = jax.device_put((params, fits or {}), whole)
         columns = {name: np.empty(len(own), np.float32) for name in functions}
         done = 0
         with progress(len(own), description, unit="image") as bar:
@@ -129,7 +129,7 @@ def make_scorer(
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
                 placed = jax.device_put((batch, host), by_example)
                 found = score(
-                    params, fitted, *placed, np.uint32(seed), given=class_indices is not None
+                    params, placed_fits, *placed, np.uint32(seed), given=class_indices is not None
                 )
                 for name, values in jax.device_get(found).items():
                     columns[name][done : done + count] = values[:count]
@@ -137,7 +137,7 @@ def make_scorer(
                 bar.update(count)
         if together:
             columns = {
-                name: processes.join_stretches(values, len(rows), settings.batch_size)
+                name: processes.join_stretches(values, len(rows), scoring_config.batch_size)
                 for name, values in columns.items()
             }
         return {name: values.astype(np.float64) for name, values in columns.items()}

@@ -76,7 +76,7 @@ NEEDS_POSTERIOR = ("elbo", "kl", *BY_IMPORTANCE, "typicality", "likelihood_regre
 BY_OPTIMISATION = ("likelihood_regret", "restoration")
 
 
-def decisive(wanted: str, names: Sequence[str]) -> str:
+def deciding_score(wanted: str, names: Sequence[str]) -> str:
     """Returns which of the computed scores decides.
 
     Args:

@@ -26,7 +26,7 @@ def strips(
     train: Examples,
     calibration: Examples,
     test: Examples,
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
     num_shown: int = 6,
 ) -> tuple[dict, list[Strip]]:
@@ -42,7 +42,7 @@ def strips(
         train: normals that the PCA residual is fitted on.
         calibration: normals that fix each map's scale.
         test: tiles, those of a strip in any order.
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         seed: of the noise, of the draw behind PCA, of the bootstrap, and of the strips to show.
         num_shown: strips to show, a third of them normal, drawn without looking at their scores.
 
@@ -55,11 +55,11 @@ def strips(
         return {}, []
     of_strip = _rows_of_strips(test)
     # A batch longer than any strip would be filled up with repeats.
-    settings = ml_collections.ConfigDict(settings)
-    settings.batch_size = min(settings.batch_size, max(map(len, of_strip.values())))
+    scoring_config = ml_collections.ConfigDict(scoring_config)
+    scoring_config.batch_size = min(scoring_config.batch_size, max(map(len, of_strip.values())))
     mappers = [
-        model_maps(model, params, names, settings, seed),
-        pca_map(train, settings.pca_components, seed),
+        model_maps(model, params, names, scoring_config, seed),
+        pca_map(train, scoring_config.pca_components, seed),
     ]
     region = None if model.region is None else model.region.mask
     shown_files = _draw(test, of_strip, num_shown, seed)
@@ -67,7 +67,7 @@ def strips(
     maps: dict[str, dict] = {}
     with progress(len(of_strip) * len(mappers), "strips", unit="strip") as bar:
         for mapper in mappers:
-            scale = Scale.of(mapper, calibration.images, settings)
+            scale = Scale.of(mapper, calibration.images, scoring_config)
             pixels: dict[str, Localisation] = {}
             highest: dict[str, np.ndarray] = {}  # of each tile
             scores: dict[str, dict[str, float]] = {}  # of each strip
@@ -88,7 +88,7 @@ def strips(
                         shown.setdefault(file, strip)
                 bar.update()
             for name in pixels:
-                maps[name] = _rank(test, highest[name], scores[name], settings, seed) | {
+                maps[name] = _rank(test, highest[name], scores[name], scoring_config, seed) | {
                     "pixel": pixels[name].result()
                 }
     kinds = _kinds(test)
@@ -104,7 +104,7 @@ def strips(
 def rank_tiles(
     columns: Mapping[str, Float[np.ndarray, "N"]],
     test: Examples,
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict[str, dict]:
     """Returns how scores of tiles rank strips, and tiles of defects, each with its interval.
@@ -112,7 +112,7 @@ def rank_tiles(
     Args:
         columns: score -> its value for each tile.
         test: the tiles.
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         seed: of the bootstrap.
 
     Returns:
@@ -126,7 +126,7 @@ def rank_tiles(
             test,
             values,
             {file: float(values[rows].max()) for file, rows in of_strip.items()},
-            settings,
+            scoring_config,
             seed,
         )
         for name, values in columns.items()
@@ -169,7 +169,7 @@ def _rank(
     test: Examples,
     of_tile: Float[np.ndarray, "N"],
     of_strip: Mapping[str, float],
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict:
     """Returns the rankings of strips and of tiles; one without normals or anomalies is absent."""
@@ -178,17 +178,19 @@ def _rank(
     strip_labels = np.array([int(file in abnormal) for file in of_strip])
     found = {}
     if len(np.unique(strip_labels)) == 2:
-        found["image"] = _intervals(np.array(list(of_strip.values())), strip_labels, settings, seed)
+        found["image"] = _intervals(
+            np.array(list(of_strip.values())), strip_labels, scoring_config, seed
+        )
     patch = {}
     for against in ("rolls", "clean"):
         if kinds[against].any() and kinds["defects"].any():
             chosen = kinds[against] | kinds["defects"]
-            patch[against] = _intervals(of_tile[chosen], test.labels[chosen], settings, seed)
+            patch[against] = _intervals(of_tile[chosen], test.labels[chosen], scoring_config, seed)
     return found | ({"patch": patch} if patch else {})
 
 
-def _intervals(scores, labels, settings, seed) -> dict[str, dict[str, float]]:
-    return bootstrap.rank(scores, labels, settings.bootstrap_resamples, seed).intervals()
+def _intervals(scores, labels, scoring_config, seed) -> dict[str, dict[str, float]]:
+    return bootstrap.rank(scores, labels, scoring_config.bootstrap_resamples, seed).intervals()
 
 
 def _draw(test: Examples, of_strip: Mapping[str, np.ndarray], count: int, seed: int) -> set[str]:

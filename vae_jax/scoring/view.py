@@ -35,8 +35,8 @@ class View:
         x_hat_noisy: reconstruction from the posterior mean of x with Gaussian noise on it.
         bound: the model, for scores that ask it more.
         keys: one key an image, for scores that draw; fold a number of their own into it first.
-        settings: the `scoring` group of the config.
-        reference: name of a score -> what `reference.fit` found for it on training normals.
+        scoring_config: the `scoring` group of the config.
+        fits: name of a score -> what `fits.fit_scores` found for it on training normals.
         host: name of a score -> what `host_features` reads off each image, one number an image.
     """
 
@@ -47,8 +47,8 @@ class View:
     x_hat_noisy: Float[Array, "B H W C"]
     bound: BoundModel
     keys: Key[Array, "B"]
-    settings: ml_collections.ConfigDict
-    reference: dict[str, Any]
+    scoring_config: ml_collections.ConfigDict
+    fits: dict[str, Any]
     host: dict[str, Float[Array, "B"]]
 
     @property
@@ -61,7 +61,7 @@ class View:
         """log p(x), nats, from `scoring.importance_samples` samples; scores share the one estimate."""
         keys = jax.vmap(lambda key: jax.random.fold_in(key, _IMPORTANCE_STREAM))(self.keys)
         return importance.log_likelihood(
-            self.bound, self.x, self.posterior, keys, self.settings.importance_samples
+            self.bound, self.x, self.posterior, keys, self.scoring_config.importance_samples
         )
 
 
@@ -76,11 +76,11 @@ class TrainingNormals:
     Attributes:
         codes: () -> their posteriors, NumPy [n, Z].
         column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         seed: of the run, for fits that draw.
     """
 
     codes: Callable[[], Posterior]
     column: Callable[[str], np.ndarray]
-    settings: ml_collections.ConfigDict
+    scoring_config: ml_collections.ConfigDict
     seed: int

@@ -29,7 +29,7 @@ def select(
     calibration: Examples,
     trained: TrainedModel,
     samples: Float[np.ndarray, "M H W C"],
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     num_cases: int,
     seed: int,
 ) -> ReportImages:
@@ -42,7 +42,7 @@ def select(
         calibration: normals that fix the scale of every error map, and its colours.
         trained: the model of the run.
         samples: from the prior.
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         num_cases: images a row.
         seed: of the draw that shows normals and anomalies whatever their scores.
     """
@@ -59,7 +59,7 @@ def select(
 
     drawn = draw_rows(len(calibration.images), _MAX_LIMIT_IMAGES, seed, in_order=False)
     usual = calibration.images[drawn]
-    scale = Scale.of(errors, usual, settings)
+    scale = Scale.of(errors, usual, scoring_config)
     limit = float(np.quantile(scale.apply(errors(usual))["error"], _ERROR_QUANTILE))
     cases = _caser(test, scores, p_values, trained, scale)
     return ReportImages(

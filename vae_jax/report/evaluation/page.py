@@ -25,7 +25,7 @@ from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.report.evaluation.run_files import RunFiles
 from vae_jax.report.film import FILMS
 from vae_jax.scoring.fusion import fuse
-from vae_jax.scoring.scores import SCORES, decisive
+from vae_jax.scoring.scores import SCORES, deciding_score
 
 # Attribute of ReportImages -> its heading; the template says how to read each.
 _GALLERIES = {
@@ -107,7 +107,7 @@ def _numbers(run: RunFiles, warnings: Sequence[str]) -> dict[str, Any]:
     """Returns the words and numbers of the page."""
     config, results = run.config, run.results
     detected = results.get("detection", {})
-    decision = decisive(config.scoring.decision, list(detected)) if detected else ""
+    decision = deciding_score(config.scoring.decision, list(detected)) if detected else ""
     promised = results.get("decision", {}).get("promised")
     lines = ranking.lines(results)
     intervals = [line.auroc for line in lines if line.auroc]

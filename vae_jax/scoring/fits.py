@@ -23,8 +23,8 @@ from vae_jax.scoring.view import TrainingNormals
 # Training normals are drawn at random down to this, which bounds time and memory.
 _MOST_NORMALS = 10_000
 
-# Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.reference`.
-REFERENCES: dict[str, Callable[[TrainingNormals], Any]] = {
+# Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.fits`.
+FITS: dict[str, Callable[[TrainingNormals], Any]] = {
     "typicality": probabilistic.fit_typicality,
     "mahalanobis": latent.fit_mahalanobis,
     "knn": latent.fit_knn,
@@ -38,7 +38,7 @@ def fit(
     model: VAE,
     params: dict,
     images: UInt8[Images, "n H W C"],
-    settings: ml_collections.ConfigDict,
+    scoring_config: ml_collections.ConfigDict,
     seed: int,
     class_indices: Int32[np.ndarray, "n"] | None = None,
 ) -> dict[str, Any]:
@@ -49,11 +49,11 @@ def fit(
         model: that will score.
         params: its parameters.
         images: training normals.
-        settings: the `scoring` group of the config.
+        scoring_config: the `scoring` group of the config.
         seed: of the draw, and of the `eval` stream.
         class_indices: class of each image, for a conditional model to which it is given.
     """
-    names = [name for name in names if name in REFERENCES]
+    names = [name for name in names if name in FITS]
     if not names:
         return {}
     rows = draw_rows(len(images), _MOST_NORMALS, seed, in_order=True)
@@ -62,11 +62,13 @@ def fit(
 
     def column(name: str) -> np.ndarray:
         told = f"fitting on {name}"
-        score = make_scorer(model, (name,), settings, seed, jax.devices(), most=len(images))
+        score = make_scorer(
+            model, (name,), scoring_config, seed, jax.devices(), max_images=len(images)
+        )
         return score(params, images, class_indices, told)[name]
 
     def codes() -> Posterior:
-        return TrainedModel(model, params, settings.batch_size).encode(images, class_indices)
+        return TrainedModel(model, params, scoring_config.batch_size).encode(images, class_indices)
 
-    normals = TrainingNormals(functools.cache(codes), functools.cache(column), settings, seed)
-    return {name: REFERENCES[name](normals) for name in names}
+    normals = TrainingNormals(functools.cache(codes), functools.cache(column), scoring_config, seed)
+    return {name: FITS[name](normals) for name in names}

@@ -12,7 +12,7 @@ from vae_jax.data.class_indices import class_indices
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE
-from vae_jax.scoring import reference
+from vae_jax.scoring import fits
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
@@ -25,7 +25,7 @@ _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconst
 _LIKELIHOOD = ("nll", "bits_per_dim")
 
 
-def names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:
+def select_supported_scores(model: VAE, names: Sequence[str], field: str) -> list[str]:
     """Leaves out what asks for a posterior's width where the model has none.
 
     Raises:
@@ -40,7 +40,7 @@ def names_for(model: VAE, names: Sequence[str], field: str) -> list[str]:
     return found
 
 
-def score_roles(
+def score_calibration_and_test(
     config: ml_collections.ConfigDict,
     model: VAE,
     params: dict,
@@ -54,7 +54,7 @@ def score_roles(
         model: of the run.
         params: its best.
         dataset: prepared.
-        names: of scores, as `names_for` leaves them.
+        names: of scores, as `select_supported_scores` leaves them.
 
     Returns:
         The columns of the calibration and of the test images, float64 [N] each by name: the scores, and
@@ -63,19 +63,21 @@ def score_roles(
     Raises:
         UserError: if a score is not a number.
     """
-    settings = config.scoring
+    scoring_config = config.scoring
     members = []
     if "fusion" in names:
-        members = names_for(model, settings.fusion, "scoring.fusion")
+        members = select_supported_scores(model, scoring_config.fusion, "scoring.fusion")
     singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
-    fitted = reference.fit(
-        singles, model, params, dataset.train.images, settings, config.seed,
+    fitted = fits.fit_scores(
+        singles, model, params, dataset.train.images, scoring_config, config.seed,
         _given(config, dataset, dataset.train),
     )  # fmt: skip
 
     def scorer_of(columns: Sequence[str], *roles: str):
-        most = max(len(getattr(dataset, role).images) for role in roles)
-        scorer = make_scorer(model, columns, settings, config.seed, jax.devices(), fitted, most)
+        max_images = max(len(getattr(dataset, role).images) for role in roles)
+        scorer = make_scorer(
+            model, columns, scoring_config, config.seed, jax.devices(), fitted, max_images
+        )
 
         def score(role: str) -> dict[str, np.ndarray]:
             examples, started = getattr(dataset, role), time.perf_counter()
