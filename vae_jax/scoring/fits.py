@@ -33,7 +33,7 @@ FITS: dict[str, Callable[[TrainingNormals], Any]] = {
 }
 
 
-def fit(
+def fit_scores(
     names: Sequence[str],
     model: VAE,
     params: dict,
