@@ -138,7 +138,7 @@ def test_the_map_says_what_scores_csv_says_of_each_image(make_run, config, halve
     assert len(points) == 20
     for _, file, score, decided in points:
         row = halves.test.files.index(file)
-        assert score == f"fusion {explore_lib.quantity(float(-row))}"
+        assert score == f"fusion {explore_lib.format_quantity(float(-row))}"
         assert decided.endswith("flagged" if row > 20 else "passed")
 
 
@@ -284,7 +284,9 @@ def test_tiles_are_told_apart_by_where_they_start(make_run, config, halves, caps
     names = {name: score for _, name, score, _ in json.loads(shown[1])["text"]}
     assert len(names) == 20  # every tile has a name of its own
     for name, score in names.items():
-        assert score == f"fusion {explore_lib.quantity(float(-tiles.test.names.index(name)))}"
+        assert (
+            score == f"fusion {explore_lib.format_quantity(float(-tiles.test.names.index(name)))}"
+        )
 
 
 @pytest.mark.parametrize(

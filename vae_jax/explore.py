@@ -20,7 +20,7 @@ from vae_jax.report import drawing
 from vae_jax.report.exploration import page
 from vae_jax.report.exploration import parts as parts
 from vae_jax.report.exploration.page import Section
-from vae_jax.report.numerals import quantity
+from vae_jax.report.numerals import format_quantity
 from vae_jax.scoring.scores import SCORES, deciding_score
 
 _COLUMNS = {"file", "p_value", "anomalous"}  # of scores.csv that are read beside the score
@@ -116,7 +116,7 @@ def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
     name = deciding_score(decision, names)
     return {
         row["file"]: [
-            f"{name} {quantity(float(row[name]))}",
+            f"{name} {format_quantity(float(row[name]))}",
             f"p-value {float(row['p_value']):.3f}, "
             + ("flagged" if row["anomalous"] == "1" else "passed"),
         ]

@@ -94,7 +94,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     if result.val_line:
                         history.write(int(state.step), epoch, "val", result.val_line)
                 if film and epoch % train_config.epochs_per_frame == 0:
-                    film.add(epoch, _trained_model(training, state))
+                    film.add_frame(epoch, _trained_model(training, state))
                 if _checkpoint_is_due(state, epoch, result, train_config):
                     _keep(training, state, epoch, result.distortion, checkpoints, history)
         if validation.has_stalled(state, train_config):

@@ -21,11 +21,11 @@ def test_the_command_gives_the_config_back():
     config.data.balanced_test = True
     config.model.widths = (8, 16, 32)
     config.train.learning_rate = 3e-4
-    words = shlex.split(" ".join(reproduce.command(config)))
+    words = shlex.split(" ".join(reproduce.make_command(config)))
     parsed = command_line.parse(words[2:])
     assert parsed is not None
     assert flatten_config(parsed.config) == flatten_config(config)
 
 
 def test_the_default_needs_no_override():
-    assert reproduce.command(default()) == ["python -m vae_jax.main"]
+    assert reproduce.make_command(default()) == ["python -m vae_jax.main"]

@@ -62,7 +62,9 @@ class Drawing:
     alt: str
 
 
-def panel(width: float = 4.2, height: float = 2.8, legend_rows: int = 0) -> tuple[Figure, Axes]:
+def make_panel(
+    width: float = 4.2, height: float = 2.8, legend_rows: int = 0
+) -> tuple[Figure, Axes]:
     """Returns a figure of one plot, `width` by `height` inches and taller by rows of a legend on top.
 
     Its margins are fixed: margins that adapt to the labels cost a second drawing of everything.
@@ -77,7 +79,7 @@ def panel(width: float = 4.2, height: float = 2.8, legend_rows: int = 0) -> tupl
     return figure, axes
 
 
-def png(figure: Figure) -> bytes:
+def encode_png(figure: Figure) -> bytes:
     """Returns the figure as PNG, the same bytes for the same figure."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})

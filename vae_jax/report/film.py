@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
-from vae_jax.report.images import mosaic, rgb
+from vae_jax.report.images import make_mosaic, to_rgb
 from vae_jax.scoring.inference import TrainedModel
 
 _ON_MAP, _SHOWN = 1000, 16  # images
@@ -25,7 +25,7 @@ _LEGEND, _HEADER = 130, 26  # pixels beside and above it
 _TILE = 72  # least side of an image, pixels
 _FRAME, _LAST = 220, 1800  # milliseconds that a frame stands
 _INK, _PAPER = (36, 41, 47), "white"
-FILMS = {
+FILM_CAPTIONS = {
     "film_latent_map": "Where validation images lie in the latent space during training, by class.",
     "film_reconstructions": "Validation images (upper rows) and their reconstructions (lower rows).",
 }
@@ -46,7 +46,7 @@ class TrainingFilm:
         rows = draw_rows(len(images), _ON_MAP, seed, in_order=False)
         self._images, self._classes = images[rows], [classes[i] for i in rows]
 
-    def add(self, epoch: int, model: TrainedModel) -> None:
+    def add_frame(self, epoch: int, model: TrainedModel) -> None:
         """Writes the frame of an epoch, and the films up to it."""
         reconstructions = model.reconstruct(self._images)
         self._frames.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ class TrainingFilm:
         draft = path.with_suffix(".part")
         with draft.open("wb") as file:
             np.savez_compressed(
-                file, mu=reconstructions.posterior.mu, x_hat=rgb(reconstructions.x_hat[:_SHOWN])
+                file, mu=reconstructions.posterior.mu, x_hat=to_rgb(reconstructions.x_hat[:_SHOWN])
             )
         draft.replace(path)
         self._make()
@@ -65,20 +65,20 @@ class TrainingFilm:
         epochs = [int(path.stem) for path in paths]
         frames = [dict(np.load(path)) for path in paths]
         codes = np.stack([frame["mu"] for frame in frames])
-        places, axes = on_plane(codes)
+        places, axes = project_codes(codes)
         maps = [
             _draw_map(frame, self._classes, f"epoch {epoch}: {axes}")
             for frame, epoch in zip(places, epochs, strict=True)
         ]
         _save(self._figures / "film_latent_map.gif", maps)
         stills = [
-            _draw_reconstructions(rgb(self._images[:_SHOWN] / 255), frame["x_hat"], epoch)
+            _draw_reconstructions(to_rgb(self._images[:_SHOWN] / 255), frame["x_hat"], epoch)
             for frame, epoch in zip(frames, epochs, strict=True)
         ]
         _save(self._figures / "film_reconstructions.gif", stills)
 
 
-def on_plane(codes: Float[np.ndarray, "F n Z"]) -> tuple[Float[np.ndarray, "F n 2"], str]:
+def project_codes(codes: Float[np.ndarray, "F n Z"]) -> tuple[Float[np.ndarray, "F n 2"], str]:
     """Returns where codes lie in the square from 0 to 1, the same square for all frames, and its axes.
 
     A latent space of two dimensions is shown as it is; of more, on the two principal components of the
@@ -135,7 +135,7 @@ def _draw_reconstructions(
         for start in range(0, len(images), row)
         for part in (images[start : start + row], copies[start : start + row])
     ]
-    sheets = [mosaic(part.repeat(enlarge, 1).repeat(enlarge, 2), row, 4) for part in rows]
+    sheets = [make_mosaic(part.repeat(enlarge, 1).repeat(enlarge, 2), row, 4) for part in rows]
     height = sum(len(sheet) + 4 for sheet in sheets)
     page = Image.new("RGB", (sheets[0].shape[1], height + _HEADER), _PAPER)
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(14)

@@ -6,10 +6,10 @@ import pathlib
 
 import jinja2
 
-from vae_jax.report.numerals import duration, quantity, rate
+from vae_jax.report.numerals import format_duration, format_quantity, format_rate
 
 
-def data_uri(content: bytes, kind: str = "png") -> str:
+def make_data_uri(content: bytes, kind: str = "png") -> str:
     """Returns an address that carries an image, so that a page needs no file beside it.
 
     Args:
@@ -19,7 +19,7 @@ def data_uri(content: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def render(template: str, **values: object) -> str:
+def render_template(template: str, **values: object) -> str:
     """Returns the page that a template makes of some values.
 
     Args:
@@ -40,9 +40,9 @@ def _environment() -> jinja2.Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {
-        "data_uri": data_uri,
-        "duration": duration,
-        "quantity": quantity,
-        "rate": rate,
+        "data_uri": make_data_uri,
+        "duration": format_duration,
+        "quantity": format_quantity,
+        "rate": format_rate,
     }
     return environment

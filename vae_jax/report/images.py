@@ -16,13 +16,13 @@ SMALL = 64  # images with shorter sides are enlarged as squares, not blurred, pi
 TILE = 128  # largest side of an image on the page, in pixels; keeps the page small
 
 
-def rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*batch H W 3"]:
+def to_rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*batch H W 3"]:
     """Returns images in [0, 1] as bytes; one grey channel becomes three."""
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
 
-def mosaic(
+def make_mosaic(
     images: UInt8[np.ndarray, "N H W 3"], columns: int, gap: int = 1
 ) -> UInt8[np.ndarray, "R S 3"]:
     """Returns images in rows of `columns` on white, `gap` pixels apart."""
@@ -35,21 +35,21 @@ def mosaic(
     return sheet
 
 
-def png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
+def encode_png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
     """Returns an image as PNG."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
     return stream.getvalue()
 
 
-def error_colours(
+def colour_errors(
     error_maps: Float[np.ndarray, "*batch H W"], limit: float
 ) -> UInt8[np.ndarray, "*batch H W 3"]:
     """Returns the colours of errors on the scale from 0 (black) to `limit` and above (yellow)."""
     return ERROR_COLOURS(np.clip(error_maps / limit, 0, 1), bytes=True)[..., :3]
 
 
-def scale_stops(num: int = 16) -> list[str]:
+def list_scale_colours(num: int = 16) -> list[str]:
     """Returns colours of the error scale from 0 to the limit, for a gradient in CSS."""
-    stops = error_colours(np.linspace(0, 1, num)[None], 1.0)[0]
+    stops = colour_errors(np.linspace(0, 1, num)[None], 1.0)[0]
     return ["#" + stop.tobytes().hex() for stop in stops]

@@ -3,28 +3,28 @@
 import math
 
 
-def rate(value: float | int) -> str:
+def format_rate(value: float | int) -> str:
     """Three decimals, for what lies in [0, 1].
 
-    >>> rate(0.91349)
+    >>> format_rate(0.91349)
     '0.913'
     """
     return f"{value:.3f}"
 
 
-def percent(value: float | int) -> str:
+def format_percent(value: float | int) -> str:
     """A share in percent: one decimal, or two digits where that would hide a small one.
 
-    >>> percent(0.05), percent(0.0004)
+    >>> format_percent(0.05), format_percent(0.0004)
     ('5.0 %', '0.04 %')
     """
     return f"{100 * value:.2g} %" if 0 < value < 0.001 else f"{100 * value:.1f} %"
 
 
-def quantity(value: float | int) -> str:
+def format_quantity(value: float | int) -> str:
     """Four significant digits, thousands set apart, powers of ten only beyond six zeros.
 
-    >>> quantity(0.00421377), quantity(18234.6), quantity(-3)
+    >>> format_quantity(0.00421377), format_quantity(18234.6), format_quantity(-3)
     ('0.004214', '18,235', '-3')
     """
     if value == 0 or not math.isfinite(value):
@@ -36,10 +36,10 @@ def quantity(value: float | int) -> str:
     return f"{value:.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
 
 
-def duration(seconds: float | int) -> str:
+def format_duration(seconds: float | int) -> str:
     """The two largest units.
 
-    >>> duration(7.26), duration(75), duration(7260)
+    >>> format_duration(7.26), format_duration(75), format_duration(7260)
     ('7.3 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 59.95:
@@ -50,10 +50,10 @@ def duration(seconds: float | int) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def size(num_bytes: float | int) -> str:
+def format_size(num_bytes: float | int) -> str:
     """Bytes in binary units.
 
-    >>> size(1_288_490_189)
+    >>> format_size(1_288_490_189)
     '1.2 GiB'
     """
     for unit in ("B", "KiB", "MiB"):

@@ -9,7 +9,7 @@ from vae_jax import config as config_lib
 from vae_jax import workdir as workdir_lib
 
 
-def command(config: ml_collections.ConfigDict) -> list[str]:
+def make_command(config: ml_collections.ConfigDict) -> list[str]:
     """Returns a shell command in pieces, one for each field that differs from the embedded default."""
     default = workdir_lib.flatten_config(config_lib.default())
     fields = workdir_lib.flatten_config(config)

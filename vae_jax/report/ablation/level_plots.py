@@ -5,7 +5,7 @@ import numpy as np
 from vae_jax.report import drawing
 from vae_jax.report.ablation.cell_measures import Factor, by_seed, summary
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.numerals import quantity
+from vae_jax.report.numerals import format_quantity
 
 _LETTER = 0.09  # inches that a letter under the axis takes
 
@@ -24,7 +24,7 @@ def over_levels(factor: Factor, measure: str, title: str, unit: str) -> Drawing 
     if not seeds:
         return None
     letters = sum(len(level) + 3 for level in factor.levels)
-    figure, axes = drawing.panel(max(4.2, _LETTER * letters), 2.8)
+    figure, axes = drawing.make_panel(max(4.2, _LETTER * letters), 2.8)
     for seed in seeds:
         points = [(i, values[level].get(seed, np.nan)) for i, level in enumerate(factor.levels)]
         label = "a seed" if seed == seeds[0] else None
@@ -32,7 +32,7 @@ def over_levels(factor: Factor, measure: str, title: str, unit: str) -> Drawing 
     means = []
     for i, level in enumerate(factor.levels):
         if found := summary(values[level]):
-            means.append(f"{level} {quantity(found['mean'])}")
+            means.append(f"{level} {format_quantity(found['mean'])}")
             if len(seeds) > 1:
                 reach = found["mean"] - found.get("low", found["mean"])
                 axes.errorbar(
@@ -49,7 +49,7 @@ def over_levels(factor: Factor, measure: str, title: str, unit: str) -> Drawing 
         axes.legend(loc="best")
     return Drawing(
         f"ablation_{factor.field}_{measure}",
-        drawing.png(figure),
+        drawing.encode_png(figure),
         f"{title} over {factor.field}. Points of one seed are joined: they share their split of the "
         "data.",
         f"{title} at each level of {factor.field}: mean {', '.join(means)}.",

@@ -116,7 +116,7 @@ def write(
     for figure in (figure for part in parts for figure in part.figures):
         (figures / f"{figure.name}.png").write_bytes(figure.png)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _STATUSES}
-    page = html.render(
+    page = html.render_template(
         "ablation/page.html.jinja",
         name=config.name,
         parts=parts,
@@ -129,7 +129,11 @@ def write(
         seconds=sum(outcome.measures.get("train_seconds", 0) for outcome in outcomes),
         strips=strips,
         pixelated=config.data.image_size < 64,
-        command=[reproduce.command(config)[0], "--mode=ablate", *reproduce.command(config)[1:]],
+        command=[
+            reproduce.make_command(config)[0],
+            "--mode=ablate",
+            *reproduce.make_command(config)[1:],
+        ],
     )
     workdir_lib.write_text(workdir / "ablation.html", page)
     return workdir / "ablation.html"

@@ -64,11 +64,11 @@ def read(workdir: pathlib.Path, names: Sequence[str]) -> list[Strips]:
 
 def _strip(images: Float[np.ndarray, "N H W C"]) -> bytes:
     """Returns images in one row, as PNG; large ones are made smaller."""
-    pixels = report_images.mosaic(
-        report_images.rgb(images), len(images), gap=max(1, images.shape[1] // 24)
+    pixels = report_images.make_mosaic(
+        report_images.to_rgb(images), len(images), gap=max(1, images.shape[1] // 24)
     )
     if images.shape[1] > _HIGHEST:
         scale = _HIGHEST / images.shape[1]
         size = (round(pixels.shape[1] * scale), _HIGHEST)
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    return report_images.png(pixels)
+    return report_images.encode_png(pixels)

@@ -6,7 +6,7 @@ from typing import Any
 from scipy import stats
 
 from vae_jax.report.evaluation.ranking import lines
-from vae_jax.report.numerals import percent, rate
+from vae_jax.report.numerals import format_percent, format_rate
 
 UNEXPECTED = 0.01  # probability below which an achieved rate counts as not the promised one
 FEW_ACTIVE = 0.1  # share of active latent dimensions below which most of the code lies idle
@@ -44,14 +44,14 @@ def _rivals(results: dict[str, Any], decision: str):
     rivals = sorted((s, name) for name, s in strength.items() if s >= model["low"])[::-1]
     if rivals:
         named = ", ".join(
-            f"{name} ({rate(found[name])}{', turned round' if found[name] < s else ''})"
+            f"{name} ({format_rate(found[name])}{', turned round' if found[name] < s else ''})"
             for s, name in rivals
         )
         does = "do as well as" if len(rivals) > 1 else "does as well as"
         yield (
-            f"{named} {does} the model: the AUROC of {decision} is {rate(model['value'])} "
-            f"[{rate(model['low'])}, {rate(model['high'])}]. The network may add nothing to what "
-            "is that easily seen; look for a shortcut in the data."
+            f"{named} {does} the model: the AUROC of {decision} is {format_rate(model['value'])} "
+            f"[{format_rate(model['low'])}, {format_rate(model['high'])}]. The network may add nothing "
+            "to what is that easily seen; look for a shortcut in the data."
         )
 
 
@@ -60,9 +60,9 @@ def _inverted(results: dict[str, Any]):
         auroc = entry.get("auroc")
         if auroc and auroc["high"] < 0.5:
             yield (
-                f"{name} ranks anomalies below normals: AUROC {rate(auroc['value'])} "
-                f"[{rate(auroc['low'])}, {rate(auroc['high'])}]. Turning it round because of this "
-                "number would be a choice made on test data."
+                f"{name} ranks anomalies below normals: AUROC {format_rate(auroc['value'])} "
+                f"[{format_rate(auroc['low'])}, {format_rate(auroc['high'])}]. Turning it round because "
+                "of this number would be a choice made on test data."
             )
 
 
@@ -104,15 +104,15 @@ def _promise(results: dict[str, Any], decision: str, alpha: float):
         low, high = stats.beta.ppf([0.025, 0.975], k, n + 1 - k)
         yield (
             f"Only {n} calibration images set the threshold: at a promised false-alarm rate of "
-            f"{percent(alpha)}, the rate on new normal images may lie anywhere between "
-            f"{percent(low)} and {percent(high)} (95 % interval)."
+            f"{format_percent(alpha)}, the rate on new normal images may lie anywhere between "
+            f"{format_percent(low)} and {format_percent(high)} (95 % interval)."
         )
     fpr = results.get("detection", {}).get(decision, {}).get("fpr")
     if fpr is not None and n_test:
         alarms = stats.betabinom(n_test, k, n + 1 - k)
         if alarms.sf(round(fpr * n_test) - 1) < UNEXPECTED:
             yield (
-                f"{decision} flags {percent(fpr)} of the normal test images, promised were "
-                f"{percent(alpha)}. That is more than chance explains: the calibration images "
+                f"{decision} flags {format_percent(fpr)} of the normal test images, promised were "
+                f"{format_percent(alpha)}. That is more than chance explains: the calibration images "
                 "do not resemble the normal images of the test set."
             )

@@ -4,7 +4,13 @@ from typing import Any
 
 import ml_collections
 
-from vae_jax.report.numerals import duration, percent, quantity, rate, size
+from vae_jax.report.numerals import (
+    format_duration,
+    format_percent,
+    format_quantity,
+    format_rate,
+    format_size,
+)
 
 Fact = tuple[str, str]  # what, and its value with its unit
 
@@ -66,11 +72,11 @@ def _training(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[F
         ("seed", str(config.seed)),
     ]
     if "train_seconds" in cost:
-        facts.append(("training time", duration(cost["train_seconds"])))
+        facts.append(("training time", format_duration(cost["train_seconds"])))
     if "images_per_second" in cost:
         facts.append(("throughput", f"{cost['images_per_second']:,.0f} images/s"))
     if "peak_memory_bytes" in cost:
-        facts.append(("peak memory", size(cost["peak_memory_bytes"])))
+        facts.append(("peak memory", format_size(cost["peak_memory_bytes"])))
     return facts
 
 
@@ -87,15 +93,17 @@ def headline(
     found = []
     for measure, name in (("auroc", "AUROC"), ("auprc", "AUPRC")):
         if value := entry.get(measure):
-            interval = f"95 % interval {rate(value['low'])} to {rate(value['high'])}"
-            found.append((f"{name} of {decision['score']}", rate(value["value"]), interval))
+            interval = f"95 % interval {format_rate(value['low'])} to {format_rate(value['high'])}"
+            found.append((f"{name} of {decision['score']}", format_rate(value["value"]), interval))
     if "recall" in decision:
-        found.append(("Anomalies found", percent(decision["recall"]), decision["rule"]))
+        found.append(("Anomalies found", format_percent(decision["recall"]), decision["rule"]))
     if alarms := decision.get("false_alarms"):
-        note = f"{percent(promised)} promised, " if promised is not None else ""
-        interval = f"95 % interval {percent(alarms['low'])} to {percent(alarms['high'])}"
+        note = f"{format_percent(promised)} promised, " if promised is not None else ""
+        interval = (
+            f"95 % interval {format_percent(alarms['low'])} to {format_percent(alarms['high'])}"
+        )
         found.append(
-            ("False alarms", percent(alarms["value"]), f"of test normals; {note}{interval}")
+            ("False alarms", format_percent(alarms["value"]), f"of test normals; {note}{interval}")
         )
     return found
 
@@ -112,11 +120,11 @@ def _flatten(path: str, node: Any) -> list[Fact]:
         facts = []
         for name in node:
             if name in intervals:
-                ends = f" ({rate(intervals[name]['low'])} to {rate(intervals[name]['high'])})"
-                facts.append((f"{path}.{name}", quantity(node[name]) + ends))
+                ends = f" ({format_rate(intervals[name]['low'])} to {format_rate(intervals[name]['high'])})"
+                facts.append((f"{path}.{name}", format_quantity(node[name]) + ends))
             elif name != "intervals":
                 facts += _flatten(f"{path}.{name}", node[name])
         return facts
     if isinstance(node, str):
         return [(path, node)]
-    return [] if isinstance(node, list) else [(path, quantity(node))]
+    return [] if isinstance(node, list) else [(path, format_quantity(node))]

@@ -23,7 +23,7 @@ from vae_jax.report.evaluation import (
 )
 from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.report.evaluation.run_files import RunFiles
-from vae_jax.report.film import FILMS
+from vae_jax.report.film import FILM_CAPTIONS
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.scores import SCORES, deciding_score
 
@@ -63,10 +63,10 @@ def write(
         (figures / f"{figure.name}.png").write_bytes(figure.png)
     films = [
         (path.read_bytes(), reading)
-        for name, reading in FILMS.items()
+        for name, reading in FILM_CAPTIONS.items()
         if (path := figures / f"{name}.gif").is_file()
     ]
-    page = html.render(
+    page = html.render_template(
         "evaluation/page.html.jinja", **sections, **_numbers(run, warnings), films=films
     )
     workdir_lib.write_text(workdir / "report.html", page)
@@ -98,7 +98,7 @@ def _draw(run: RunFiles, gallery: ReportImages) -> dict[str, Any]:
         "figures": [figure for group in drawn.values() for figure in group] + sheets,
         "galleries": shown,
         "error_limit": gallery.error_limit,
-        "scale": report_images.scale_stops(),
+        "scale": report_images.list_scale_colours(),
         "pixelated": gallery.normals.images.shape[1] < report_images.SMALL,
     }
 
@@ -127,8 +127,8 @@ def _numbers(run: RunFiles, warnings: Sequence[str]) -> dict[str, Any]:
         "rules": sorted({entry["threshold_rule"] for entry in detected.values()}),
         "classes": _classes(run),
         "reconstruction": results.get("reconstruction", {}),
-        "rate": numerals.rate,
-        "quantity": numerals.quantity,
+        "rate": numerals.format_rate,
+        "quantity": numerals.format_quantity,
         "others": facts.others(results),
         "strip_lines": strips.strip_lines(results),
         "strip_columns": strips.COLUMNS,
@@ -136,7 +136,7 @@ def _numbers(run: RunFiles, warnings: Sequence[str]) -> dict[str, Any]:
         "strip_reading": strips.READING,
         "meanings": {name: _meaning(name) for name in detected},
         "milestones": training_curves.milestones(run.history),
-        "command": reproduce.command(config),
+        "command": reproduce.make_command(config),
         "config": config.to_json(indent=2, sort_keys=True),
         "versions": _versions(),
     }

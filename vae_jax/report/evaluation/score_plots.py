@@ -9,7 +9,7 @@ from vae_jax.metrics import detection
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation.run_files import Scores
-from vae_jax.report.numerals import percent, quantity, rate
+from vae_jax.report.numerals import format_percent, format_quantity, format_rate
 
 _LOG_RATIO = 50.0  # of the 99.5th to the 0.5th percentile, above which the axis is logarithmic
 
@@ -30,7 +30,7 @@ def _histogram(name: str, scores: Scores, entry: dict[str, Any]) -> Drawing:
     num_bins = int(np.clip(2 * np.sqrt(len(values)), 12, 60))
     edges = np.histogram_bin_edges(np.log10(values) if logarithmic else values, num_bins)
     edges = 10**edges if logarithmic else edges
-    figure, axes = drawing.panel(legend_rows=1)
+    figure, axes = drawing.make_panel(legend_rows=1)
     groups = (("normal", 0, drawing.NORMAL), ("anomaly", 1, drawing.ANOMALY))
     for label, positive, colour in groups:
         group = scores.of(name, positive)
@@ -54,14 +54,14 @@ def _histogram(name: str, scores: Scores, entry: dict[str, Any]) -> Drawing:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0.2,
                 columnspacing=1.2, handletextpad=0.5)  # fmt: skip
     flagged = [
-        f"{percent(entry[measure])} of the {group}"
+        f"{format_percent(entry[measure])} of the {group}"
         for measure, group in (("recall", "anomalies"), ("fpr", "normal images"))
         if measure in entry
     ]
-    caption = f"{name}, threshold {' and '.join(map(quantity, limits))}" if limits else name
+    caption = f"{name}, threshold {' and '.join(map(format_quantity, limits))}" if limits else name
     caption += f": flags {' and '.join(flagged)}." if flagged else "."
     alt = f"Histogram of the score {name} for normal and anomalous test images."
-    return Drawing(f"histogram_{name}", drawing.png(figure), caption, alt)
+    return Drawing(f"histogram_{name}", drawing.encode_png(figure), caption, alt)
 
 
 def trade_offs(
@@ -73,12 +73,12 @@ def trade_offs(
         return []
     styled = list(_styled(scores, detected, baselines))
     legend_rows = len(styled) // 2 + 1
-    roc_figure, roc = drawing.panel(4.2, 3.9, legend_rows)
-    pr_figure, pr = drawing.panel(4.2, 3.9, legend_rows)
+    roc_figure, roc = drawing.make_panel(4.2, 3.9, legend_rows)
+    pr_figure, pr = drawing.make_panel(4.2, 3.9, legend_rows)
     prevalence = positives / len(scores.labels)
     chance = {"color": drawing.GREY, "linewidth": 1, "linestyle": ":"}
     roc.plot([0, 1], [0, 1], **chance, label="chance (0.500)")
-    pr.axhline(prevalence, **chance, label=f"chance ({rate(prevalence)})")
+    pr.axhline(prevalence, **chance, label=f"chance ({format_rate(prevalence)})")
     for name, entry, style in styled:
         curve = detection.curve(scores.columns[name], scores.labels)
         roc.plot(curve.fpr, curve.recall, **style, label=_named(name, entry.get("auroc")))
@@ -97,12 +97,12 @@ def trade_offs(
         axes.set_title(title, pad=8 + 14 * legend_rows)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0.2)
     return [
-        Drawing("roc", drawing.png(roc_figure),
+        Drawing("roc", drawing.encode_png(roc_figure),
                 "Recall against the false-alarm rate as the threshold moves; the legend gives the "
                 "area (AUROC). The upper left corner is perfect. Dots: the threshold in use. "
                 "Dashed: baselines.",
                 "ROC curves. " + _areas(detected, "auroc")),
-        Drawing("precision_recall", drawing.png(pr_figure),
+        Drawing("precision_recall", drawing.encode_png(pr_figure),
                 "Precision against recall; the legend gives the area (AUPRC). The upper right "
                 "corner is perfect. Chance is the share of anomalies in the test set, so these "
                 "areas do not compare between test sets of another composition.",
@@ -122,11 +122,11 @@ def _styled(scores: Scores, detected: dict[str, Any], baselines: dict[str, Any])
 
 
 def _named(name: str, measure: dict[str, float] | None) -> str:
-    return f"{name} ({rate(measure['value'])})" if measure else name
+    return f"{name} ({format_rate(measure['value'])})" if measure else name
 
 
 def _areas(detected: dict[str, Any], measure: str) -> str:
-    found = (f"{n} {rate(e[measure]['value'])}" for n, e in detected.items() if measure in e)
+    found = (f"{n} {format_rate(e[measure]['value'])}" for n, e in detected.items() if measure in e)
     return f"{measure.upper()}: {', '.join(found)}."
 
 
@@ -135,7 +135,7 @@ def robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
     if not sweep:
         return []
     levels, errors = ([entry[name] for entry in sweep] for name in ("noise_std", "mse"))
-    figure, axes = drawing.panel()
+    figure, axes = drawing.make_panel()
     axes.plot(levels, errors, "o-", color=drawing.BLUE, ms=4, label="reconstruction")
     # What an untouched noisy image would be off by: below it the model takes noise away.
     axes.plot(
@@ -146,11 +146,11 @@ def robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
     axes.set_ylabel("MSE against the clean image")
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper left")
-    ends = f"{quantity(errors[0])} without noise, {quantity(errors[-1])} at {levels[-1]:g}"
+    ends = f"{format_quantity(errors[0])} without noise, {format_quantity(errors[-1])} at {levels[-1]:g}"
     return [
         Drawing(
             "robustness",
-            drawing.png(figure),
+            drawing.encode_png(figure),
             f"Normal test images: {ends}. Below the dashed line the model takes noise away.",
             f"Error of reconstructions over the noise on the input: {ends}.",
         )

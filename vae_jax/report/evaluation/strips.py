@@ -15,7 +15,7 @@ from scipy import ndimage
 from vae_jax.report import drawing
 from vae_jax.report import images as report_images
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.numerals import quantity
+from vae_jax.report.numerals import format_quantity
 from vae_jax.scoring.stitching import Strip
 
 # Standard deviations above calibration normals at the top of the colours: one scale for any two strips.
@@ -54,12 +54,12 @@ def _draw(name: str, strip: Strip) -> Drawing:
     upper.set_xticks([])
     lower.set_xlabel("pixels")
     kind = "with a defect, outlined" if strip.label else "without a defect"
-    upper.set_title(f"{strip.file} · {kind} · score {quantity(strip.score)}")
+    upper.set_title(f"{strip.file} · {kind} · score {format_quantity(strip.score)}")
     bar = figure.add_axes(
         (1 - 0.6 / _WIDTH, bottom / total, 0.12 / _WIDTH, (2 * band + gap) / total)
     )
     bar.imshow(
-        report_images.error_colours(np.linspace(LIMIT, 0, 256)[:, None], LIMIT),
+        report_images.colour_errors(np.linspace(LIMIT, 0, 256)[:, None], LIMIT),
         aspect="auto",
         extent=(0, 1, 0, LIMIT),
     )
@@ -69,7 +69,7 @@ def _draw(name: str, strip: Strip) -> Drawing:
     bar.set_yticks([0, LIMIT / 2, LIMIT], ["≤ 0", f"{LIMIT / 2:g}", f"≥ {LIMIT:g}"])
     return Drawing(
         name,
-        drawing.png(figure),
+        drawing.encode_png(figure),
         f"{strip.file}, whole, and its map of {strip.map_name}, blended from tiles: standard deviations "
         "above calibration normals. The highest value is the strip's score; grey is covered by no tile.",
         f"Strip of fabric {kind}, and its anomaly map.",
@@ -92,7 +92,7 @@ def _show(
 
 
 def _colours(strip: Strip) -> UInt8[np.ndarray, "H L 3"]:
-    colours = report_images.error_colours(strip.values, LIMIT).copy()
+    colours = report_images.colour_errors(strip.values, LIMIT).copy()
     colours[~strip.covered] = _NOWHERE
     return colours
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from vae_jax.report.evaluation.ranking import Line, lines
 from vae_jax.report.evaluation.strips import READING, strip_counts, strip_lines
-from vae_jax.report.numerals import duration, quantity, rate, size
+from vae_jax.report.numerals import format_duration, format_quantity, format_rate, format_size
 
 _HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
 _WIDTH = 100
@@ -53,12 +53,14 @@ def _score(line: Line) -> str:
 def _interval(found: dict[str, float] | None) -> str:
     if not found:
         return ""
-    return f"{rate(found['value'])} [{rate(found['low'])}, {rate(found['high'])}]"
+    return (
+        f"{format_rate(found['value'])} [{format_rate(found['low'])}, {format_rate(found['high'])}]"
+    )
 
 
 def _optional(line: Line, measure: str) -> str:
     value = line.value(measure)
-    return "" if value is None else rate(value)
+    return "" if value is None else format_rate(value)
 
 
 def _strips(results: dict[str, Any]) -> Iterator[str]:
@@ -70,7 +72,9 @@ def _strips(results: dict[str, Any]) -> Iterator[str]:
     for line in found:
         intervals = (_interval(line.measures.get(name)) for name in ("image", "clean"))
         names = ("rolls", "pixel_auroc", "aupro")
-        others = (rate(line.measures[n]["value"]) if n in line.measures else "" for n in names)
+        others = (
+            format_rate(line.measures[n]["value"]) if n in line.measures else "" for n in names
+        )
         yield _strip_row("  " + line.name, *intervals, *others)
     yield from textwrap.wrap(f"normal: tiles of normal strips. {READING}", _WIDTH)
 
@@ -88,7 +92,10 @@ def _decision(results: dict[str, Any]) -> Iterator[str]:
     promised = decision.get("promised")
     if promised is not None and "false_alarms" in decision:
         achieved = _interval(decision["false_alarms"])
-        yield f"false alarms among normal test images: {achieved} achieved, {rate(promised)} promised"
+        yield (
+            f"false alarms among normal test images: {achieved} achieved, "
+            f"{format_rate(promised)} promised"
+        )
 
 
 def _dataset(results: dict[str, Any]) -> Iterator[str]:
@@ -113,7 +120,10 @@ def _reconstruction(results: dict[str, Any]) -> Iterator[str]:
     for kind in kinds:
         values = found[kind]
         yield _columns(
-            f"  {kind}", quantity(values["mse"]), f"{values['psnr']:.2f}", rate(values["ssim"])
+            f"  {kind}",
+            format_quantity(values["mse"]),
+            f"{values['psnr']:.2f}",
+            format_rate(values["ssim"]),
         )
 
 
@@ -125,12 +135,12 @@ def _cost(results: dict[str, Any]) -> Iterator[str]:
     cost = results.get("cost", {})
     parts = []
     if "train_seconds" in cost:
-        parts.append(f"trained in {duration(cost['train_seconds'])}")
+        parts.append(f"trained in {format_duration(cost['train_seconds'])}")
     if "images_per_second" in cost:
         parts.append(f"{cost['images_per_second']:,.0f} images/s")
     if "parameters" in cost:
         parts.append(f"{cost['parameters']:,} parameters")
     if "peak_memory_bytes" in cost:
-        parts.append(f"peak memory {size(cost['peak_memory_bytes'])}")
+        parts.append(f"peak memory {format_size(cost['peak_memory_bytes'])}")
     if parts:
         yield "cost: " + ", ".join(parts)

@@ -83,7 +83,7 @@ def _curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
     if not any(values):  # not written, or zero throughout: an autoencoder has no KL
         return None
     title, unit, reading = _CURVES[name]
-    figure, axes = drawing.panel(3.6, 2.5)
+    figure, axes = drawing.make_panel(3.6, 2.5)
     for split, points in series.items():
         colour, dash = _SPLITS[split]
         marker = "o" if len(points) < 15 else None
@@ -99,4 +99,6 @@ def _curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
     if len(series) > 1:
         axes.legend(loc="best")
     ends = ", ".join(f"{split} ends at {points[-1][1]:.4g}" for split, points in series.items())
-    return Drawing(f"curve_{name}", drawing.png(figure), reading, f"{title} over epochs: {ends}.")
+    return Drawing(
+        f"curve_{name}", drawing.encode_png(figure), reading, f"{title} over epochs: {ends}."
+    )

@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_jax.data.shrink import shrink_images
-from vae_jax.report.images import TILE, mosaic, rgb
+from vae_jax.report.images import TILE, make_mosaic, to_rgb
 
 _SIDE = 96  # least side of an image on a frame, pixels
 _HEADER = 22  # pixels of the line of headings
@@ -57,11 +57,11 @@ def there_and_back(
 
 
 def _still(images: np.ndarray, headings: Sequence[str]) -> Image.Image:
-    pixels = rgb(shrink_images(images, TILE))
+    pixels = to_rgb(shrink_images(images, TILE))
     enlarge = max(1, -(-_SIDE // pixels.shape[1]))
     pixels = pixels.repeat(enlarge, 1).repeat(enlarge, 2)
     gap = 4
-    sheet = mosaic(pixels, len(headings), gap)
+    sheet = make_mosaic(pixels, len(headings), gap)
     page = Image.new("RGB", (sheet.shape[1], sheet.shape[0] + _HEADER), "white")
     page.paste(Image.fromarray(sheet), (0, _HEADER))
     pen, font = ImageDraw.Draw(page), ImageFont.load_default(13)

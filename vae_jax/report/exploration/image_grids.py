@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.images import SMALL, TILE, mosaic, rgb
+from vae_jax.report.images import SMALL, TILE, make_mosaic, to_rgb
 
 _WIDTH = 9.0  # inches of a full row of images
 _CELL = 0.85  # largest side of an image, inches
@@ -37,10 +37,10 @@ def rows(
         columns: labels of the S columns; empty for none.
     """
     num_rows, steps = images.shape[:2]
-    pixels = rgb(shrink_images(images.reshape(num_rows * steps, *images.shape[2:]), TILE))
+    pixels = to_rgb(shrink_images(images.reshape(num_rows * steps, *images.shape[2:]), TILE))
     height, width = pixels.shape[1:3]
     gap = max(1, height // 16)
-    sheet = mosaic(pixels, steps, gap)
+    sheet = make_mosaic(pixels, steps, gap)
     cell = min(_CELL, _WIDTH / steps)
     left = 0.25 + _LETTER * max((len(label) for label in labels), default=0)
     top = 0.62 if columns else 0.4
@@ -68,7 +68,7 @@ def rows(
         axes.set_xticks([])
     axes.tick_params(length=0)
     alt = f"{title}: {num_rows} rows of {steps} images."
-    return Drawing(name, drawing.png(figure), caption, alt)
+    return Drawing(name, drawing.encode_png(figure), caption, alt)
 
 
 def grids(
@@ -90,18 +90,18 @@ def grids(
     width, height = figure.get_size_inches()
     figure.text(0.15 / width, 1 - 0.2 / height, title, weight="bold", size=9.5, va="center")
     for i, (heading, images) in enumerate(parts):
-        pixels = rgb(shrink_images(images, TILE))
+        pixels = to_rgb(shrink_images(images, TILE))
         axes = figure.add_axes(
             ((0.15 + i * (side + space)) / width, 0.12 / height, side / width,
              cell * num_rows / height)
         )  # fmt: skip
-        _show(axes, mosaic(pixels, columns, max(1, pixels.shape[1] // 16)), pixels.shape[1])
+        _show(axes, make_mosaic(pixels, columns, max(1, pixels.shape[1] // 16)), pixels.shape[1])
         axes.set_anchor("NW")
         axes.set_title(heading, weight="normal", size=8.5, pad=5)
         axes.set_xticks([])
         axes.set_yticks([])
     alt = f"{title}: grids of {', '.join(heading for heading, _ in parts)}."
-    return Drawing(name, drawing.png(figure), caption, alt)
+    return Drawing(name, drawing.encode_png(figure), caption, alt)
 
 
 def _show(axes, sheet: np.ndarray, image_height: int) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.images import mosaic, rgb
+from vae_jax.report.images import make_mosaic, to_rgb
 
 _THUMB = 48  # largest side of an image on the page's map, pixels; keeps the page small
 _EXACT = 32  # images up to this side are kept pixel by pixel, larger ones as JPEG
@@ -86,7 +86,7 @@ def scatter(
         bbox_to_anchor=((0.05 + len(maps) * (side + space)) / width, (height - 0.6) / height),
     )  # fmt: skip
     headings = ", ".join(heading for heading, _ in maps)
-    return Drawing(name, drawing.png(figure), caption, f"{title}; maps: {headings}.")
+    return Drawing(name, drawing.encode_png(figure), caption, f"{title}; maps: {headings}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def page_map(
         [shrink_images(images, _THUMB), shrink_images(reconstructions, _THUMB)], axis=2
     )
     exact = pair.shape[1] <= _EXACT
-    sheet = Image.fromarray(mosaic(rgb(pair), _SPRITE_COLUMNS, gap=0))
+    sheet = Image.fromarray(make_mosaic(to_rgb(pair), _SPRITE_COLUMNS, gap=0))
     if images.shape[3] == 1:
         sheet = sheet.convert("L")
     stream = io.BytesIO()

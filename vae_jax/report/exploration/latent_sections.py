@@ -13,7 +13,7 @@ from vae_jax.report.exploration import image_grids, latent_map
 from vae_jax.report.exploration.animation import there_and_back
 from vae_jax.report.exploration.latent_map import PageMap
 from vae_jax.report.exploration.page import Section
-from vae_jax.report.numerals import quantity
+from vae_jax.report.numerals import format_quantity
 
 
 def maps(
@@ -63,7 +63,7 @@ def traversals(
     shown, total = len(images), len(found.active)
     unit = "KL {} nats" if sampled else "variance {}"
     labels = [
-        f"z{found.active[i]}, " + unit.format(quantity(float(found.weight[i])))
+        f"z{found.active[i]}, " + unit.format(format_quantity(float(found.weight[i])))
         for i in range(shown)
     ]
     offsets = np.linspace(-REACH, REACH, images.shape[1])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from vae_jax.exploration.quality import Quality
 from vae_jax.exploration.separability import METHOD, Separability, Share
 from vae_jax.report.exploration.page import Section, Table
-from vae_jax.report.numerals import quantity, rate
+from vae_jax.report.numerals import format_quantity, format_rate
 
 _SETS = {
     "held_out": "validation and calibration images",
@@ -46,7 +46,7 @@ def quality(
             f"{100 * agreement:.2f} % of cases."
         )
     rows = [
-        [name, quantity(q.frechet_distance), f"{q.kernel_distance:.4g}", _score(q)]
+        [name, format_quantity(q.frechet_distance), f"{q.kernel_distance:.4g}", _score(q)]
         for name, q in found.items()
     ]
     note = (
@@ -108,4 +108,4 @@ def _score(figures: Quality) -> str:
 
 
 def _share(share: Share) -> str:
-    return f"{rate(share.value)} [{rate(share.low)}, {rate(share.high)}]"
+    return f"{format_rate(share.value)} [{format_rate(share.low)}, {format_rate(share.high)}]"

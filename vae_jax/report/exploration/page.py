@@ -78,7 +78,7 @@ def write(
                 (figures / f"{figure.name}.gif").write_bytes(figure.gif)
             else:
                 (figures / f"{figure.name}.png").write_bytes(figure.png)
-    page = html.render(
+    page = html.render_template(
         "exploration/page.html.jinja",
         name=config.name,
         sections=sections,
@@ -94,12 +94,12 @@ def write(
 
 def _source(figure: Drawing | Animation) -> str:
     if isinstance(figure, Animation):
-        return html.data_uri(figure.gif, "gif")
+        return html.make_data_uri(figure.gif, "gif")
     if len(figure.png) <= _LARGE:
-        return html.data_uri(figure.png)
+        return html.make_data_uri(figure.png)
     stream = io.BytesIO()
     Image.open(io.BytesIO(figure.png)).convert("RGB").save(stream, "JPEG", quality=88)
-    return html.data_uri(stream.getvalue(), "jpeg")
+    return html.make_data_uri(stream.getvalue(), "jpeg")
 
 
 def _width(figure: Drawing) -> int:

@@ -15,7 +15,7 @@ from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.exploration import image_grids
 from vae_jax.report.exploration.page import Section
-from vae_jax.report.numerals import percent, quantity
+from vae_jax.report.numerals import format_percent, format_quantity
 
 _PAIRS = 12  # samples shown beside their nearest training image
 _MOST_ROWS = 20  # classes in one figure
@@ -119,18 +119,19 @@ def memorisation(
         np.stack([images[order], neighbours]), ["sample", "nearest"],
         "Above each pair: the root mean squared difference a pixel. A copy would show the same image "
         "twice.",
-        [quantity(float(found.samples[i])) for i in order],
+        [format_quantity(float(found.samples[i])) for i in order],
     )  # fmt: skip
     sample, test, decoded = (
         float(np.median(values)) for values in (found.samples, found.test, found.decoded)
     )
     told = (
-        f"Half of the {len(found.samples)} samples lie within {quantity(sample)} a pixel of their nearest "
-        f"training image; of {len(found.test)} test normals, which were never trained on, half lie within "
-        f"{quantity(test)}, and of their reconstructions within {quantity(decoded)}. "
-        f"{percent(found.suspicious)} of the samples are nearer to a training image than 99 % of those "
-        "reconstructions: 1 % is what chance gives, much more would mean copies. Reconstructions are the "
-        "yardstick because they are as smooth as samples; a sharp image is further from everything."
+        f"Half of the {len(found.samples)} samples lie within {format_quantity(sample)} a pixel of their "
+        f"nearest training image; of {len(found.test)} test normals, which were never trained on, half "
+        f"lie within {format_quantity(test)}, and of their reconstructions within "
+        f"{format_quantity(decoded)}. "
+        f"{format_percent(found.suspicious)} of the samples are nearer to a training image than 99 % of "
+        "those reconstructions: 1 % is what chance gives, much more would mean copies. Reconstructions are "
+        "the yardstick because they are as smooth as samples; a sharp image is further from everything."
     )
     return Section("memory", "Copies of training images?", [told], [pairs, _distances(found)])
 
@@ -143,7 +144,7 @@ def _distances(found: Memorisation) -> Drawing:
     )
     every = np.concatenate([values for _, values, _ in groups])
     edges = np.linspace(0, float(every.max()) * 1.02 + 1e-9, 41)
-    figure, axes = drawing.panel(6.2, 2.8, legend_rows=1)
+    figure, axes = drawing.make_panel(6.2, 2.8, legend_rows=1)
     for label, values, colour in groups:
         weights = np.full(len(values), 100 / len(values))
         axes.hist(values, edges, weights=weights, histtype="step", linewidth=1.5, color=colour,
@@ -155,7 +156,7 @@ def _distances(found: Memorisation) -> Drawing:
                 columnspacing=1.2, handletextpad=0.5)  # fmt: skip
     caption = "Samples that pile up to the left of the reconstructions would be copies."
     alt = "Histogram of distances to the nearest training image of samples and of test images."
-    return Drawing("explore_distances", drawing.png(figure), caption, alt)
+    return Drawing("explore_distances", drawing.encode_png(figure), caption, alt)
 
 
 def _short(name: str) -> str:
