@@ -46,7 +46,7 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     from vae_jax.data.image_store import ImagesOnDisk
     from vae_jax.training import epoch as epoch_lib
     from vae_jax.training.parallel import make_run_steps
-    from vae_jax.training.placement import place
+    from vae_jax.training.placement import place_images
 
     models.set_up(precision)
     config = models.comparable(model, precision)
@@ -60,12 +60,12 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
             images = ImagesOnDisk.whole([np.memmap(file, np.uint8, "r", shape=images.shape)])
     else:
         images = images.copy()
-    placement = place(images, cache)
+    placement = place_images(images, cache)
     number = 0
 
     def epoch():
         nonlocal state, number
-        plans = epoch_lib.plans(
+        plans = epoch_lib.make_plans(
             config.seed, number, np.zeros(count, np.int32), batch, config.train.steps_per_call
         )
         state, _ = epoch_lib.run_epoch(

@@ -72,7 +72,7 @@ def test_the_default_leaves_everything_that_the_contract_names(whole):
 def test_a_killed_run_ends_bitwise_as_one_that_was_not_stopped(whole, tmp_path, data_dir):
     args = (data_dir, *SMALL, "--config.train.epochs=8")
     process = start(tmp_path, *args)
-    while process.poll() is None and len(history.read(tmp_path)) < 6:
+    while process.poll() is None and len(history.read_metrics(tmp_path)) < 6:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -88,7 +88,7 @@ def test_a_killed_run_ends_bitwise_as_one_that_was_not_stopped(whole, tmp_path, 
         for layer, leaves in params[half].items():
             for name, leaf in leaves.items():
                 np.testing.assert_array_equal(leaf, resumed[half][layer][name])
-    losses = [[row["loss"] for row in history.read(w)] for w in (whole[0], tmp_path)]
+    losses = [[row["loss"] for row in history.read_metrics(w)] for w in (whole[0], tmp_path)]
     assert losses[0] == losses[1]
 
 

@@ -23,7 +23,7 @@ def assert_bitwise_equal(a, b):
 
 def test_loss_falls_and_every_epoch_has_a_line_of_each_split(tmp_path, config, dataset):
     train(config, tmp_path, dataset)
-    lines = history.read(tmp_path)
+    lines = history.read_metrics(tmp_path)
     for split in ("train", "val"):
         rows = [line for line in lines if line["split"] == split]
         assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
@@ -44,7 +44,10 @@ def test_a_continued_run_is_bitwise_the_run_that_was_not_stopped(tmp_path, confi
     config.train.epochs = 5
     parts = train(config, tmp_path / "parts", dataset)
     assert_bitwise_equal(whole, parts)
-    whole_lines, part_lines = history.read(tmp_path / "whole"), history.read(tmp_path / "parts")
+    whole_lines, part_lines = (
+        history.read_metrics(tmp_path / "whole"),
+        history.read_metrics(tmp_path / "parts"),
+    )
     assert [line["step"] for line in whole_lines] == [line["step"] for line in part_lines]
     assert [line["loss"] for line in whole_lines] == [line["loss"] for line in part_lines]
 
@@ -57,7 +60,7 @@ def test_what_was_written_after_the_last_checkpoint_is_written_once(tmp_path, co
         file.write('{"step": 9, "epoch": 3, "spl')
     config.train.epochs = 4
     train(config, tmp_path, dataset)
-    steps = [line["step"] for line in history.read(tmp_path) if line["split"] == "train"]
+    steps = [line["step"] for line in history.read_metrics(tmp_path) if line["split"] == "train"]
     assert steps == [3, 6, 9, 12]
 
 
@@ -106,7 +109,9 @@ def test_learning_rate_halves_on_a_plateau(tmp_path, config, dataset):
     config.train.epochs = 6
     config.train.plateau_patience = 2
     train(config, tmp_path, dataset)
-    rates = [line["learning_rate"] for line in history.read(tmp_path) if line["split"] == "train"]
+    rates = [
+        line["learning_rate"] for line in history.read_metrics(tmp_path) if line["split"] == "train"
+    ]
     assert rates[0] == pytest.approx(1e-12)
     assert rates[-1] <= 0.5e-12
 
@@ -145,7 +150,7 @@ def test_autoencoder_trains_without_kl(tmp_path, config, dataset, kind):
     config.model.kind = kind
     config.train.epochs = 1
     train(config, tmp_path, dataset)
-    kl = [line["kl"] for line in history.read(tmp_path)]
+    kl = [line["kl"] for line in history.read_metrics(tmp_path)]
     assert all(value == 0 for value in kl) == (kind == "ae")
 
 

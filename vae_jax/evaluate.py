@@ -25,7 +25,7 @@ from vae_jax.scoring.robustness import noise_sweep
 from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
 from vae_jax.scoring.scores import deciding_score
 from vae_jax.scoring.strip_evaluation import rank_tiles, strips
-from vae_jax.training.checkpoint import best_params
+from vae_jax.training.checkpoint import load_best_params
 
 # Baselines whose scores the report draws as curves, and scores.csv therefore holds.
 _CURVES = ("pca",)
@@ -75,7 +75,7 @@ def evaluate(
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
     model = build_model(config, dataset.region)
-    params = best_params(workdir, dataset.fingerprint)
+    params = load_best_params(workdir, dataset.fingerprint)
     scoring_config, seed, test = config.scoring, config.seed, dataset.test
     names = select_supported_scores(model, scoring_config.names, "scoring.names")
     decision = deciding_score(scoring_config.decision, names)

@@ -19,7 +19,7 @@ from vae_jax.data.class_indices import class_indices
 from vae_jax.data.pipeline import Dataset
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-from vae_jax.model.vae import build_model, num_params
+from vae_jax.model.vae import build_model, count_params
 from vae_jax.report.film import TrainingFilm
 from vae_jax.runtime import processes
 from vae_jax.runtime.memory import peak_memory_bytes
@@ -31,7 +31,7 @@ from vae_jax.training import validation
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.history import History
 from vae_jax.training.parallel import RunSteps, make_run_steps, replicas_agree
-from vae_jax.training.placement import LOCATIONS, Placement, place
+from vae_jax.training.placement import LOCATIONS, Placement, place_images
 from vae_jax.training.recipe import Recipe, make_recipe
 from vae_jax.training.state import TrainState, create_state
 from vae_jax.training.step import TracedHyperparameters
@@ -176,7 +176,7 @@ def _set_up(
             np.uint32(config.seed), np.float32(config.objective.beta)
         ),
         run_steps=make_run_steps(recipe, config.train.parallel, config.train.batch_size, devices),
-        placement=place(images, config.data.cache),
+        placement=place_images(images, config.data.cache),
         classes=np.zeros(len(images), np.int32) if given[0] is None else given[0],
         score=make_scorer(
             model, (*recipe.objective.term_names, *_QUALITY), config.scoring, config.seed, devices,
@@ -208,7 +208,7 @@ def _start(training: _Training, checkpoints: Checkpoints) -> tuple[TrainState, i
     log.info(
         "%s: %d training images %dx%dx%d on %s, %s parameters, epoch %d of %d, images %s",
         config.name, len(images), *images.shape[1:], _describe_devices(jax.devices()),
-        f"{num_params(state.params):,}", epoch, config.train.epochs,
+        f"{count_params(state.params):,}", epoch, config.train.epochs,
         LOCATIONS[training.placement.cache],
     )  # fmt: skip
     return state, epoch
@@ -220,7 +220,7 @@ def _run_epoch(
     """Trains on every image once; returns the next state and the metrics of the epoch."""
     config = training.config
     started, first_step = time.perf_counter(), int(state.step)
-    plans = epoch_lib.plans(
+    plans = epoch_lib.make_plans(
         config.seed, epoch, training.classes, config.train.batch_size, config.train.steps_per_call
     )
     state, metrics = epoch_lib.run_epoch(
@@ -228,7 +228,7 @@ def _run_epoch(
     )
     epoch_lib.check_finite(metrics, first_step, training.workdir / "checkpoints")
     seconds = time.perf_counter() - started
-    return state, epoch_lib.mean(metrics) | {
+    return state, epoch_lib.average_steps(metrics) | {
         "images_per_second": len(training.classes) / seconds,
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
@@ -285,7 +285,7 @@ def _keep(
         shown = val_images[np.arange(min(_NUM_SHOWN, len(val_images)))]
         x_hat = _trained_model(training, state).reconstruct(shown).x_hat
         pairs = np.concatenate([shown / np.float32(255), x_hat], axis=2)
-        history.images(int(state.step), "val/image_and_reconstruction", pairs)
+        history.write_images(int(state.step), "val/image_and_reconstruction", pairs)
     position = _data_position(training.dataset, epoch)
     checkpoints.save(state, position, training.config.to_dict(), distortion)
 

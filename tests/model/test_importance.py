@@ -11,7 +11,7 @@ from scipy import stats
 
 from vae_jax.model import importance, noise
 from vae_jax.model.distributions import Likelihood
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel
 
 SIDE, PIXELS, LATENT, SIGMA, IMAGES = 2, 4, 3, 0.7, 300
@@ -76,15 +76,15 @@ def make_problem(orthogonal):
 
 
 def eval_keys(step):
-    return noise.example_keys(noise.stream(0, "eval"), step, jnp.arange(IMAGES))
+    return noise.example_keys(noise.stream_key(0, "eval"), step, jnp.arange(IMAGES))
 
 
 @jax.jit
 def elbo(params, x, keys):
     bound = BoundModel(MODEL, params)
     posterior = bound.encode(x)
-    z = posterior.sample(noise.normal(keys, LATENT))
-    return -terms(MODEL, x, posterior, bound.decode(z)).negative_elbo
+    z = posterior.sample(noise.draw_normal(keys, LATENT))
+    return -compute_terms(MODEL, x, posterior, bound.decode(z)).negative_elbo
 
 
 def elbos(params, x, num_draws):
@@ -140,7 +140,7 @@ def test_streaming_equals_all_samples_at_once():
     x, posterior, keys = x[:5], bound.encode(x[:5]), eval_keys(0)[:5]
     weights = []
     for k in range(7):
-        eps = noise.normal(jax.vmap(lambda key, k=k: jax.random.fold_in(key, k))(keys), LATENT)
+        eps = noise.draw_normal(jax.vmap(lambda key, k=k: jax.random.fold_in(key, k))(keys), LATENT)
         z = np.asarray(posterior.sample(eps), np.float64)
         q = stats.norm.logpdf(z, posterior.mu, np.exp(0.5 * np.asarray(posterior.logvar)))
         raw = np.asarray(bound.decode(jnp.float32(z)))

@@ -7,8 +7,8 @@ from vae_jax.model import noise
 
 
 def draw(step, index, name="latent", seed=0):
-    keys = noise.example_keys(noise.stream(seed, name), step, jnp.asarray(index, jnp.int32))
-    return np.asarray(noise.normal(keys, 4))
+    keys = noise.example_keys(noise.stream_key(seed, name), step, jnp.asarray(index, jnp.int32))
+    return np.asarray(noise.draw_normal(keys, 4))
 
 
 def test_noise_of_an_example_does_not_depend_on_its_batch():
@@ -24,13 +24,13 @@ def test_seed_stream_step_and_example_all_matter(other):
 
 
 def test_streams_differ_from_each_other():
-    keys = [jax.random.key_data(noise.stream(0, name)).tolist() for name in noise.STREAMS]
+    keys = [jax.random.key_data(noise.stream_key(0, name)).tolist() for name in noise.STREAMS]
     assert len({tuple(key) for key in keys}) == len(noise.STREAMS)
 
 
 def test_an_unknown_stream_is_refused():
     with pytest.raises(ValueError, match="not in tuple"):
-        noise.stream(0, "latnet")
+        noise.stream_key(0, "latnet")
 
 
 def test_noise_is_standard_normal():
@@ -40,8 +40,8 @@ def test_noise_is_standard_normal():
 
 
 def test_order_of_an_epoch_is_a_permutation_of_seed_and_epoch():
-    order = noise.permutation(0, 1, 100)
+    order = noise.draw_permutation(0, 1, 100)
     assert sorted(order) == list(range(100))
-    np.testing.assert_array_equal(order, noise.permutation(0, 1, 100))
-    assert not np.array_equal(order, noise.permutation(0, 2, 100))
-    assert not np.array_equal(order, noise.permutation(1, 1, 100))
+    np.testing.assert_array_equal(order, noise.draw_permutation(0, 1, 100))
+    assert not np.array_equal(order, noise.draw_permutation(0, 2, 100))
+    assert not np.array_equal(order, noise.draw_permutation(1, 1, 100))

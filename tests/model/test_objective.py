@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from vae_jax.config import default
-from vae_jax.model.objective import BETA_SCHEDULES, make_beta_schedule, terms
+from vae_jax.model.objective import BETA_SCHEDULES, compute_terms, make_beta_schedule
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.validate import BETA_SCHEDULES as NAMES
 
@@ -43,7 +43,7 @@ def test_terms_are_sums_over_pixels_and_latents_of_each_image():
     x = jax.random.uniform(jax.random.key(1), (3, 8, 8, 1))
     eps = jax.random.normal(jax.random.key(2), (3, 16))
     posterior, raw = model.apply({"params": params}, x, eps)
-    found = terms(model, x, posterior, raw)
+    found = compute_terms(model, x, posterior, raw)
     mean = np.asarray(jax.nn.sigmoid(raw), np.float64)
     reconstruction = -stats.norm.logpdf(np.asarray(x), mean, 0.5).sum(axis=(1, 2, 3))
     mu, var = np.asarray(posterior.mu), np.exp(np.asarray(posterior.logvar))
@@ -61,7 +61,7 @@ def test_terms_of_an_image_do_not_depend_on_its_batch(batch):
     eps = jax.random.normal(jax.random.key(2), (6, 16))
 
     def run(x, eps):
-        return terms(model, x, *model.apply({"params": params}, x, eps))
+        return compute_terms(model, x, *model.apply({"params": params}, x, eps))
 
     whole = run(x, eps)
     parts = [run(x[i : i + batch], eps[i : i + batch]) for i in range(0, 6, batch)]

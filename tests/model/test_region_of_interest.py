@@ -6,7 +6,7 @@ from PIL import Image
 
 from vae_jax.config import default
 from vae_jax.data.region import Region, load_region
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import LIKELIHOODS, build_model, init_params
 
 MASK = np.zeros((4, 4), bool)
@@ -44,9 +44,9 @@ def test_the_loss_does_not_see_what_lies_outside(tmp_path, likelihood):
     params = init_params(model, jax.random.key(0))
     x = jax.random.uniform(jax.random.key(1), (3, 8, 8, 1), minval=0.1, maxval=0.9)
     posterior, raw = model.apply({"params": params}, x, jnp.zeros((3, 16)))
-    found = terms(model, x, posterior, raw)
+    found = compute_terms(model, x, posterior, raw)
     outside = jnp.asarray(mask == 0, jnp.float32)[None, :, :, None]
-    other = terms(model, x * (1 - outside), posterior, raw + 5 * outside)
+    other = compute_terms(model, x * (1 - outside), posterior, raw + 5 * outside)
     np.testing.assert_allclose(found.reconstruction, other.reconstruction, rtol=1e-5)
     assert model.log_prob(x, raw).shape == (3, 1, 20, 1)
 

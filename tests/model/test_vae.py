@@ -5,7 +5,7 @@ import pytest
 
 from vae_jax.config import default
 from vae_jax.model.distributions import LIKELIHOODS
-from vae_jax.model.vae import ACTIVATIONS, build_model, init_params, num_params
+from vae_jax.model.vae import ACTIVATIONS, build_model, count_params, init_params
 from vae_jax.validate import LIKELIHOODS as CONFIG_LIKELIHOODS
 
 
@@ -21,7 +21,7 @@ def kvasir_config():
 def test_kvasir_model_has_exactly_the_published_number_of_parameters():
     model = build_model(kvasir_config())
     params = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
-    assert num_params(params) == 4_928_451
+    assert count_params(params) == 4_928_451
 
 
 def test_autoencoder_lacks_the_logvar_head_alone():
@@ -31,7 +31,7 @@ def test_autoencoder_lacks_the_logvar_head_alone():
         config.model.kind = kind
         model = build_model(config)
         shapes[kind] = jax.eval_shape(lambda m=model: init_params(m, jax.random.key(0)))
-    assert num_params(shapes["vae"]) - num_params(shapes["ae"]) == 9216 * 128 + 128
+    assert count_params(shapes["vae"]) - count_params(shapes["ae"]) == 9216 * 128 + 128
     del shapes["vae"]["encoder"]["logvar"]
     assert jax.tree.structure(shapes["vae"]) == jax.tree.structure(shapes["ae"])
 

@@ -158,7 +158,9 @@ def test_each_process_reads_only_its_share(by_two, config, digits):
     for number, asked in enumerate((by_first, by_second)):
         read = iter(asked["train"])
         for epoch in range(2):
-            calls = epoch_lib.plans(config.seed, epoch, classes, 64, config.train.steps_per_call)
+            calls = epoch_lib.make_plans(
+                config.seed, epoch, classes, 64, config.train.steps_per_call
+            )
             expected = [plan.rows.reshape(-1, 2, 32)[:, number] for plan, _ in calls]
             # Two threads read the calls ahead, so that either may be first.
             found = sorted(next(read) for _ in expected)
@@ -185,7 +187,7 @@ def test_only_the_first_process_writes_and_speaks(by_two):
     assert f"report: {workdir / 'report.html'}" in out
     assert all(line.startswith("[Gloo]") for line in second_out.splitlines())
     assert second_err == ""
-    lines = history.read(workdir)
+    lines = history.read_metrics(workdir)
     assert [line["epoch"] for line in lines if line["split"] == "train"] == [1, 2]
     assert len(list((workdir / "tensorboard").iterdir())) == 2  # one for each part of the run
 

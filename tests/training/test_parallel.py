@@ -7,7 +7,7 @@ from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.parallel import MODES, make_run_steps, replicas_agree
-from vae_jax.training.placement import place
+from vae_jax.training.placement import place_images
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 from vae_jax.training.step import TracedHyperparameters
@@ -26,9 +26,9 @@ def run_one_epoch(
         np.uint32(config.seed), np.float32(config.objective.beta)
     )
     classes = np.zeros(len(images), np.int32)
-    plans = epoch_lib.plans(config.seed, 0, classes, config.train.batch_size, steps_per_call)
+    plans = epoch_lib.make_plans(config.seed, 0, classes, config.train.batch_size, steps_per_call)
     return epoch_lib.run_epoch(
-        run_steps, place(images, cache), state, plans, hyperparameters, lambda _: None
+        run_steps, place_images(images, cache), state, plans, hyperparameters, lambda _: None
     )
 
 

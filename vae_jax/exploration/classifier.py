@@ -123,7 +123,7 @@ def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -
 
 def _train(network, images, labels, epochs: int, seed: int) -> dict:
     optimizer = optax.adam(_LEARNING_RATE)
-    params = network.init(noise.stream(seed, "init"), jnp.asarray(images[:1]))["params"]
+    params = network.init(noise.stream_key(seed, "init"), jnp.asarray(images[:1]))["params"]
     state = optimizer.init(params)
 
     @jax.jit
@@ -140,7 +140,7 @@ def _train(network, images, labels, epochs: int, seed: int) -> dict:
         return optax.apply_updates(params, updates), state
 
     for epoch in range(epochs):
-        order = noise.permutation(seed, epoch, len(images))
+        order = noise.draw_permutation(seed, epoch, len(images))
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]
             mask = (np.arange(_BATCH) < len(rows)).astype(np.float32)

@@ -9,7 +9,7 @@ from vae_jax.data.class_indices import class_indices
 from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.model.vae import build_model
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
-from vae_jax.training.checkpoint import best_params
+from vae_jax.training.checkpoint import load_best_params
 
 _BATCH_SIZE = 64  # images on the device at once
 
@@ -38,6 +38,6 @@ def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Data
     Raises:
         UserError: if the workdir holds no checkpoint.
     """
-    params = best_params(workdir, dataset.fingerprint)
+    params = load_best_params(workdir, dataset.fingerprint)
     model = build_model(config, dataset.region)
     return TrainedRun(model, params, _BATCH_SIZE, config, dataset)

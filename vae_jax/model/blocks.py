@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Shaped
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def taps_of(kernel: Float[Array, "k k C O"], stride: int) -> Float[Array, "t t P O"]:
+def split_into_taps(kernel: Float[Array, "k k C O"], stride: int) -> Float[Array, "t t P O"]:
     """Returns the kernel in taps of a block each, zeros where the last ends past the kernel."""
     size, _, channels, outputs = kernel.shape
     taps = math.ceil(size / stride)
@@ -24,7 +24,7 @@ def taps_of(kernel: Float[Array, "k k C O"], stride: int) -> Float[Array, "t t P
     return kernel.transpose(0, 2, 1, 3, 4, 5).reshape(taps, taps, -1, outputs)
 
 
-def blocks_of(
+def split_into_blocks(
     x: Float[Array, "B H W C"], stride: int, low: Sequence[int], counts: Sequence[int]
 ) -> Float[Array, "B h w P"]:
     """Returns `counts` blocks of the image with `low` pixels of zeros before it."""
@@ -61,7 +61,7 @@ def window(
     return x[:, i : i + rows, j : j + columns]
 
 
-def shifted_sum(each: Float[Array, "B H W t t P"], sides: Sequence[int]) -> Float[Array, "B h w P"]:
+def sum_shifted(each: Float[Array, "B H W t t P"], sides: Sequence[int]) -> Float[Array, "B h w P"]:
     """Returns sum_ij each[p + (i, j), i, j] for the places p within `sides`."""
     taps = range(each.shape[3])
     return sum(window(each[:, :, :, i, j], (i, j), sides) for i in taps for j in taps)

@@ -36,7 +36,7 @@ def mean(raw: Float[Array, "..."]) -> Float[Array, "..."]:
     return 0.5 + 0.5 * jnp.where(small, series, 1 / jnp.tanh(far) - 1 / far)
 
 
-def best(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def likeliest_raw(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Returns raw with mean(raw) = x, the most likely for x, by bisection; x half a level inside (0, 1)."""
     x = jnp.clip(x, _HALF_LEVEL, 1 - _HALF_LEVEL)
 

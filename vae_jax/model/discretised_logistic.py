@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae_jax.model.link import log_sinhc, scale_between
+from vae_jax.model.link import log_scale_between, log_sinhc
 
 _STEP = 1 / 255  # between two levels
 _LEAST_SCALE = 1 / 2048  # an eighth of a level: then one level holds 0.96 of the probability
@@ -47,4 +47,4 @@ def mean(raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
 
 def _parameters(raw):
     location, scale = jnp.split(raw, 2, axis=3)
-    return jax.nn.sigmoid(location), scale_between(_LEAST_SCALE, scale)
+    return jax.nn.sigmoid(location), log_scale_between(_LEAST_SCALE, scale)

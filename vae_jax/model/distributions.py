@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.model import continuous_bernoulli, discretised_logistic
-from vae_jax.model.link import logit, scale_between
+from vae_jax.model.link import log_scale_between, logit
 
 # Grey levels of a stored image. A standard deviation below one of them measures only the rounding: the
 # density of a pixel that never changes would grow without end.
-LEVELS = 256
-_LEAST_SIGMA = 1 / LEVELS
+NUM_GREY_LEVELS = 256
+_LEAST_SIGMA = 1 / NUM_GREY_LEVELS
 
 
 def kl_to_standard_normal(
@@ -52,7 +52,7 @@ def _gaussian_learned_log_prob(x, raw, sigma):
     """log N(x; mean, sigma^2), both of each pixel; sigma between one grey level and 1."""
     del sigma
     mean, scale = jnp.split(raw, 2, axis=3)
-    return _normal(x, jax.nn.sigmoid(mean), scale_between(_LEAST_SIGMA, scale))
+    return _normal(x, jax.nn.sigmoid(mean), log_scale_between(_LEAST_SIGMA, scale))
 
 
 def _gaussian_optimal_log_prob(x, raw, sigma):
@@ -91,14 +91,14 @@ class Likelihood:
     Attributes:
         log_prob: (x [B H W C], raw [B H W P], sigma) -> log-probability of every pixel [B H W C], nats.
         mean: raw [B H W P] -> x_hat [B H W C] in [0, 1], the expected image.
-        best: x [B H W C] -> raw [B H W P], the output that makes x most likely.
+        likeliest_raw: x [B H W C] -> raw [B H W P], the output that makes x most likely.
         is_density: whether log_prob is of a density on [0, 1], and not of grey levels themselves.
         parameters_per_channel: P / C; with two the decoder puts out all means, then all scales.
     """
 
     log_prob: Callable[[Array, Array, float], Array]
     mean: Callable[[Array], Array]
-    best: Callable[[Array], Array]
+    likeliest_raw: Callable[[Array], Array]
     is_density: bool
     parameters_per_channel: int = 1
 
@@ -109,7 +109,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "continuous_bernoulli": Likelihood(
         continuous_bernoulli.log_prob,
         continuous_bernoulli.mean,
-        continuous_bernoulli.best,
+        continuous_bernoulli.likeliest_raw,
         is_density=True,
     ),
     "gaussian": Likelihood(_gaussian_log_prob, jax.nn.sigmoid, logit, is_density=True),

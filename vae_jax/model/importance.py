@@ -35,7 +35,7 @@ def log_likelihood(
 
     def add(total, k):
         at_k = jax.vmap(lambda key: jax.random.fold_in(key, k))(keys)
-        eps = noise.normal(at_k, latent_dim)
+        eps = noise.draw_normal(at_k, latent_dim)
         z = posterior.sample(eps)
         log_ratio = 0.5 * (
             jnp.square(eps) - jnp.square(z) + posterior.logvar

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from vae_jax.model.blocks import blocks_of, convolve, moved, pad, product, window
+from vae_jax.model.blocks import convolve, moved, pad, product, split_into_blocks, window
 
 # Numbers in one step, by what a Kvasir training step took on two cores.
 _CONVOLVED = 900_000  # the best of three sizes
@@ -74,7 +74,7 @@ def _by_products(x, y, stride: int, low, taps: int):
     The transpose of y is made before the loop, or XLA would fold it into the product and run that slowly.
     """
     *places, outputs = y.shape[1:]
-    blocks = blocks_of(x, stride, low, [n + taps - 1 for n in places])
+    blocks = split_into_blocks(x, stride, low, [n + taps - 1 for n in places])
     step = _step(len(x), blocks.size + y.size, _MULTIPLIED)
     blocks, y = _filled(blocks, step), _filled(y, step)
 

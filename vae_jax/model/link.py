@@ -13,7 +13,7 @@ def logit(x: Float[Array, "..."], margin: float = 1e-6) -> Float[Array, "..."]:
     return jnp.log(x) - jnp.log1p(-x)
 
 
-def scale_between(least: float, raw: Float[Array, "..."]) -> Float[Array, "..."]:
+def log_scale_between(least: float, raw: Float[Array, "..."]) -> Float[Array, "..."]:
     """Returns the logarithm of a scale between `least` and 1, halfway (by ratio) where raw is 0.
 
     Bounded at both ends, so that neither the scale nor its inverse overflows; no image in [0, 1]

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample")
 
 
-def stream(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
+def stream_key(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
     """Returns the root key of a named stream.
 
     Raises:
@@ -30,12 +30,12 @@ def example_keys(
     return jax.vmap(lambda i: jax.random.fold_in(at_step, i))(index)
 
 
-def normal(keys: Key[Array, "B"], size: int) -> Float[Array, "B size"]:
+def draw_normal(keys: Key[Array, "B"], size: int) -> Float[Array, "B size"]:
     """Draws N(0, 1) for each key, float32."""
     return jax.vmap(lambda key: jax.random.normal(key, (size,), jnp.float32))(keys)
 
 
-def permutation(seed: int, epoch: int, length: int) -> np.ndarray:
+def draw_permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     """Returns the order of the training images in an epoch, int32 [length]."""
     rng = np.random.default_rng((seed, STREAMS.index("shuffle"), epoch))
     return rng.permutation(length).astype(np.int32)

@@ -89,7 +89,7 @@ def magnitude_error(
     return jnp.square(magnitude - magnitude_hat)
 
 
-def terms(
+def compute_terms(
     model: VAE, x: Float[Array, "B H W C"], posterior: Posterior, raw: Float[Array, "B H W P"]
 ) -> Terms:
     """Computes the terms of every image from one forward pass; XLA drops what nobody reads."""

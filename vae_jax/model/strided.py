@@ -26,7 +26,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae_jax.model.blocks import blocks_of, convolve, pad, product, shifted_sum, taps_of, window
+from vae_jax.model.blocks import (
+    convolve,
+    pad,
+    product,
+    split_into_blocks,
+    split_into_taps,
+    sum_shifted,
+    window,
+)
 from vae_jax.model.kernel_gradient import kernel_gradient
 
 # From so many channels on a convolution runs well on images as they are: a vector of float32.
@@ -60,12 +68,12 @@ def _gather(x, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int]
     if x.dtype != jnp.bfloat16 and not few:
         ends = [(n - 1) * stride + kernel.shape[0] for n in sides]
         return convolve(pad(x, low, ends), kernel, stride)
-    kernel = taps_of(kernel, stride)
-    blocks = blocks_of(x, stride, low, [n + len(kernel) - 1 for n in sides])
+    kernel = split_into_taps(kernel, stride)
+    blocks = split_into_blocks(x, stride, low, [n + len(kernel) - 1 for n in sides])
     if few:
         return convolve(blocks, kernel, 1)
     each = product(blocks, kernel, ((3,), (2,)))  # [B . . t t O]
-    return shifted_sum(each, sides).astype(x.dtype)
+    return sum_shifted(each, sides).astype(x.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
@@ -73,7 +81,7 @@ def _scatter(y, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int
     """y [B h w O] -> x [B *sides C]."""
     batch, *places, _ = y.shape
     channels = kernel.shape[2]
-    kernel = taps_of(kernel, stride)[::-1, ::-1]
+    kernel = split_into_taps(kernel, stride)[::-1, ::-1]
     taps = len(kernel)
     # A pixel past the last block is reached by nothing; padding on the right gives it zeros.
     counts = [max(n + taps - 1, math.ceil((a + m) / stride))
@@ -81,7 +89,7 @@ def _scatter(y, kernel, stride: int, low: tuple[int, int], sides: tuple[int, int
     y = pad(y, (taps - 1, taps - 1), [n + taps - 1 for n in counts])
     if y.dtype == jnp.bfloat16:
         each = product(y, kernel, ((3,), (3,)))  # [B . . t t P]
-        blocks = shifted_sum(each, counts).astype(y.dtype)
+        blocks = sum_shifted(each, counts).astype(y.dtype)
     else:
         blocks = convolve(y, kernel.swapaxes(2, 3), 1)
     x = blocks.reshape(batch, *counts, stride, stride, channels)

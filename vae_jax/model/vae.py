@@ -204,6 +204,6 @@ def init_params(model: VAE, key: jax.Array) -> dict:
     return model.init(key, x, jnp.zeros((1, model.latent_dim)), label)["params"]
 
 
-def num_params(params: dict) -> int:
+def count_params(params: dict) -> int:
     """Counts the parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae_jax.model.objective import Terms, terms
+from vae_jax.model.objective import Terms, compute_terms
 from vae_jax.model.vae import BoundModel
 from vae_jax.scoring.view import View
 
@@ -18,7 +18,7 @@ from vae_jax.scoring.view import View
 def terms_at_mean(bound: BoundModel, x: Float[Array, "B H W C"]) -> Terms:
     """Returns the terms of the negative ELBO with z = mu in place of a sample."""
     posterior = bound.encode(x)
-    return terms(bound.model, x, posterior, bound.decode(posterior.mu))
+    return compute_terms(bound.model, x, posterior, bound.decode(posterior.mu))
 
 
 def elbo_gradient(view: View) -> Float[Array, "B"]:

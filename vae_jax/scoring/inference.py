@@ -114,8 +114,8 @@ def draw_prior(model: VAE, count: int, seed: int) -> Float32[np.ndarray, "count 
             "an autoencoder has no prior to sample from; sample from the mixture over its codes, or train "
             "with --config.model.kind=vae"
         )
-    keys = noise.example_keys(noise.stream(seed, "sample"), 0, jnp.arange(count))
-    return np.asarray(noise.normal(keys, model.latent_dim))
+    keys = noise.example_keys(noise.stream_key(seed, "sample"), 0, jnp.arange(count))
+    return np.asarray(noise.draw_normal(keys, model.latent_dim))
 
 
 @functools.partial(jax.jit, static_argnames="model")

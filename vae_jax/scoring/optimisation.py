@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from vae_jax.model import noise
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import BoundModel, Posterior
 from vae_jax.scoring.gradient import terms_at_mean
 from vae_jax.scoring.view import View
@@ -67,13 +67,13 @@ def regret(
 
     def draw(use: Int[Array, ""] | int, count: int):
         used = jax.vmap(lambda key: jax.random.fold_in(key, use))(keys)
-        eps = noise.normal(used, count * posterior.mu.shape[1])
+        eps = noise.draw_normal(used, count * posterior.mu.shape[1])
         eps = eps.reshape(len(eps), count, -1).transpose(1, 0, 2)
         return jnp.concatenate([eps, -eps])  # [2 count, B, Z]
 
     def negative_elbo(q: Posterior, eps):
         def one_sample(eps):
-            return terms(bound.model, x, q, bound.decode(q.sample(eps))).negative_elbo
+            return compute_terms(bound.model, x, q, bound.decode(q.sample(eps))).negative_elbo
 
         return jnp.mean(jax.vmap(one_sample)(eps), axis=0)
 

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from vae_jax.model.distributions import LEVELS
+from vae_jax.model.distributions import NUM_GREY_LEVELS
 from vae_jax.scoring.view import TrainingNormals, View
 
 
@@ -36,7 +36,7 @@ def bits_per_dim(view: View) -> Float[Array, "B"]:
     evaluation of generative models", section 3.1). It ranks images as `nll` does.
     """
     per_value = view.num_values * math.log(2)
-    offset = math.log2(LEVELS) if view.bound.model.likelihood.is_density else 0.0
+    offset = math.log2(NUM_GREY_LEVELS) if view.bound.model.likelihood.is_density else 0.0
     return -view.log_likelihood / per_value + offset
 
 
@@ -49,7 +49,7 @@ def corrected_nll(view: View) -> Float[Array, "B"]:
     Source: Chauhan et al. 2022, "Robust outlier detection by de-biasing VAE likelihoods", section 3.1.
     """
     model = view.bound.model
-    best = model.log_prob(view.x, model.likelihood.best(view.x))
+    best = model.log_prob(view.x, model.likelihood.likeliest_raw(view.x))
     return jnp.sum(best, axis=(1, 2, 3)) - view.log_likelihood
 
 

@@ -38,8 +38,8 @@ def noise_sweep(
     @jax.jit
     def errors(params, batch, level):
         x = to_unit(batch.image)
-        keys = noise.example_keys(noise.stream(seed, "eval"), _STREAM, batch.index)
-        eps = noise.normal(keys, x[0].size).reshape(x.shape)
+        keys = noise.example_keys(noise.stream_key(seed, "eval"), _STREAM, batch.index)
+        eps = noise.draw_normal(keys, x[0].size).reshape(x.shape)
         noisy = x + model.zero_outside_region(level * eps)
         x_hat = bind_most_likely_class(model, params, noisy).reconstruct(noisy)
         return image_quality.mse(model.select_region(x), model.select_region(x_hat))

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, UInt32
 
 from vae_jax.data.batches import Batch, batches, to_unit
 from vae_jax.model import noise
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import progress
@@ -38,18 +38,18 @@ def build_view(
 ) -> View:
     """Looks at a batch; what is drawn for an image follows from its index alone."""
     x = to_unit(batch.image)
-    keys = noise.example_keys(noise.stream(seed, "eval"), 0, batch.index)
+    keys = noise.example_keys(noise.stream_key(seed, "eval"), 0, batch.index)
     latent_keys, pixel_keys, score_keys = (
         jax.vmap(lambda key, use=use: jax.random.fold_in(key, use))(keys) for use in range(3)
     )
     posterior = bound.encode(x)
-    z = posterior.sample(noise.normal(latent_keys, bound.model.latent_dim))
-    pixel_noise = noise.normal(pixel_keys, x[0].size).reshape(x.shape)
+    z = posterior.sample(noise.draw_normal(latent_keys, bound.model.latent_dim))
+    pixel_noise = noise.draw_normal(pixel_keys, x[0].size).reshape(x.shape)
     return View(
         x=x,
         x_hat=bound.model.mean(bound.decode(posterior.mu)),
         posterior=posterior,
-        terms=terms(bound.model, x, posterior, bound.decode(z)),
+        terms=compute_terms(bound.model, x, posterior, bound.decode(z)),
         x_hat_noisy=bound.reconstruct(
             x + bound.model.zero_outside_region(scoring_config.noise_std * pixel_noise)
         ),

@@ -178,7 +178,7 @@ def _ignore_orphaned_reads() -> None:
     sys.unraisablehook = hook
 
 
-def best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
+def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
     """Returns the parameters of a run's best checkpoint, and warns where the data is not that of then.
 
     Args:

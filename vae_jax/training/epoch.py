@@ -18,7 +18,7 @@ from vae_jax.training.step import TracedHyperparameters
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
 
-def plans(
+def make_plans(
     seed: int,
     epoch: int,
     class_indices: Int32[np.ndarray, "N"],
@@ -38,7 +38,7 @@ def plans(
         steps_per_call: steps that a plan holds.
     """
     num_images = len(class_indices)
-    order = noise.permutation(seed, epoch, num_images)
+    order = noise.draw_permutation(seed, epoch, num_images)
     num_steps = math.ceil(num_images / batch_size)
     length = min(steps_per_call, num_steps)
     size = math.ceil(num_steps / length) * length * batch_size
@@ -80,7 +80,7 @@ def run_epoch(
     return state, {name: np.concatenate([r[name] for r in records]) for name in records[0]}
 
 
-def mean(metrics: dict[str, np.ndarray]) -> dict[str, float]:
+def average_steps(metrics: dict[str, np.ndarray]) -> dict[str, float]:
     """Averages the steps of an epoch by the images that count in each; rates are those of the last."""
     averaged = {
         name: float(np.average(metrics[name], weights=metrics["count"]))

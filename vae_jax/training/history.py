@@ -20,7 +20,7 @@ class History:
 
     def __init__(self, workdir: pathlib.Path, step: int):
         self._path = workdir / "metrics.jsonl"
-        kept = [row for row in read(workdir) if row["step"] <= step]
+        kept = [row for row in read_metrics(workdir) if row["step"] <= step]
         draft = self._path.with_suffix(".jsonl.part")
         draft.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         os.replace(draft, self._path)
@@ -49,12 +49,12 @@ class History:
         for name, value in values.items():
             self._events.add_scalar(f"{split}/{name}", value, step)
 
-    def images(self, step: int, name: str, images: np.ndarray) -> None:
+    def write_images(self, step: int, name: str, images: np.ndarray) -> None:
         """Writes images [N, H, W, C] in [0, 1] as one TensorBoard grid."""
         self._events.add_images(name, images, step, dataformats="NHWC")
 
 
-def read(workdir: pathlib.Path) -> list[dict]:
+def read_metrics(workdir: pathlib.Path) -> list[dict]:
     """Returns the lines of metrics.jsonl; a line that a killed run left half-written is dropped."""
     path = workdir / "metrics.jsonl"
     rows = []

@@ -60,7 +60,7 @@ def make_plateau(train: ml_collections.ConfigDict) -> optax.GradientTransformati
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def drive_plateau(
+def update_plateau(
     plateau: optax.GradientTransformationExtraArgs,
     state: optax.contrib.ReduceLROnPlateauState,
     value: Float[Array, ""],

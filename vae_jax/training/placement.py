@@ -62,7 +62,7 @@ class Placement:
         return self.images[asked.reshape(-1)], plan.replace(rows=rows), num_steps
 
 
-def place(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
+def place_images(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
     """Puts the images where `data.cache` says; "auto" takes the device where they fit.
 
     Images that stay on disk are streamed from there. The result of training does not depend on it.

@@ -49,4 +49,4 @@ def create_state(recipe: Recipe, seed: int) -> TrainState:
             validations_since_best=jnp.zeros((), jnp.int32),
         )
 
-    return create(noise.stream(seed, "init"))
+    return create(noise.stream_key(seed, "init"))

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from vae_jax.data.batches import Batch, to_unit
 from vae_jax.model import noise
-from vae_jax.model.objective import terms
+from vae_jax.model.objective import compute_terms
 from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
 
@@ -53,17 +53,19 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
         count = over_devices(jnp.sum(batch.mask))
 
         def loss_fn(params, part: Batch):
-            streams = (noise.stream(hyperparameters.seed, name) for name in ("latent", "augment"))
+            streams = (
+                noise.stream_key(hyperparameters.seed, name) for name in ("latent", "augment")
+            )
             latent_keys, augment_keys = (
                 noise.example_keys(root, state.step, part.index) for root in streams
             )
             x = model.zero_outside_region(recipe.augmentation(to_unit(part.image), augment_keys))
-            eps = noise.normal(latent_keys, model.latent_dim)
+            eps = noise.draw_normal(latent_keys, model.latent_dim)
             label = None
             if model.num_classes:
                 label = jax.nn.one_hot(part.class_index, model.num_classes, dtype=jnp.float32)
             posterior, raw = model.apply({"params": params}, x, eps, label)
-            image_terms = terms(model, x, posterior, raw)
+            image_terms = compute_terms(model, x, posterior, raw)
             # Divided by the global count here, so that gradients summed over parts and devices are means.
             loss = jnp.sum(part.mask * objective(image_terms, beta)) / count
             sums = {

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Float
 
 from vae_jax.model.objective import Objective, Terms
-from vae_jax.training.optimizer import drive_plateau
+from vae_jax.training.optimizer import update_plateau
 from vae_jax.training.state import TrainState
 
 
@@ -61,7 +61,7 @@ def update_after_validation(
     # In float32 on both sides: a best value that was rounded up would be beaten by an equal one.
     best = jnp.asarray(distortion, jnp.float32)
     if train_config.plateau_patience:
-        state = state.replace(plateau=drive_plateau(plateau, state.plateau, best))
+        state = state.replace(plateau=update_plateau(plateau, state.plateau, best))
     if best < state.best_distortion:
         return state.replace(best_distortion=best, validations_since_best=jnp.zeros((), jnp.int32))
     return state.replace(validations_since_best=state.validations_since_best + 1)

@@ -51,7 +51,7 @@ def read(workdir: pathlib.Path) -> RunFiles:
     return RunFiles(
         config=workdir_lib.read_config(workdir),
         results=workdir_lib.read_results(workdir),
-        history=history.read(workdir),
+        history=history.read_metrics(workdir),
         scores=_scores(workdir / "scores.csv"),
     )
 
