@@ -18,7 +18,13 @@ from vae_jax.scoring import fits
 from vae_jax.scoring import scorer as scorer_lib
 from vae_jax.scoring.fits import FITS
 from vae_jax.scoring.scorer import build_view, make_scorer
-from vae_jax.scoring.scores import BY_OPTIMISATION, HOST_FEATURES, NEEDS_POSTERIOR, SCORES
+from vae_jax.scoring.scores import (
+    BY_OPTIMISATION,
+    HOST_FEATURES,
+    NEEDS_POSTERIOR,
+    SCORE_TEXTS,
+    SCORES,
+)
 
 COUNT, SEED = 11, 0
 # name -> images a step, devices; the last step is padded where 11 images do not fill it.
@@ -152,9 +158,11 @@ def test_errors_of_a_region_are_means_over_it(in_ellipse):
     np.testing.assert_allclose(subject.scores("all at once")["mse"], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_docstring_says_what_a_score_costs(score):
-    assert "Cost: " in SCORES[score].__doc__
+def test_every_score_has_one_sentence_for_the_user():
+    assert list(SCORE_TEXTS) == [*SCORES, "fusion"]
+    for text in SCORE_TEXTS.values():
+        assert text[0].isupper()
+        assert text.endswith(".")
 
 
 def test_config_names_the_scores():

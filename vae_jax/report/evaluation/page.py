@@ -24,8 +24,7 @@ from vae_jax.report.evaluation import (
 from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.report.evaluation.run_files import RunFiles
 from vae_jax.report.film import FILM_CAPTIONS
-from vae_jax.scoring.fusion import fuse
-from vae_jax.scoring.scores import SCORES, deciding_score
+from vae_jax.scoring.scores import SCORE_TEXTS, deciding_score
 
 # Attribute of ReportImages -> its heading; the template says how to read each.
 _GALLERIES = {
@@ -134,7 +133,7 @@ def _numbers(run: RunFiles, warnings: Sequence[str]) -> dict[str, Any]:
         "strip_columns": strips.COLUMNS,
         "strip_counts": strips.strip_counts(results),
         "strip_reading": strips.READING,
-        "meanings": {name: _meaning(name) for name in detected},
+        "meanings": {name: SCORE_TEXTS[name] for name in detected},
         "milestones": training_curves.milestones(run.history),
         "command": reproduce.make_command(config),
         "config": config.to_json(indent=2, sort_keys=True),
@@ -154,12 +153,6 @@ def _classes(run: RunFiles) -> list[tuple[str, int, int, dict[str, float]]]:
         if shares:
             rows.append((name, label, count, shares))
     return rows
-
-
-def _meaning(score: str) -> str:
-    """Returns the first line of the score's own docstring."""
-    function = {**SCORES, "fusion": fuse}[score]
-    return (function.__doc__ or "").partition("\n")[0].partition(" Cost:")[0]
 
 
 def _versions() -> str:
