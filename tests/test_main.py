@@ -1,5 +1,6 @@
-"""The main job as a user starts it: real digits, a process of its own."""
+"""Runs `python -m vae_jax.main` as a user does: in a process of its own, on the real digits."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -11,7 +12,9 @@ import time
 import numpy as np
 import pytest
 
+from vae_jax import command_line
 from vae_jax import main as main_module
+from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
@@ -26,7 +29,7 @@ SMALL = (
 
 
 def start(workdir, *args):
-    # One device, as a user has: the tests' own eight would go down to the child.
+    # A user has one device; without this line the child would inherit the eight of the tests.
     environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
         [sys.executable, "-m", "vae_jax.main", f"--workdir={workdir}", *args],
@@ -46,14 +49,14 @@ def data_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, data_dir):
+def uninterrupted(tmp_path_factory, data_dir):
     """The workdir and the output of a run that nothing stopped."""
-    workdir = tmp_path_factory.mktemp("whole")
+    workdir = tmp_path_factory.mktemp("uninterrupted")
     return workdir, finish(start(workdir, data_dir, *SMALL, "--config.train.epochs=8"))
 
 
-def test_the_default_leaves_everything_that_the_contract_names(whole):
-    workdir, out = whole
+def test_the_default_run_writes_every_file_that_the_contract_names(uninterrupted):
+    workdir, out = uninterrupted
     for name in ("config.json", "metrics.jsonl", "scores.csv", "results.json", "report.html"):
         assert (workdir / name).stat().st_size
     assert any((workdir / "tensorboard").iterdir())
@@ -69,7 +72,7 @@ def test_the_default_leaves_everything_that_the_contract_names(whole):
     assert "mse" in out
 
 
-def test_a_killed_run_ends_bitwise_as_one_that_was_not_stopped(whole, tmp_path, data_dir):
+def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path, data_dir):
     args = (data_dir, *SMALL, "--config.train.epochs=8")
     process = start(tmp_path, *args)
     while process.poll() is None and len(history.read_metrics(tmp_path)) < 6:
@@ -79,7 +82,7 @@ def test_a_killed_run_ends_bitwise_as_one_that_was_not_stopped(whole, tmp_path, 
     assert process.returncode == -signal.SIGKILL
     finish(start(tmp_path, *args))
     runs = []
-    for workdir in (whole[0], tmp_path):
+    for workdir in (uninterrupted[0], tmp_path):
         with Checkpoints(workdir / "checkpoints") as checkpoints:
             runs.append(checkpoints.restore_params(checkpoints.latest()))
     (params, position), (resumed, resumed_position) = runs
@@ -88,12 +91,12 @@ def test_a_killed_run_ends_bitwise_as_one_that_was_not_stopped(whole, tmp_path, 
         for layer, leaves in params[half].items():
             for name, leaf in leaves.items():
                 np.testing.assert_array_equal(leaf, resumed[half][layer][name])
-    losses = [[row["loss"] for row in history.read_metrics(w)] for w in (whole[0], tmp_path)]
+    losses = [[row["loss"] for row in history.read_metrics(w)] for w in (uninterrupted[0], tmp_path)]
     assert losses[0] == losses[1]
 
 
-def test_a_finished_run_is_judged_again_by_other_rules(whole):
-    workdir, _ = whole
+def test_a_finished_run_is_evaluated_again_with_another_threshold_rule(uninterrupted):
+    workdir, _ = uninterrupted
     before = json.loads((workdir / "results.json").read_text())
     finish(start(workdir, "--mode=evaluate", "--config.scoring.threshold_rule=mean_std"))
     after = json.loads((workdir / "results.json").read_text())
@@ -102,13 +105,45 @@ def test_a_finished_run_is_judged_again_by_other_rules(whole):
     assert "quantile" in before["detection"]["mse"]["threshold_rule"]
 
 
-# ml_collections imports the config file in a way that Python 3.12 will drop.
+# ml_collections loads config files through a function of importlib that Python 3.12 deprecates.
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
-def test_the_compiler_is_told_the_precision_run_fields(monkeypatch, capsys):
-    def told(precision):
-        raise UserError(f"told {precision}")
+def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):
+    def refuse(precision):
+        raise UserError(f"precision {precision}")
 
-    monkeypatch.setattr(main_module, "keep_memory", lambda: None)  # for this process is not its own
-    monkeypatch.setattr(main_module, "choose_options", told)
+    # keep_memory would change the memory allocator of the process that runs the tests.
+    monkeypatch.setattr(main_module, "keep_memory", lambda: None)
+    monkeypatch.setattr(main_module, "choose_options", refuse)
     assert main_module.main(["main", "--config.train.precision=bfloat16"]) == 2
-    assert capsys.readouterr().err == "error: told bfloat16\n"
+    assert capsys.readouterr().err == "error: precision bfloat16\n"
+
+
+@pytest.mark.parametrize("mode", command_line.MODES)
+def test_every_mode_runs_the_module_of_its_name(mode, monkeypatch, tmp_path):
+    calls = []
+    module = importlib.import_module(f"vae_jax.{mode}")
+    monkeypatch.setattr(module, "run", lambda config, workdir: calls.append((config, workdir)))
+    command = command_line.Command(mode, default(), tmp_path, None, None)
+    main_module._run_mode(command)
+    assert calls == [(command.config, tmp_path)]
+
+
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+def test_a_file_that_cannot_be_opened_is_refused_in_one_line(monkeypatch, capsys):
+    def fail(_):
+        raise PermissionError(13, "Permission denied", "/data/images")
+
+    monkeypatch.setattr(main_module, "_set_up_process", fail)
+    assert main_module.main(["main"]) == 2
+    message = "error: /data/images: Permission denied; correct this or name another path\n"
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+def test_an_interrupted_run_exits_with_status_1_and_says_how_to_continue(monkeypatch, capsys):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module, "_set_up_process", interrupt)
+    assert main_module.main(["main"]) == 1
+    assert "the same command continues from the last checkpoint" in capsys.readouterr().err

@@ -158,7 +158,9 @@ def test_a_run_that_differs_only_in_its_judgement_is_sent_to_evaluate(tmp_path, 
     workdir_lib.claim_workdir(tmp_path, config)
     (tmp_path / "metrics.jsonl").touch()
     config.scoring.mean_std_k = 3.0
-    with pytest.raises(UserError, match="--mode=evaluate to judge that run otherwise"):
+    with pytest.raises(
+        UserError, match="run --mode=evaluate to evaluate that run with the new values"
+    ):
         workdir_lib.claim_workdir(tmp_path, config)
 
 

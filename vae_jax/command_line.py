@@ -1,8 +1,9 @@
-"""The command line: flags and config overrides in, one `Command` out, or one clear line."""
+"""The command line: it turns flags and config overrides into one `Command`, or into one clear error."""
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -14,22 +15,19 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.runtime.cluster import Cluster
 
-# Mode -> (the module whose run(config, workdir) it is, what it does).
+# Mode -> what it does, as --help shows it.
 MODES = {
-    "train": (
-        "vae_jax.train",
-        "fit, then evaluate, then report (the default); resumes a stopped run",
-    ),
-    "evaluate": ("vae_jax.evaluate", "score and report again, from the best checkpoint"),
-    "explore": ("vae_jax.explore", "samples, traversals and maps of the latent space"),
-    "ablate": ("vae_jax.ablate", "train a grid of configs (ablate.factors) and compare them"),
+    "train": "fit, then evaluate, then report (the default); resumes a stopped run",
+    "evaluate": "score and report again, from the best checkpoint",
+    "explore": "samples, traversals and maps of the latent space",
+    "ablate": "train a grid of configs (ablate.factors) and compare them",
 }
-# They take a config of the user's; the others read that of the run in the workdir.
-_FROM_CONFIG = ("train", "ablate")
-_BY_SEVERAL = ("train", "evaluate")  # processes
+# These modes read the config from the command line; the others read it from the run in the workdir.
+_MODES_WITH_CONFIG = ("train", "ablate")
+_MODES_FOR_SEVERAL_PROCESSES = ("train", "evaluate")
 
-# What may change when a finished run is judged again: how it is judged and shown, where the data lies.
-_JUDGING = (
+# The fields that may change when a finished run is evaluated or explored again.
+_CHANGEABLE_FIELDS = (
     "scoring.",
     "report.",
     "explore.",
@@ -40,7 +38,7 @@ _JUDGING = (
 )
 
 HELP = """\
-Train a variational autoencoder on normal images and say how abnormal new ones are.
+Train a variational autoencoder on normal images and measure how abnormal new images are.
 
 python -m vae_jax.main [--config=FILE[:VARIANT]] [--workdir=DIR] [--mode=MODE]
                        [--config.GROUP.FIELD=VALUE ...]
@@ -49,65 +47,65 @@ modes:
 {modes}
 
 flags:
-  --config         config file (configs/*.py), with :VARIANT where it has some; without it, digits
-  --workdir        holds one run; default runs/<config name>
-  --jax_cache_dir  keeps compiled programs there, for a quicker second start
+  --config         config file (configs/*.py), with :VARIANT if it has variants; default: the digits
+  --workdir        folder of one run; default: runs/<config name>
+  --jax_cache_dir  folder for compiled programs; it makes the second start quicker
   --coordinator, --num_processes, --process_id
-                   to train or evaluate with several processes: start the same command N times, with
-                   --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0
+                   train or evaluate with N processes: start the same command N times, with
+                   --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0 to N-1
 
-Every field of a config stands in vae_jax/config.py, with its unit and its default. The docstring of a
-config file says what a run of it costs and which numbers to expect.
-""".format(modes="\n".join(f"  {name:<16} {what}" for name, (_, what) in MODES.items()))
+vae_jax/config.py lists every field of a config with its unit and its default. The docstring of a
+config file states what a run costs and which numbers to expect.
+""".format(modes="\n".join(f"  {mode:<16} {text}" for mode, text in MODES.items()))
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """What the user asked for.
+    """One valid command.
 
     Attributes:
-        module: of the mode.
-        config: resolved and valid.
-        workdir: of the run.
-        jax_cache_dir: for compiled programs; None for no cache.
-        trains: whether the mode begins or continues a run, and so claims the workdir for its config.
-        cluster: of processes that do it together; None for this one alone.
+        mode: a key of MODES.
+        config: the config of the run, with all overrides applied and every value checked.
+        workdir: the folder of the run.
+        jax_cache_dir: the folder for compiled programs; None for no cache.
+        cluster: the processes that run the command together; None for this process alone.
     """
 
-    module: str
+    mode: str
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
     jax_cache_dir: pathlib.Path | None
-    trains: bool
     cluster: Cluster | None
 
     @property
+    def trains(self) -> bool:
+        """Whether the command starts or continues a run, and so claims the workdir for its config."""
+        return self.mode == "train"
+
+    @property
     def leads(self) -> bool:
-        """Whether this process is the one that writes and speaks."""
+        """Whether this process is the one that writes files and log messages."""
         return self.cluster is None or self.cluster.process_id == 0
 
 
-def parse(argv: Sequence[str]) -> Command | None:
-    """Parses the command line, program name first.
+def parse_command(argv: Sequence[str]) -> Command | None:
+    """Parses the command line.
+
+    Args:
+        argv: the program name, then the flags.
 
     Returns:
-        The command; None where the user asked for help.
+        The command; None if the user asked for help.
 
     Raises:
         UserError: names the flag, the field or the value that was refused.
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
-    # ml_collections wants the file before the fields; nobody should have to know that.
+    # ml_collections needs --config=FILE before the fields; users may write them in any order.
     argv = [argv[0], *sorted(argv[1:], key=lambda arg: not arg.startswith("--config="))]
-    _check_field_names(argv)
-    for arg, following in zip(argv, [*argv[1:], ""], strict=True):
-        flag, _, value = arg.partition("=")
-        path = (value or following).partition(":")[0]
-        if flag == "--config" and not pathlib.Path(path).is_file():
-            raise UserError(
-                f"--config={path}: there is no such file; the shipped ones are configs/*.py"
-            )
+    _check_overridden_fields(argv)
+    _check_config_file(argv)
     values = flags.FlagValues()
     try:
         # ml_collections reads the overrides of a default file when the flag is defined.
@@ -122,7 +120,7 @@ def parse(argv: Sequence[str]) -> Command | None:
             flags.DEFINE_integer("num_processes", None, "", flag_values=values),
             flags.DEFINE_integer("process_id", None, "", flag_values=values),
         )
-        rest = values(list(argv))
+        unparsed = values(list(argv))[1:]
         config = config_flag.value
         name = config.name
     except UserError:
@@ -130,44 +128,42 @@ def parse(argv: Sequence[str]) -> Command | None:
     except flags.Error as error:
         raise UserError(f"{_last_line(error)}; --help lists the flags") from error
     except Exception as error:
-        # The config file is the user's own code: whatever it raises is theirs to mend.
+        # The config file is the user's own code, so the user can correct whatever it raises.
         raise UserError(f"--config: {type(error).__name__}: {_last_line(error)}") from error
-    _check_fields(config)
-    if len(rest) > 1:
-        raise UserError(f"{rest[1]} is not a flag; fields are given as --config.group.field=value")
-    cluster = Cluster.of(*(flag.value for flag in cluster_flags))
-    if cluster and mode_flag.value not in _BY_SEVERAL:
+    _check_fields_of_file(config)
+    if unparsed:
         raise UserError(
-            f"--mode={mode_flag.value} is for one process; leave --coordinator, --num_processes and "
-            "--process_id out"
+            f"{unparsed[0]} is not a flag; override a field with --config.group.field=value"
+        )
+    mode = mode_flag.value
+    cluster = Cluster.of(*(flag.value for flag in cluster_flags))
+    if cluster and mode not in _MODES_FOR_SEVERAL_PROCESSES:
+        raise UserError(
+            f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
+            "--process_id"
         )
     workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
-    if mode_flag.value not in _FROM_CONFIG:
-        given = config_flags.get_override_values(values["config"])
-        config = _judge_again(workdir, given, mode_flag.value)
+    if mode not in _MODES_WITH_CONFIG:
+        overrides = config_flags.get_override_values(values["config"])
+        config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
-    cache = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
-    return Command(
-        MODES[mode_flag.value][0],
-        config,
-        workdir,
-        cache,
-        trains=mode_flag.value == "train",
-        cluster=cluster,
-    )
+    jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
+    return Command(mode, config, workdir, jax_cache_dir, cluster)
 
 
-def _judge_again(workdir: pathlib.Path, given: dict, mode: str) -> ml_collections.ConfigDict:
-    """Reads the run's own config and lays over it what an evaluation may change."""
+def _read_config_with_overrides(
+    workdir: pathlib.Path, overrides: Mapping[str, Any], mode: str
+) -> ml_collections.ConfigDict:
+    """Reads the config of the run in a workdir and applies overrides that do not change the model."""
     config = workdir_lib.read_config(workdir)
-    for field in given:
-        if not field.startswith(_JUDGING):
+    for field in overrides:
+        if not field.startswith(_CHANGEABLE_FIELDS):
             raise UserError(
                 f"--config.{field} cannot change in --mode={mode}: the model in {workdir} was trained "
                 f"with {workdir_lib.flatten_config(config)[field]!r}; train into another --workdir"
             )
-    workdir_lib.override_fields(config, given)
+    workdir_lib.override_fields(config, overrides)
     return config
 
 
@@ -176,21 +172,34 @@ def _last_line(error: Exception) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _check_fields(config: ml_collections.ConfigDict) -> None:
-    """Refuses a config file that sets a field which nothing reads."""
-    given, known = (
-        workdir_lib.flatten_config(config),
-        workdir_lib.flatten_config(config_lib.default()),
-    )
-    for field in sorted(given.keys() - known.keys()):
-        hint = suggest_name(field, known) or "vae_jax/config.py lists them"
-        raise UserError(f"the config file sets {field}, and there is no such field; {hint}")
-
-
-def _check_field_names(argv: Sequence[str]) -> None:
+def _check_overridden_fields(argv: Sequence[str]) -> None:
+    """Refuses `--config.group.field=value` if no such field exists."""
     fields = sorted(workdir_lib.flatten_config(config_lib.default()))
     for arg in argv:
         field = arg.removeprefix("--config.").partition("=")[0]
         if arg.startswith("--config.") and field not in fields:
-            hint = suggest_name(field, fields) or "vae_jax/config.py lists them"
-            raise UserError(f"--config.{field}: there is no such field; {hint}")
+            raise UserError(f"--config.{field}: there is no such field; {_hint(field, fields)}")
+
+
+def _check_config_file(argv: Sequence[str]) -> None:
+    """Refuses `--config=FILE` or `--config FILE` if the file is missing."""
+    for arg, next_arg in zip(argv, [*argv[1:], ""], strict=True):
+        flag, _, value = arg.partition("=")
+        path = (value or next_arg).partition(":")[0]
+        if flag == "--config" and not pathlib.Path(path).is_file():
+            raise UserError(
+                f"--config={path}: there is no such file; the shipped config files are configs/*.py"
+            )
+
+
+def _check_fields_of_file(config: ml_collections.ConfigDict) -> None:
+    """Refuses a config file that sets a field which no code reads."""
+    fields = workdir_lib.flatten_config(config_lib.default()).keys()
+    for field in sorted(workdir_lib.flatten_config(config).keys() - fields):
+        raise UserError(
+            f"the config file sets {field}, and there is no such field; {_hint(field, fields)}"
+        )
+
+
+def _hint(field: str, fields: Iterable[str]) -> str:
+    return suggest_name(field, fields) or "vae_jax/config.py lists the fields"

@@ -1,7 +1,10 @@
-"""The entry point: parse, set the process up, run one mode, turn what went wrong into an exit status."""
+"""The entry point: it parses the command line, sets up the process and runs one mode.
+
+Modules that need JAX or TFDS are imported inside the functions that use them. Help and refusals
+therefore answer at once.
+"""
 
 import contextlib
-import importlib
 import logging
 import os
 import sys
@@ -9,7 +12,8 @@ from collections.abc import Sequence
 
 import absl.logging
 
-from vae_jax import command_line, workdir
+from vae_jax import command_line
+from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.cluster import Cluster
@@ -17,47 +21,79 @@ from vae_jax.runtime.compiler import choose_options
 
 
 def main(argv: Sequence[str]) -> int:
-    """Runs one command; returns 0 when done, 2 for what the user can mend, 1 for anything else."""
+    """Runs one command.
+
+    Args:
+        argv: the program name, then the flags.
+
+    Returns:
+        The exit status: 0 if the command is done, 2 if the user can correct what stopped it, 1 otherwise.
+    """
     try:
-        command = command_line.parse(argv)
+        command = command_line.parse_command(argv)
         if command is None:
             print(command_line.HELP)
             return 0
         _set_up_process(command)
         if command.trains and command.leads:
-            workdir.claim_workdir(command.workdir, command.config)
-        # TFDS is imported here, and JAX only after it, so that mistakes and missing data are told at once.
-        importlib.import_module("vae_jax.data.pipeline").prepare_all(command.config.data)
-        with _together(command.cluster):
-            importlib.import_module(command.module).run(command.config, command.workdir)
+            workdir_lib.claim_workdir(command.workdir, command.config)
+        # This imports TFDS but not JAX: missing data is reported before the slower import.
+        from vae_jax.data.pipeline import prepare_all
+
+        prepare_all(command.config.data)
+        with _join_cluster(command.cluster):
+            _run_mode(command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # no permission, no space, no such folder
-        where = error.filename or "a file"
-        print(f"error: {where}: {error.strerror}; mend it or name another place", file=sys.stderr)
+    except OSError as error:  # for example a missing permission, a full disk or a missing folder
+        path = error.filename or "a file"
+        print(
+            f"error: {path}: {error.strerror or error}; correct this or name another path",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print("stopped; the same command continues from the last checkpoint", file=sys.stderr)
         return 1
     return 0
 
 
-def _together(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:
+def _run_mode(command: command_line.Command) -> None:
+    """Imports the module of the mode and runs it."""
+    match command.mode:
+        case "train":
+            from vae_jax.train import run
+        case "evaluate":
+            from vae_jax.evaluate import run
+        case "explore":
+            from vae_jax.explore import run
+        case "ablate":
+            from vae_jax.ablate import run
+        case _:
+            raise ValueError(f"mode {command.mode} is in command_line.MODES but has no module here")
+    run(command.config, command.workdir)
+
+
+def _join_cluster(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:
+    """Connects this process to the others of its cluster for the duration of a `with` block."""
     if cluster is None:
         return contextlib.nullcontext()
-    return importlib.import_module("vae_jax.training.processes").joined(cluster)
+    from vae_jax.runtime.processes import joined
+
+    return joined(cluster)
 
 
 def _set_up_process(command: command_line.Command) -> None:
+    """Sets memory allocation, compiler options, logging and the cache of compiled programs."""
     keep_memory()
     choose_options(command.config.train.precision)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vae_jax").setLevel(logging.INFO if command.leads else logging.ERROR)
-    # Orbax tells every step of a save through absl; only what goes wrong matters here.
+    # Orbax logs every step of a save through absl; a user needs only its errors.
     absl.logging.set_verbosity(absl.logging.ERROR)
     if command.jax_cache_dir is not None:
-        # Private: compiled programs found there are executed.
+        # Only the owner may write here, because JAX executes the programs that it reads from this folder.
         command.jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(command.jax_cache_dir)
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -1,8 +1,9 @@
-"""The workdir: one run of one config, kept as config.json, and files written whole or not at all."""
+"""The workdir: the folder of one run, its config as config.json, and its files, which are written whole."""
 
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -10,7 +11,8 @@ import ml_collections
 from vae_jax.config import default
 from vae_jax.errors import UserError
 
-# Neither where the data lies or waits, nor what other modes do with a run, makes another run of it.
+# Two configs that differ only in these fields are the same run: the fields say where the data is stored, or
+# what other modes do with a finished run.
 _FIELDS_OUTSIDE_A_RUN = (
     "data.dir",
     "data.manual_dir",
@@ -20,7 +22,8 @@ _FIELDS_OUTSIDE_A_RUN = (
     "ablate.",
 )
 
-# The sections of results.json, fixed: others read them. What else was measured stands in details.json.
+# The sections of results.json. They are fixed, because other programs read them; details.json holds every
+# other section.
 RESULT_SECTIONS = frozenset(
     {
         "dataset", "reconstruction", "likelihood", "detection", "baselines", "localisation", "latent",
@@ -30,14 +33,14 @@ RESULT_SECTIONS = frozenset(
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all, so that a killed run leaves no half of one."""
+    """Writes a whole file or nothing, so that a killed run leaves no half-written file."""
     draft = path.with_name(path.name + ".part")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
 
 
 def flatten_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Returns `{"group.field": value}`, tuples as lists, as JSON has them."""
+    """Returns `{"group.field": value}`, with tuples as lists because JSON has no tuples."""
     flat = {}
     for name, value in config.items():
         if isinstance(value, ml_collections.ConfigDict):
@@ -47,30 +50,33 @@ def flatten_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return flat
 
 
-def override_fields(config: ml_collections.ConfigDict, values: dict[str, Any]) -> None:
-    """Sets `{"group.field": value}` in place; lists become tuples again."""
+def override_fields(config: ml_collections.ConfigDict, values: Mapping[str, Any]) -> None:
+    """Sets the fields `{"group.field": value}` in place, with lists as tuples."""
     with config.unlocked():
         config.update_from_flattened_dict(
-            {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+            {
+                field: tuple(value) if isinstance(value, list) else value
+                for field, value in values.items()
+            }
         )
 
 
-def write_results(workdir: pathlib.Path, results: dict[str, Any]) -> None:
-    """Writes the sections that every reader may count on to results.json, all others to details.json."""
-    for name, chosen in (
+def write_results(workdir: pathlib.Path, results: Mapping[str, Any]) -> None:
+    """Writes the sections named in RESULT_SECTIONS to results.json and all others to details.json."""
+    for name, sections in (
         ("results", RESULT_SECTIONS),
         ("details", results.keys() - RESULT_SECTIONS),
     ):
-        part = {section: results[section] for section in results if section in chosen}
-        text = json.dumps(part, indent=2, allow_nan=False) + "\n"
+        selected = {section: results[section] for section in results if section in sections}
+        text = json.dumps(selected, indent=2, allow_nan=False) + "\n"
         write_text(workdir / f"{name}.json", text)
 
 
 def read_results(workdir: pathlib.Path) -> dict[str, Any]:
-    """Returns the sections of results.json, and those of details.json where it is there.
+    """Returns the sections of results.json and, if the file exists, of details.json.
 
     Raises:
-        UserError: if results.json is missing, or one of them is not readable.
+        UserError: if results.json is missing, or if one of the files is not valid JSON.
     """
     results: dict[str, Any] = {}
     for path in (workdir / "results.json", workdir / "details.json"):
@@ -82,49 +88,55 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
                     f"{path} is missing; run --mode=evaluate on this workdir first"
                 ) from None
         except ValueError as error:
-            raise UserError(f"{path} is no JSON ({error}); run --mode=evaluate again") from None
+            raise UserError(
+                f"{path} is not valid JSON ({error}); run --mode=evaluate again"
+            ) from None
     return results
 
 
 def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
-    """Reads the config of the run in a workdir; no code from there is executed.
+    """Reads the config of the run in a workdir without executing any code from there.
 
     Raises:
-        UserError: if there is no readable config, or one with a field that this version lacks.
+        UserError: if config.json is missing or damaged, or has a field that this version lacks.
     """
     path = workdir / "config.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{workdir} holds no run (no config.json); train one first") from None
+        raise UserError(
+            f"{workdir} holds no run (it lacks config.json); train one there first, or choose another "
+            "--workdir"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable JSON ({error}); take another --workdir") from error
+        raise UserError(f"{path} is not valid JSON ({error}); choose another --workdir") from error
     if not isinstance(stored, dict):
-        raise UserError(f"{path} is not the config of a run; take another --workdir")
+        raise UserError(f"{path} is not the config of a run; choose another --workdir")
     config = default()
-    flat = flatten_config(ml_collections.ConfigDict(stored))
-    unknown = sorted(flat.keys() - flatten_config(config).keys())
+    values = flatten_config(ml_collections.ConfigDict(stored))
+    unknown = sorted(values.keys() - flatten_config(config).keys())
     if unknown:
         raise UserError(
-            f"{path} has the field {unknown[0]}, which this version does not know; take another --workdir"
+            f"{path} has the field {unknown[0]}, which this version lacks; choose another --workdir"
         )
     try:
-        override_fields(config, flat)
+        override_fields(config, values)
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{path} has a value of the wrong type ({reason}); take another --workdir"
+            f"{path} has a value of the wrong type ({reason}); choose another --workdir"
         ) from error
     return config
 
 
 def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-    """Makes the workdir, or checks that it belongs to the same run, and writes config.json.
+    """Makes the workdir, or checks that it holds a run of the same config, and writes config.json.
 
-    A larger `train.epochs` continues a run; where the data lies does not count.
+    A larger `train.epochs` continues the run. The location of the data does not distinguish runs.
 
     Raises:
-        UserError: if the workdir cannot be written, or names each field in which its run differs.
+        UserError: if the workdir cannot be written, or if it holds a run of another config; the message
+            names each field that differs.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -134,33 +146,36 @@ def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> N
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise UserError(
-            f"--workdir={workdir} cannot be written ({reason}); take another, or change its permissions"
+            f"--workdir={workdir} cannot be written ({reason}); choose another one, or change its "
+            "permissions"
         ) from error
-    # A run that was refused before its first step has left nothing that another config could spoil.
+    # Without metrics the run never took a step, so another config may replace it.
     if (workdir / "config.json").exists() and (workdir / "metrics.jsonl").exists():
-        _refuse_other(workdir, config)
+        _refuse_other_run(workdir, config)
     write_text(workdir / "config.json", config.to_json(indent=2, sort_keys=True) + "\n")
 
 
 def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Returns `{"group.field": value}` of the fields that make a run what it is."""
-    flat = flatten_config(config)
-    return {name: flat[name] for name in flat if not name.startswith(_FIELDS_OUTSIDE_A_RUN)}
+    """Returns `{"group.field": value}` of the fields that distinguish one run from another."""
+    values = flatten_config(config)
+    return {
+        field: value
+        for field, value in values.items()
+        if not field.startswith(_FIELDS_OUTSIDE_A_RUN)
+    }
 
 
-def _refuse_other(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-    old, new = run_fields(read_config(workdir)), run_fields(config)
-    if new["train.epochs"] > old["train.epochs"]:
-        old["train.epochs"] = new["train.epochs"]
-    differences = [
-        f"{name} is {old[name]} there and {new[name]} here"
-        for name in sorted(new)
-        if old[name] != new[name]
-    ]
-    if differences:
-        judged = all(difference.startswith(("scoring.", "report.")) for difference in differences)
-        raise UserError(
-            f"--workdir={workdir} holds a run of another config: {'; '.join(differences)}. Take "
-            + ("--mode=evaluate to judge that run otherwise, " if judged else "")
-            + "another --workdir, or the same values"
-        )
+def _refuse_other_run(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+    stored, new = run_fields(read_config(workdir)), run_fields(config)
+    if new["train.epochs"] > stored["train.epochs"]:
+        stored["train.epochs"] = new["train.epochs"]
+    different = sorted(field for field in new if stored[field] != new[field])
+    if not different:
+        return
+    differences = "; ".join(
+        f"{field} is {stored[field]} there and {new[field]} here" for field in different
+    )
+    advice = "choose another --workdir, or use the same values"
+    if all(field.startswith(("scoring.", "report.")) for field in different):
+        advice = f"run --mode=evaluate to evaluate that run with the new values, {advice}"
+    raise UserError(f"--workdir={workdir} holds a run of another config: {differences}; {advice}")

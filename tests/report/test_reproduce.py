@@ -22,7 +22,7 @@ def test_the_command_gives_the_config_back():
     config.model.widths = (8, 16, 32)
     config.train.learning_rate = 3e-4
     words = shlex.split(" ".join(reproduce.make_command(config)))
-    parsed = command_line.parse(words[2:])
+    parsed = command_line.parse_command(words[2:])
     assert parsed is not None
     assert flatten_config(parsed.config) == flatten_config(config)
 

@@ -1,0 +1,195 @@
+import json
+
+import pytest
+
+from vae_jax import workdir as workdir_lib
+from vae_jax.config import default
+from vae_jax.errors import UserError
+
+
+def start_run(workdir, config):
+    """Leaves the files of a run that has taken steps."""
+    workdir_lib.claim_workdir(workdir, config)
+    (workdir / "metrics.jsonl").write_text("{}\n")
+
+
+def refusal(workdir, config):
+    with pytest.raises(UserError) as error:
+        workdir_lib.claim_workdir(workdir, config)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "scores.csv"
+    workdir_lib.write_text(path, "old")
+
+    def fail(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        workdir_lib.write_text(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_a_config_is_flattened_to_every_field_and_back():
+    config = default()
+    config.model.widths = (8,)
+    config.data.anomaly_classes = ("3", "x y")
+    values = workdir_lib.flatten_config(config)
+    assert values["model.widths"] == [8]
+    assert values["seed"] == 0
+    assert len(values) == sum(
+        len(group) if hasattr(group, "items") else 1 for group in config.values()
+    )
+    copy = default()
+    workdir_lib.override_fields(copy, values)
+    assert copy == config
+
+
+def test_a_config_survives_json(tmp_path):
+    config = default()
+    config.data.anomaly_classes = ("3", "x y")
+    config.model.widths = (8,)
+    config.train.learning_rate = 1e-3 / 3
+    workdir_lib.claim_workdir(tmp_path, config)
+    assert workdir_lib.read_config(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "holds no run"),
+        ("[]", "is not the config of a run"),
+        ("{", "is not valid JSON"),
+        ('{"train": {"epochs": "x"}}', "has a value of the wrong type"),
+        ('{"train": {"epoch": 1}}', "has the field train.epoch, which this version lacks"),
+    ],
+)
+def test_a_damaged_config_is_refused_in_one_line_that_names_the_workdir(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError) as error:
+        workdir_lib.read_config(tmp_path)
+    assert message in str(error.value)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_field_that_an_older_config_lacks_has_its_default(tmp_path):
+    (tmp_path / "config.json").write_text('{"seed": 7}')
+    config = default()
+    config.seed = 7
+    assert workdir_lib.read_config(tmp_path) == config
+
+
+def test_the_same_config_continues_and_more_epochs_do_too(tmp_path):
+    config = default()
+    start_run(tmp_path, config)
+    workdir_lib.claim_workdir(tmp_path, config)
+    config.train.epochs += 1
+    workdir_lib.claim_workdir(tmp_path, config)
+    assert workdir_lib.read_config(tmp_path).train.epochs == config.train.epochs
+
+
+def test_fewer_epochs_are_another_run(tmp_path):
+    config = default()
+    start_run(tmp_path, config)
+    config.train.epochs = 59
+    assert "train.epochs is 60 there and 59 here" in refusal(tmp_path, config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.dir", "/elsewhere"),
+        ("data.manual_dir", "/elsewhere"),
+        ("data.anomaly_manual_dir", "/elsewhere"),
+        ("data.cache", "none"),
+        ("explore.samples", 9),
+        ("ablate.seeds", (5,)),
+    ],
+)
+def test_the_location_of_data_and_the_fields_of_other_modes_do_not_distinguish_runs(
+    tmp_path, field, value
+):
+    config = default()
+    start_run(tmp_path, config)
+    workdir_lib.override_fields(config, {field: value})
+    workdir_lib.claim_workdir(tmp_path, config)
+    assert workdir_lib.read_config(tmp_path) == config
+
+
+def test_a_run_of_another_config_is_refused_and_each_difference_is_named(tmp_path):
+    config = default()
+    start_run(tmp_path, config)
+    before = (tmp_path / "config.json").read_text()
+    config.model.latent_dim = 3
+    config.scoring.knn_k = 9
+    message = refusal(tmp_path, config)
+    assert "model.latent_dim is 16 there and 3 here; scoring.knn_k is 5 there and 9 here" in message
+    assert "--mode=evaluate" not in message
+    assert (tmp_path / "config.json").read_text() == before
+
+
+def test_a_run_that_only_scores_differently_can_be_evaluated_again(tmp_path):
+    config = default()
+    start_run(tmp_path, config)
+    config.scoring.knn_k = 9
+    assert "run --mode=evaluate" in refusal(tmp_path, config)
+
+
+def test_a_run_without_a_step_may_be_replaced(tmp_path):
+    config = default()
+    workdir_lib.claim_workdir(tmp_path, config)
+    config.model.latent_dim = 3
+    workdir_lib.claim_workdir(tmp_path, config)
+    assert workdir_lib.read_config(tmp_path).model.latent_dim == 3
+
+
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    message = refusal(tmp_path / "file", default())
+    assert message.startswith(f"--workdir={tmp_path / 'file'} cannot be written (")
+
+
+def test_results_are_written_to_two_files_and_read_as_one(tmp_path):
+    results = {"dataset": {"name": "discs"}, "decision": {"score": "mse"}, "cost": {}}
+    workdir_lib.write_results(tmp_path, results)
+    assert json.loads((tmp_path / "results.json").read_text()).keys() == {"dataset", "cost"}
+    assert json.loads((tmp_path / "details.json").read_text()).keys() == {"decision"}
+    assert workdir_lib.read_results(tmp_path) == results
+
+
+def test_results_never_hold_a_number_that_json_lacks(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        workdir_lib.write_results(tmp_path, {"cost": {"train_seconds": float("nan")}})
+
+
+def test_results_without_details_are_read(tmp_path):
+    (tmp_path / "results.json").write_text('{"cost": {}}')
+    assert workdir_lib.read_results(tmp_path) == {"cost": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (None, "", "results.json is missing; run --mode=evaluate on this workdir first"),
+        ("results.json", "{", "results.json is not valid JSON"),
+        ("details.json", "{", "details.json is not valid JSON"),
+    ],
+)
+def test_missing_or_damaged_results_are_refused(tmp_path, name, text, message):
+    if name is not None:
+        workdir_lib.write_results(tmp_path, {"cost": {}})
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError) as error:
+        workdir_lib.read_results(tmp_path)
+    assert message in str(error.value)
+
+
+def test_only_the_fields_of_a_run_distinguish_it():
+    fields = workdir_lib.run_fields(default())
+    assert {"seed", "model.latent_dim", "scoring.names", "report.cases"} <= fields.keys()
+    assert not {"data.dir", "data.cache", "explore.samples", "ablate.factors"} & fields.keys()
