@@ -91,7 +91,9 @@ def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path
         for layer, leaves in params[half].items():
             for name, leaf in leaves.items():
                 np.testing.assert_array_equal(leaf, resumed[half][layer][name])
-    losses = [[row["loss"] for row in history.read_metrics(w)] for w in (uninterrupted[0], tmp_path)]
+    losses = [
+        [row["loss"] for row in history.read_metrics(w)] for w in (uninterrupted[0], tmp_path)
+    ]
     assert losses[0] == losses[1]
 
 
