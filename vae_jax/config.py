@@ -45,9 +45,8 @@ def default() -> ml_collections.ConfigDict:
     )
     data.balanced_test = False  # test on as many anomalies as normals, drawn at random
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing the dataset
-    data.cache = (
-        "auto"  # where images are kept: device | host | none (disk) | auto (the first they fit)
-    )
+    # Where images are kept: device | host | none (on disk) | auto (the fastest in which they fit).
+    data.cache = "auto"
 
     augment = config.augment = ml_collections.ConfigDict()
     augment.strength = 1.0  # factor for every field below; 0 switches augmentation off
@@ -57,9 +56,8 @@ def default() -> ml_collections.ConfigDict:
     augment.brightness = 0.0  # largest change of the brightness factor: 0.1 draws from [0.9, 1.1]
     augment.contrast = 0.0  # largest change of the contrast factor about the image's mean grey
     augment.saturation = 0.0  # largest change of the saturation factor; colour images only
-    augment.hue = (
-        0.0  # largest shift of hue, as a fraction of the colour circle; colour images only
-    )
+    # Largest shift of hue, as a fraction of the colour circle; colour images only.
+    augment.hue = 0.0
 
     model = config.model = ml_collections.ConfigDict()
     model.kind = "vae"  # vae | ae (an autoencoder: no sampling, no KL)
@@ -68,9 +66,8 @@ def default() -> ml_collections.ConfigDict:
     model.hidden_dim = 0  # width of a dense layer before and after the latent; 0 for none
     model.latent_dim = 16  # dimensions of the latent, Z
     model.activation = "relu"  # name in ACTIVATIONS
-    model.num_classes = (
-        0  # classes that a conditional model takes as one-hot input; 0: unconditional
-    )
+    # Number of classes that a conditional model takes as one-hot input; 0 is unconditional.
+    model.num_classes = 0
     model.likelihood = "gaussian_optimal"  # p(x | z), name in LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
 
@@ -118,7 +115,7 @@ def default() -> ml_collections.ConfigDict:
     )  # fmt: skip
     # The score behind the columns p_value and anomalous; "" is fusion, or the first name without fusion.
     scoring.decision = ""
-    # How a conditional model is scored: marginal (over all classes) | given (the class of the image)
+    # How a conditional model is scored: marginal (over all classes) | given (the class of the image).
     scoring.condition = "marginal"
     scoring.batch_size = 256  # images per step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of the scores of calibration normals
@@ -130,13 +127,13 @@ def default() -> ml_collections.ConfigDict:
     scoring.aggregate = "mean"  # how the errors of the pixels become one number: mean | max | top_k
     scoring.top_k = 0.01  # share of the pixels, those with the largest errors, that top_k averages
     scoring.map_smoothing = 0.0  # standard deviation of the Gaussian filter on anomaly maps, pixels
-    scoring.knn_k = 5  # knn is the distance to this nearest training normal: 1 for the nearest
+    scoring.knn_k = 5  # k of knn, the distance to the k-th nearest training normal
     scoring.gmm_components = 10  # components of the Gaussian mixture of the gmm score
     scoring.regret_steps = 100  # Adam steps of likelihood_regret
     scoring.regret_rate = 0.05  # learning rate of likelihood_regret, in units of the latent space
     scoring.restoration_steps = 50  # Adam steps of restoration
     scoring.restoration_rate = 0.01  # learning rate of restoration, in units of [0, 1] images
-    # Weight of the total variation of the change that restoration makes, nats per unit of [0, 1] images
+    # Weight of the total variation of the change that restoration makes, nats per unit of [0, 1] images.
     scoring.restoration_tv = 1.0
     # The scores that fusion averages: three compare image and reconstruction (size of errors, structure,
     # texture), two use the code, one the likelihood. The last two also detect an image that is too simple,
