@@ -1,1 +1,1 @@
-"""Figures and the page."""
+"""The HTML pages about a run, an exploration and an ablation, and the figures on them."""

@@ -1,4 +1,7 @@
-"""One look for every figure. The object API of matplotlib: no pyplot, no state between figures."""
+"""The common style of all figures, and their PNG encoding.
+
+It uses matplotlib's object API and not pyplot, so that no state remains between figures.
+"""
 
 import dataclasses
 import io
@@ -7,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, told apart by colour-blind readers as well.
+# The palette of Okabe and Ito: colour-blind readers can distinguish its colours too.
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, INK, GREY = "#E69F00", "#56B4E9", "#24292f", "#6e7781"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 NORMAL, ANOMALY = BLUE, VERMILION
 
-# Enter with `matplotlib.rc_context(STYLE)` around everything that draws.
+# Use as `with matplotlib.rc_context(STYLE):` around everything that draws.
 STYLE = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.family": "DejaVu Sans",  # shipped with matplotlib: figures are equal on all machines
     "font.size": 8.5,
     "text.color": INK,
     "axes.titlesize": 9.5,
@@ -42,7 +45,7 @@ STYLE = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
-DPI = 190  # twice the pixels of the page's columns
+DPI = 190  # twice the pixels that a column of the page has, for screens of high resolution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +53,10 @@ class Drawing:
     """A finished figure.
 
     Attributes:
-        name: stem of its file.
-        png: its pixels.
-        caption: what it shows and how to read it.
-        alt: what a reader who cannot see it must know.
+        name: name of its file without the ending.
+        png: the figure, encoded as PNG.
+        caption: what the figure shows and how to read it.
+        alt: text for readers who cannot see the figure.
     """
 
     name: str
@@ -65,9 +68,14 @@ class Drawing:
 def make_panel(
     width: float = 4.2, height: float = 2.8, legend_rows: int = 0
 ) -> tuple[Figure, Axes]:
-    """Returns a figure of one plot, `width` by `height` inches and taller by rows of a legend on top.
+    """Returns a figure with one plot.
 
-    Its margins are fixed: margins that adapt to the labels cost a second drawing of everything.
+    The margins are fixed, because margins that adapt to the labels would draw everything twice.
+
+    Args:
+        width: width of the figure, inches.
+        height: height of the figure without its legend, inches.
+        legend_rows: rows of the legend above the plot; each makes the figure 0.2 inches taller.
     """
     legend = 0.2 * legend_rows
     height += legend
@@ -80,7 +88,7 @@ def make_panel(
 
 
 def encode_png(figure: Figure) -> bytes:
-    """Returns the figure as PNG, the same bytes for the same figure."""
+    """Returns the figure as PNG; equal figures give equal bytes."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return stream.getvalue()

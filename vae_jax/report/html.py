@@ -1,4 +1,4 @@
-"""Pages of HTML: one Jinja environment for every template, and addresses that carry their content."""
+"""HTML pages: the one Jinja environment for all templates, and images embedded in the page."""
 
 import base64
 import functools
@@ -10,21 +10,24 @@ from vae_jax.report.numerals import format_duration, format_quantity, format_rat
 
 
 def make_data_uri(content: bytes, kind: str = "png") -> str:
-    """Returns an address that carries an image, so that a page needs no file beside it.
+    """Returns a `data:` address that contains the image, so that the page needs no other file.
 
     Args:
         content: the encoded image.
-        kind: subtype of `image/`: "png", "jpeg" or "gif".
+        kind: format of the image: "png", "jpeg" or "gif".
     """
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def render_template(template: str, **values: object) -> str:
-    """Returns the page that a template makes of some values.
+    """Returns the HTML page that a template makes of the given values.
 
     Args:
-        template: path below `vae_jax/report`, for example "evaluation/page.html.jinja".
-        values: what the template names; a name that it uses and that is missing is an error.
+        template: path of the template below `vae_jax/report`, for example "evaluation/page.html.jinja".
+        values: values by the names that the template uses.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that has no value.
     """
     return _environment().get_template(template).render(**values)
 
@@ -33,7 +36,7 @@ def render_template(template: str, **values: object) -> str:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent),
-        autoescape=True,  # names of files and classes, and errors, come from the user
+        autoescape=True,  # file names, class names and error messages come from outside
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,7 +1,9 @@
-"""Images as bytes for a page: grey or colour, in rows, or errors on one colour scale.
+"""Pictures for a page: images as bytes, mosaics of images, and error maps on one colour scale.
 
-N images, H W image, C channels. Every error map of a report goes through `error_colours` with the same
-limit, so that equal colours mean equal errors in any two of them.
+N images, H W image, C channels, R S mosaic.
+
+All error maps of a report are coloured by `colour_errors` with the same limit, so that equal colours mean
+equal errors in any two of them.
 """
 
 import io
@@ -11,13 +13,15 @@ from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image
 
-ERROR_COLOURS = colormaps["inferno"]  # perceptually uniform, for colour-blind readers too
-SMALL = 64  # images with shorter sides are enlarged as squares, not blurred, pixels
-TILE = 128  # largest side of an image on the page, in pixels; keeps the page small
+ERROR_COLOURS = colormaps["inferno"]  # perceptually uniform, also for colour-blind readers
+SMALL = 64  # pixels; images with shorter sides are enlarged without interpolation
+TILE = (
+    128  # pixels; the longest side of an image on the page, which keeps the file of the page small
+)
 
 
 def to_rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*batch H W 3"]:
-    """Returns images in [0, 1] as bytes; one grey channel becomes three."""
+    """Returns images in [0, 1] as RGB bytes; a grey channel is repeated three times."""
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
@@ -25,7 +29,13 @@ def to_rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*bat
 def make_mosaic(
     images: UInt8[np.ndarray, "N H W 3"], columns: int, gap: int = 1
 ) -> UInt8[np.ndarray, "R S 3"]:
-    """Returns images in rows of `columns` on white, `gap` pixels apart."""
+    """Returns one image that shows all images on white, row by row.
+
+    Args:
+        images: the images; the first is at the upper left.
+        columns: number of images per row; the last row may have fewer.
+        gap: white pixels between neighbouring images.
+    """
     n, height, width, _ = images.shape
     rows = -(-n // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
@@ -36,7 +46,7 @@ def make_mosaic(
 
 
 def encode_png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """Returns an image as PNG."""
+    """Returns the image as PNG."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
     return stream.getvalue()
@@ -45,11 +55,11 @@ def encode_png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
 def colour_errors(
     error_maps: Float[np.ndarray, "*batch H W"], limit: float
 ) -> UInt8[np.ndarray, "*batch H W 3"]:
-    """Returns the colours of errors on the scale from 0 (black) to `limit` and above (yellow)."""
+    """Returns the colour of each error: 0 and below is black, `limit` and above is light yellow."""
     return ERROR_COLOURS(np.clip(error_maps / limit, 0, 1), bytes=True)[..., :3]
 
 
 def list_scale_colours(num: int = 16) -> list[str]:
-    """Returns colours of the error scale from 0 to the limit, for a gradient in CSS."""
+    """Returns `num` colours of the error scale, from 0 to the limit, as hexadecimal colours of CSS."""
     stops = colour_errors(np.linspace(0, 1, num)[None], 1.0)[0]
     return ["#" + stop.tobytes().hex() for stop in stops]

@@ -1,10 +1,10 @@
-"""Numbers as a person reads them, the same on the page and in the terminal."""
+"""Numbers as text for a reader, the same on the pages and in the terminal."""
 
 import math
 
 
 def format_rate(value: float | int) -> str:
-    """Three decimals, for what lies in [0, 1].
+    """Returns a value in [0, 1] with three decimals.
 
     >>> format_rate(0.91349)
     '0.913'
@@ -13,7 +13,7 @@ def format_rate(value: float | int) -> str:
 
 
 def format_percent(value: float | int) -> str:
-    """A share in percent: one decimal, or two digits where that would hide a small one.
+    """Returns a share in percent with one decimal; a share below 0.1 % has two significant digits instead.
 
     >>> format_percent(0.05), format_percent(0.0004)
     ('5.0 %', '0.04 %')
@@ -22,7 +22,10 @@ def format_percent(value: float | int) -> str:
 
 
 def format_quantity(value: float | int) -> str:
-    """Four significant digits, thousands set apart, powers of ten only beyond six zeros.
+    """Returns a number with four significant digits and a comma between thousands.
+
+    Integers, and numbers from 1,000 on, show all digits before the point and none after it. Below 1e-4 and
+    from 1e9 on, a power of ten is written.
 
     >>> format_quantity(0.00421377), format_quantity(18234.6), format_quantity(-3)
     ('0.004214', '18,235', '-3')
@@ -37,21 +40,21 @@ def format_quantity(value: float | int) -> str:
 
 
 def format_duration(seconds: float | int) -> str:
-    """The two largest units.
+    """Returns a duration in its two largest units; below a minute, in seconds with one decimal.
 
     >>> format_duration(7.26), format_duration(75), format_duration(7260)
     ('7.3 s', '1 min 15 s', '2 h 1 min')
     """
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remaining_seconds = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {remaining_seconds} s"
     return f"{minutes // 60} h {minutes % 60} min"
 
 
 def format_size(num_bytes: float | int) -> str:
-    """Bytes in binary units.
+    """Returns a number of bytes in binary units.
 
     >>> format_size(1_288_490_189)
     '1.2 GiB'

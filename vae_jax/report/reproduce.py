@@ -1,4 +1,4 @@
-"""The command that runs a config again, from nothing but its `config.json`."""
+"""The shell command that repeats a run, made from its `config.json` alone."""
 
 import json
 import shlex
@@ -10,19 +10,29 @@ from vae_jax import workdir as workdir_lib
 
 
 def make_command(config: ml_collections.ConfigDict) -> list[str]:
-    """Returns a shell command in pieces, one for each field that differs from the embedded default."""
+    """Returns the parts of a shell command that repeats a run.
+
+    Args:
+        config: config of the run.
+
+    Returns:
+        The program first, then one flag for each field that differs from `config.default()`.
+    """
     default = workdir_lib.flatten_config(config_lib.default())
     fields = workdir_lib.flatten_config(config)
     overrides = {name: value for name, value in fields.items() if value != default.get(name)}
     return [
         "python -m vae_jax.main",
-        *(shlex.quote(f"--config.{name}={_literal(value)}") for name, value in overrides.items()),
+        *(
+            shlex.quote(f"--config.{name}={_format_literal(value)}")
+            for name, value in overrides.items()
+        ),
     ]
 
 
-def _literal(value: object) -> str:
+def _format_literal(value: object) -> str:
     if not isinstance(value, list):
         return str(value)
-    # JSON's double quotes inside, so that the shell's single quotes around them stay readable.
+    # Strings have JSON's double quotes, so that the shell's single quotes around the list stay readable.
     items = "".join(json.dumps(item) + ", " for item in value)
     return f"({items.rstrip()})"
