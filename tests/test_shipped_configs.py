@@ -1,0 +1,362 @@
+"""Every shipped config and every variant of it, shrunk, from real images to results.json.
+
+A run keeps what its config chooses: data roles, depth of the model, likelihood, schedules, scores. Only
+sizes shrink: fewer images, narrow layers, two epochs.
+"""
+
+import csv
+import dataclasses
+import gzip
+import json
+import logging
+import math
+import pathlib
+import re
+import runpy
+import shutil
+import struct
+
+import numpy as np
+import pytest
+
+from vae_jax import grid
+from vae_jax import main as main_module
+from vae_jax import workdir as workdir_lib
+from vae_jax.data.builders.idx import read
+from vae_jax.errors import UserError
+from vae_jax.scoring.scores import NEEDS_POSTERIOR
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.py"))}
+
+# ml_collections imports the config file in a way that Python 3.12 will drop.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning"),
+]
+
+# Sections of results.json: those of every run, and those that depend on the config.
+ALWAYS = {"dataset", "reconstruction", "detection", "baselines", "cost"}
+SAMPLED = {"likelihood", "latent"}  # the model is a VAE
+MASKED = {"localisation"}  # the dataset has masks
+
+SPLITS = ("train", "val", "calibration")
+MIN_SIDE = 16  # pixels of the shrunk images, where the depth of the model allows it
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a shipped config.
+
+    Attributes:
+        data: name of the folder of small real data; "" where the dataset needs no files.
+        other: the same for the dataset whose test images are the anomalies; "" for none.
+        sections: sections of results.json that the run has beside those of every run.
+        detects: whether the config has anomalies to detect.
+    """
+
+    data: str
+    other: str = ""
+    sections: frozenset[str] = frozenset(SAMPLED)
+    detects: bool = True
+
+
+WITH_MASKS = frozenset(SAMPLED | MASKED)
+RUNS = {
+    "digits": Run(""),
+    "mnist": Run("mnist"),
+    "mnist:fashion_mnist": Run("mnist", "fashion_mnist"),
+    "fashion_mnist": Run("fashion_mnist"),
+    "fashion_mnist:mnist": Run("fashion_mnist", "mnist"),
+    "mnist_conditional": Run("mnist", detects=False),
+    "mnist_latent": Run("mnist"),
+    "mnist_latent:2": Run("mnist"),
+    "mnist_latent:4": Run("mnist"),
+    "mnist_latent:16": Run("mnist"),
+    "kvasir": Run("kvasir", sections=WITH_MASKS),
+    "kvasir:tight": Run("kvasir", sections=WITH_MASKS),
+    "kvasir:beta": Run("kvasir", sections=WITH_MASKS),
+    "kvasir:ae": Run("kvasir", sections=frozenset(MASKED)),
+    "chest_xray": Run("chest_xray"),
+    "chest_xray:128": Run("chest_xray"),
+    "chest_xray:256": Run("chest_xray"),
+    "chest_xray:512": Run("chest_xray"),
+    "chest_xray:generation": Run("chest_xray", detects=False),
+    "aitex": Run("aitex", sections=WITH_MASKS),
+    "aitex:both": Run("aitex", sections=WITH_MASKS),
+    "aitex:pixel": Run("aitex", sections=WITH_MASKS),
+    "aitex:frequency": Run("aitex", sections=WITH_MASKS),
+    "folder": Run("magnetic_tile", sections=WITH_MASKS),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ablation:
+    """One shipped ablation: the folder of its small real data, its sections, and how many cells it has."""
+
+    data: str
+    sections: frozenset[str]
+    num_cells: int
+
+
+ABLATIONS = {
+    "mnist_latent": Ablation("mnist", frozenset(SAMPLED), 3),
+    "kvasir_ablation": Ablation("kvasir", WITH_MASKS, 27),
+    "aitex_ablation": Ablation("aitex", WITH_MASKS, 9),
+}
+# Ablation -> its variants. Its factors set again what a variant sets, so they need no runs of their own.
+SAME_CELLS = {"kvasir_ablation": ("ae", "beta", "tight")}
+
+
+def load_config(name):
+    """Config of `name` or `name:variant`."""
+    stem, _, variant = name.partition(":")
+    return runpy.run_path(str(CONFIGS[stem]))["get_config"](variant)
+
+
+def variants_in_code(stem):
+    """The variants that a config names when it refuses an unknown one."""
+    with pytest.raises(UserError, match="has no variant nonsense") as refused:
+        load_config(f"{stem}:nonsense")
+    listed = re.search(r"valid: (.*)", str(refused.value))
+    return set(listed[1].split(", ")) if listed else set()
+
+
+def variants_in_docs(stem):
+    """The variants that the project's documents and the docstring of a config mention."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *CONFIGS.values()]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    mentioned = set(re.findall(rf"\b{stem}\.py:(\w+)", text))
+    return mentioned | set(re.findall(r"`:(\w+)`", CONFIGS[stem].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("stem", CONFIGS)
+def test_every_config_and_every_variant_has_a_test(stem):
+    tested = {name for name in (*RUNS, *ABLATIONS) if name.partition(":")[0] == stem}
+    tested |= {f"{stem}:{variant}" for variant in SAME_CELLS.get(stem, ())}
+    variants = variants_in_code(stem) | variants_in_docs(stem)
+    assert tested == {stem, *(f"{stem}:{variant}" for variant in variants)}
+
+
+def copy_first(source, target, count, pattern="*"):
+    """Copies the first files of a folder, by name; returns the copies."""
+    target.mkdir(parents=True)
+    paths = sorted(path for path in source.glob(pattern) if path.is_file())[:count]
+    return [pathlib.Path(shutil.copy(path, target)) for path in paths]
+
+
+def copy_idx(source, target):
+    target.mkdir()
+    for part, count in (("train", 160), ("t10k", 60)):
+        for kind, num_dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
+            name = f"{part}-{kind}-ubyte.gz"
+            array = read(source / name, num_dimensions)[:count]
+            header = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
+            (target / name).write_bytes(gzip.compress(header + array.tobytes(), 1))
+
+
+def copy_kvasir(source, target):
+    for class_name, count in (("normal-cecum", 30), ("bbps-2-3", 20)):
+        copy_first(source / class_name, target / class_name, count)
+    polyps = copy_first(source / "polyps", target / "polyps", 12)
+    (target / "polyps-masks").mkdir()
+    for polyp in polyps:
+        shutil.copy(source / f"polyps-masks/{polyp.stem}.png", target / "polyps-masks")
+    shutil.copy(source / "groups.csv", target)
+
+
+def copy_chest_xray(source, target):
+    for split, count in (("train", 40), ("test", 10)):
+        for class_name in ("NORMAL", "PNEUMONIA"):
+            copy_first(source / split / class_name, target / split / class_name, count)
+
+
+def copy_aitex(source, target):
+    rolls = sorted(path for path in (source / "NODefect_images").iterdir() if path.is_dir())
+    for roll in rolls:
+        copy_first(roll, target / "NODefect_images" / roll.name, 6)
+    strips = copy_first(source / "Defect_images", target / "Defect_images", 2, "*_02.png")
+    (target / "Mask_images").mkdir()
+    for strip in strips:
+        for mask in (source / "Mask_images").glob(f"{strip.stem}_mask*.png"):
+            shutil.copy(mask, target / "Mask_images")
+
+
+def copy_magnetic_tile(source, target):
+    copy_first(source / "train/good", target / "train/good", 40)
+    copy_first(source / "test/good", target / "test/good", 8)
+    for class_name in ("blowhole", "crack"):
+        images = copy_first(source / "test" / class_name, target / "test" / class_name, 6)
+        masks = target / "ground_truth" / class_name
+        masks.mkdir(parents=True)
+        for image in images:
+            shutil.copy(source / f"ground_truth/{class_name}/{image.stem}_mask.png", masks)
+
+
+COPIES = {
+    "mnist": copy_idx,
+    "fashion_mnist": copy_idx,
+    "kvasir": copy_kvasir,
+    "chest_xray": copy_chest_xray,
+    "aitex": copy_aitex,
+    "magnetic_tile": copy_magnetic_tile,
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """The folder of prepared data, which all runs share: an image is prepared and decoded once."""
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture(scope="module")
+def small_data(real_data, tmp_path_factory):
+    """Name of a dataset -> folder with a few of its real images, in the official layout."""
+    root = tmp_path_factory.mktemp("small_data")
+
+    def small_data(name):
+        if not (root / name).exists():
+            if not (real_data / name).is_dir():
+                pytest.skip(f"{real_data} has no folder {name}")
+            COPIES[name](real_data / name, root / name)
+        return root / name
+
+    return small_data
+
+
+@pytest.fixture
+def run_main(tmp_path, monkeypatch, prepared):
+    """Arguments -> workdir of the command that they make, run in this process."""
+    # The memory allocator and the log level belong to the whole test process.
+    monkeypatch.setattr(main_module, "keep_memory", lambda: None)
+    monkeypatch.setattr(main_module, "choose_options", lambda precision: None)
+    level = logging.getLogger("vae_jax").level
+
+    def run_main(*args):
+        shared = (f"--workdir={tmp_path}", f"--config.data.dir={prepared}")
+        assert main_module.main(["main", *shared, *args]) == 0
+        return tmp_path
+
+    yield run_main
+    logging.getLogger("vae_jax").setLevel(level)
+
+
+def shrink(config):
+    """Overrides that make a run of a config small, as arguments."""
+    depth = len(config.model.widths)
+    fields = {
+        "data.image_size": min(config.data.image_size, max(MIN_SIDE, 2 ** (depth + 1))),
+        "model.widths": (4,) * depth,
+        "model.hidden_dim": min(config.model.hidden_dim, 8),
+        "model.latent_dim": min(config.model.latent_dim, 16),
+        "train.epochs": 2,
+        "train.parallel": "jit",
+        "scoring.bootstrap_resamples": 100,
+        "report.cases": 2,
+        "report.samples": 4,
+    }
+    if config.data.tile_stride:
+        fields["data.tile_stride"] = 256  # half as many tiles, side by side
+    return [f"--config.{field}={value}" for field, value in fields.items()]
+
+
+def assert_finite(value, where="results"):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            assert_finite(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for row, item in enumerate(value):
+            assert_finite(item, f"{where}[{row}]")
+    elif not isinstance(value, str):
+        assert value is not None, where
+        assert math.isfinite(value), where
+
+
+def assert_keeps_contract(workdir, sections, detects, names):
+    """results.json and scores.csv of a finished run hold what the contract with the user names."""
+    results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+    assert set(results) == ALWAYS | sections
+    assert_finite(results)
+    counts = results["dataset"]["counts"]
+    assert min(counts[role] for role in (*SPLITS, "test_normal")) > 0
+    assert (counts["test_anomaly"] > 0) == detects
+    assert set(results["detection"]) == names
+    for entry in (*results["detection"].values(), *results["baselines"].values()):
+        assert ("auroc" in entry) == detects
+        if detects:
+            auroc = entry["auroc"]
+            assert 0 <= auroc["low"] <= auroc["value"] <= auroc["high"] <= 1
+    assert bool(results["baselines"]) == detects
+    with open(workdir / "scores.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == counts["test_normal"] + counts["test_anomaly"]
+    assert np.isfinite([[float(row[name]) for name in names] for row in rows]).all()
+    assert (workdir / "report.html").stat().st_size
+
+
+def names_of_scores(config):
+    """The scores that a run of a config computes; an autoencoder lacks those that need a posterior."""
+    sampled = config.model.kind != "ae"
+    return {name for name in config.scoring.names if sampled or name not in NEEDS_POSTERIOR}
+
+
+def flag_of(name):
+    stem, colon, variant = name.partition(":")
+    return f"--config={CONFIGS[stem]}{colon}{variant}"
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_config_runs_to_results_that_keep_the_contract(name, small_data, run_main):
+    run, config = RUNS[name], load_config(name)
+    args = [flag_of(name), *shrink(config)]
+    if run.data:
+        args.append(f"--config.data.manual_dir={small_data(run.data)}")
+    if run.other:
+        args.append(f"--config.data.anomaly_manual_dir={small_data(run.other)}")
+    workdir = run_main(*args)
+    assert_keeps_contract(workdir, run.sections, run.detects, names_of_scores(config))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_has_the_cells_that_its_lab_book_counts(name):
+    config = load_config(name)
+    cells = grid.make_cells(config, grid.read_factors(config.ablate.factors))
+    assert len(cells) == ABLATIONS[name].num_cells
+
+
+@pytest.mark.parametrize("name", SAME_CELLS)
+def test_variants_of_an_ablation_have_the_cells_of_the_ablation_itself(name):
+    def settings(config):
+        cells = grid.make_cells(config, grid.read_factors(config.ablate.factors))
+        return [workdir_lib.flatten(cell.config) | {"name": cell.name} for cell in cells]
+
+    for variant in SAME_CELLS[name]:
+        assert settings(load_config(f"{name}:{variant}")) == settings(load_config(name))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_runs_every_cell_to_results_that_keep_the_contract(name, small_data, run_main):
+    ablation, config = ABLATIONS[name], load_config(name)
+    manual_dir = small_data(ablation.data)
+    factors = [two_levels(factor) for factor in config.ablate.factors]
+    workdir = run_main(
+        "--mode=ablate", flag_of(name), f"--config.data.manual_dir={manual_dir}", *shrink(config),
+        f"--config.ablate.factors={tuple(factors)}", "--config.ablate.seeds=(0,)",
+        "--config.train.epochs=1",
+    )  # fmt: skip
+    config.ablate.update({"factors": factors, "seeds": (0,)})
+    cells = grid.make_cells(config, grid.read_factors(factors))
+    assert {path.name for path in (workdir / "cells").iterdir()} == {cell.name for cell in cells}
+    for cell in cells:
+        sections = ablation.sections - (SAMPLED if cell.config.model.kind == "ae" else set())
+        names = names_of_scores(cell.config)
+        assert_keeps_contract(workdir / "cells" / cell.name, sections, True, names)
+    with open(workdir / "ablation.csv", newline="", encoding="utf-8") as stream:
+        assert [row["status"] for row in csv.DictReader(stream)] == ["done"] * len(cells)
+    assert (workdir / "ablation.html").stat().st_size
+
+
+def two_levels(factor):
+    """A factor with its base and its second level alone."""
+    field, _, levels = factor.partition("=")
+    return f"{field}={','.join(levels.split(',')[:2])}"
