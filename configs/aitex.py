@@ -1,44 +1,47 @@
-"""AITEX fabric: trained on tiles of rolls without defects, judged on defects a few pixels wide.
+"""AITEX fabric: the model trains on tiles of rolls without defects; defects are a few pixels wide.
 
     python -m vae_jax.main --config=configs/aitex.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/aitex.py:pixel --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/aitex.py:frequency --config.data.manual_dir=DIR
 
-Data: AITEX (Silvestre-Blanes et al. 2019), by hand: NODefect_images, Defect_images and Mask_images.
-Strips of 4096x256 pixels are cut into tiles of 256x256, every 128 pixels, in training as in testing,
-so that each defect stands whole in some tile. Tiles at the saturated end of the cloth are left out,
-and each fabric is brought to one grey level and contrast, by its training tiles.
+Data: AITEX (Silvestre-Blanes et al. 2019). Download it yourself: DIR holds the folders NODefect_images,
+Defect_images and Mask_images. Strips of 4096x256 pixels are cut into tiles of 256x256, one every 128
+pixels, in training and in testing, so that every defect is complete in at least one tile. Tiles at the
+saturated end of the cloth are left out. The tiles of each fabric are brought to one mean grey and one
+contrast, measured on the training tiles of that fabric.
 
-Of fabrics 02 and 04 (40 rolls, 48 strips with defects) that makes 658 tiles to train on, 120 for
-validation, 178 for calibration, 244 of rolls to test on, 104 that hold a piece of a defect and 1,342
-beside the defects, on the same strips (seed 0).
+Fabrics 02 and 04 (40 rolls, 48 strips with defects) give 658 training tiles, 120 validation tiles and 178
+calibration tiles. The test set has 244 tiles of rolls, 104 tiles that contain part of a defect, and 1,342
+tiles without a defect from the same strips as the defects (seed 0).
 
-The loss is 50 |x - x_hat|^2 + 50 ||F x| - |F x_hat||^2 + KL, with F the orthonormal Fourier
-transform: by Parseval's theorem both errors are of one scale, so they weigh the same. `:pixel` takes
-the first alone, `:frequency` the second, `:both` is the default; `fusion` is the mean of the scores
-`mse` and `fft`.
+The loss is 50 |x - x_hat|^2 + 50 ||F x| - |F x_hat||^2 + KL, where F is the orthonormal Fourier
+transform. By Parseval's theorem both errors have the same scale, so they have the same weight. `:pixel`
+uses only the first error, `:frequency` only the second, `:both` is the default. `fusion` is the mean of
+the scores `mse` and `fft`.
 
-Three warnings about this data. Strips with defects were taken in another light than the rolls: a score
-that parts their tiles from tiles of rolls may have learnt the light. Hold against it the same score
-on the clean tiles of the same strips. A defect is tiny, so that errors are averaged over the worst
-0.2 % of a tile's pixels, 131 of them; the median strip's masks have 95, so this choice knows the size
-of what is looked for. And at the left of many strips stands the selvedge, on some with the dark table
-beyond it: no mask marks them, but they can be what is least like the rolls, and then a strip's highest
-value lies there.
+Three warnings about this data.
+1. The strips with defects were photographed in different light from the rolls. A score that separates
+   tiles of these strips from tiles of rolls may have learnt the light. Compare it with the same score on
+   the clean tiles of the same strips.
+2. A defect is tiny, so the errors are averaged over the worst 0.2 % of a tile's pixels, 131 pixels. The
+   median strip has 95 pixels in its masks, so this choice uses knowledge of the size of the defects.
+3. The selvedge is visible at the left of many strips, on some with the dark table beyond it. No mask marks
+   it, but it can be the part that differs most from the rolls; then the highest value of a strip is there.
 
-Seed 0, 25 epochs: AUROC of fusion 0.682 [0.547, 0.805] for whole strips, 0.636 for tiles of defects
-against tiles of rolls, 0.519 [0.467, 0.573] against clean tiles of the same strips: what the scores of
-tiles find is the light. The map of mse does better, 0.643 on the same strips (PCA's 0.663), pixel AUROC
-0.842 [0.732, 0.955], AUPRO 0.781 [0.676, 0.870] (PCA 0.839, 0.779); the model is no better than PCA.
+Seed 0, 25 epochs: AUROC of fusion is 0.682 [0.547, 0.805] for whole strips and 0.636 for tiles with
+defects against tiles of rolls, but 0.519 [0.467, 0.573] against clean tiles of the same strips: the scores
+of tiles detect the light. The anomaly map of mse does better, 0.643 on the same strips (PCA: 0.663), with
+pixel AUROC 0.842 [0.732, 0.955] and AUPRO 0.781 [0.676, 0.870] (PCA: 0.839 and 0.779). The model is not
+better than PCA.
 
-Cost: one core trains on 29 images a second and needs 2.1 GiB; 40 epochs are meant to fill a quarter
-of an hour on two.
+Cost: one core trains on 29 images per second and needs 2.1 GiB. The 40 epochs are meant to take a quarter
+of an hour on two cores.
 """
 
 from vae_jax.config import default
 from vae_jax.errors import UserError
 
-# Weights of the error in pixels and of that in magnitude spectra.
+# Variant -> weights of the error in pixels and of the error in magnitude spectra.
 _VARIANTS = {"": (1.0, 50.0), "both": (1.0, 50.0), "pixel": (1.0, 0.0), "frequency": (0.0, 50.0)}
 
 
@@ -62,7 +65,7 @@ def get_config(variant: str = ""):
     config.model.widths = (16, 32, 64, 128)
     config.model.latent_dim = 128
     config.model.likelihood = "gaussian"
-    config.model.sigma = 0.1  # 1 / (2 sigma^2) = 50, the weight of the spectra
+    config.model.sigma = 0.1  # gives the pixels the weight 1 / (2 sigma^2) = 50, like the spectra
 
     config.objective.pixel_weight, config.objective.frequency_weight = _VARIANTS[variant]
     config.objective.beta_schedule = "linear"

@@ -1,38 +1,41 @@
-"""Chest X-rays of children: trained on healthy ones, judged on pneumonia.
+"""Chest X-rays of children: the model trains on healthy children; the anomaly is pneumonia.
 
     python -m vae_jax.main --config=configs/chest_xray.py --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/chest_xray.py:512 --config.data.manual_dir=DIR
     python -m vae_jax.main --config=configs/chest_xray.py:generation --config.data.manual_dir=DIR
     python -m vae_jax.main --mode=explore --workdir=runs/chest_xray_generation
 
-Data: Kermany et al. 2018 (Mendeley rscbjbr9sj, CC BY 4.0), by hand: the folders train and test, in
-each NORMAL and PNEUMONIA. Tested on the official test folder (234 and 390 images); of the 1,341
-healthy training images, 1,073 are trained on, 107 are for validation, 161 for calibration, no patient
-on two sides (seed 0).
+Data: Kermany et al. 2018 (Mendeley rscbjbr9sj, CC BY 4.0). Download it yourself: DIR holds the folders
+train and test, each with NORMAL and PNEUMONIA. The test set is the official test folder (234 and 390
+images). Of the 1,341 healthy training images, 1,073 are for training, 107 for validation and 161 for
+calibration; all images of a patient have the same role (seed 0).
 
-The model: 400 latent dimensions, 50 epochs, binary cross-entropy and KL. At 128 pixels one core
-trains on 41 images a second and needs 1.7 GiB, so that two are meant to be done within a quarter of an
-hour; `:256` and `:512` have 4 and 16 times the pixels. The code is made of 8x8 places at each size.
+The model has 400 latent dimensions and trains for 50 epochs with binary cross-entropy and KL. At 128
+pixels one core trains on 41 images per second and needs 1.7 GiB, so two cores are meant to finish within a
+quarter of an hour. `:256` and `:512` have 4 and 16 times as many pixels. At each size the encoder ends
+with 8x8 positions.
 
-`:generation` takes both classes as normal, so that there is nothing to detect, but samples of both
-and codes to tell them apart by. It has four times the images, and 12 epochs are as many steps.
+`:generation` treats both classes as normal. Then there is nothing to detect, but the model draws samples of
+both classes, and a classifier separates the classes by their codes. This variant has four times as many
+training images, so its 12 epochs have as many steps.
 
-The official test folder is not like the training folder, so a figure on one says little about the
-other. Seed 0, `:generation`, an SVC on 100 principal components: on held-out patients of the training
-folder, which neither it nor the autoencoder has learnt from, 97.0 % right on images, 97.4 % on codes,
-96.6 % on decoded images; on the official test folder 77.4 %, 75.0 % and 76.4 % (the source gives 92 %,
-88 % and 92 %, and does not say of which).
+The official test folder differs from the training folder, so a figure for one says little about the
+other. Seed 0, `:generation`, accuracy of an SVC on 100 principal components: on held-out patients of the
+training folder, which neither the SVC nor the autoencoder has seen, 97.0 % on images, 97.4 % on codes and
+96.6 % on decoded images; on the official test folder 77.4 %, 75.0 % and 76.4 % (the source reports 92 %,
+88 % and 92 %, and does not say on which folder).
 
-Detection, seed 0, official test folder: AUROC of fusion 0.592 [0.545, 0.636], typicality 0.680, bce
-0.634, mse 0.562; beside them band energy 0.848 [0.816, 0.880] and the size of the stored file 0.805.
-A pixel VAE does not see pneumonia, and what a rule without a network sees may be the camera. Scores flag
-4 to 22 % of the healthy test images where 5 % are promised. One core: 30 minutes while shared, 1.8 GiB.
+Detection, seed 0, official test folder: AUROC of fusion 0.592 [0.545, 0.636], typicality 0.680, bce 0.634,
+mse 0.562; baselines: band energy 0.848 [0.816, 0.880], size of the stored file 0.805. A VAE on pixels does
+not detect pneumonia, and the baselines may detect the camera instead. The scores flag 4 to 22 % of the
+healthy test images, although 5 % are promised. Cost: 30 minutes on one core shared with other work,
+1.8 GiB.
 """
 
 from vae_jax.config import default
 from vae_jax.errors import UserError
 
-# Size in pixels -> channels after each convolution, down to 8x8 places.
+# Image size in pixels -> channels after each convolution; the last one has 8x8 positions.
 _WIDTHS = {
     "128": (32, 64, 128, 256),
     "256": (16, 32, 64, 128, 256),
@@ -53,13 +56,13 @@ def get_config(variant: str = ""):
     config.data.image_size = int(size)
     config.data.normal_classes = ("NORMAL",)
     config.data.anomaly_classes = ("PNEUMONIA",)
-    config.data.test_fraction = 0.0  # the data has its own test split
+    config.data.test_fraction = 0.0  # the dataset has an official test split
 
     config.model.widths = _WIDTHS[size]
     config.model.latent_dim = 400
     config.model.likelihood = "bernoulli"
 
-    # At full weight from the start, the KL keeps the code empty of detail for many epochs.
+    # With full KL weight from the start, the code holds no detail for many epochs.
     config.objective.beta_schedule = "linear"
     config.objective.beta_warmup = 10.0
 

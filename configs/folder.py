@@ -1,33 +1,38 @@
-"""Your own images: trained on those in one folder, judged on those in the others.
+"""Your own images: the model trains on the normal images of a folder and detects the other classes.
 
     python -m vae_jax.main --config=configs/folder.py --config.data.manual_dir=DIR --config.name=screws
 
-DIR holds a folder for each class, or train and test with such folders, as MVTec AD does:
+DIR holds one folder per class (left), or folders train and test with such folders, as in MVTec AD (right):
 
     DIR/good/*.png                   DIR/train/good/*.png
     DIR/scratch/*.png                DIR/test/good/*.png
     DIR/ground_truth/scratch/*.png   DIR/test/scratch/*.png
                                      DIR/ground_truth/scratch/*_mask.png
 
-Classes: normal are those called good, normal or ok; --config.data.normal_classes=a,b names others. Every
-other class is abnormal, or those of --config.data.anomaly_classes=c,d, the rest left out. Images in no
-folder are normal: then a threshold is found, and nothing to judge it by. Where there is a folder test,
-abnormal images of train are not used.
+Classes: the classes good, normal and ok are normal; --config.data.normal_classes=a,b names others. Every
+other class is abnormal. With --config.data.anomaly_classes=c,d only those classes are abnormal and the
+remaining ones are left out. Images directly in DIR, in no class folder, are normal; without abnormal
+images the run still finds a threshold, but it cannot measure detection. If there is a folder test,
+abnormal images in train are not used.
 
-Masks are optional, one an image, as large as it is, white (255) where it is abnormal. So is
-DIR/groups.csv, with the columns file (its path below DIR, as good/0.png) and group: what belongs together,
-as of one patient or one workpiece, is never trained on and tested as well.
+Masks are optional. A mask has the size of its image and is white (255) where the image is abnormal.
+DIR/groups.csv is optional too. Its columns are file (the path below DIR, for example good/0.png) and
+group (for example a patient or a workpiece). Images of one group are never split between training and
+testing.
 
-Say what may differ between normal images: --config.augment.horizontal_flip=0.5 where left is as good as
-right; rotation, brightness, contrast, saturation, hue likewise. Of an image the central square is seen:
---config.data.crop, --config.data.roi, --config.data.image_size=256 with one more of --config.model.widths,
---config.data.channels=1 for grey. With few normals raise --config.data.calibration_fraction: a false-alarm
-rate of 0.05 wants 19 calibration images at least. Images are copied once, into --config.data.dir.
+Tell the model how normal images may vary. --config.augment.horizontal_flip=0.5 says that left and right
+are equivalent; augment.rotation, brightness, contrast, saturation and hue say how much each of these may
+vary. The model sees the central square of an image. To change that, use --config.data.crop,
+--config.data.roi, --config.data.image_size=256 with one more entry in --config.model.widths, or
+--config.data.channels=1 for grey. With few normals, raise --config.data.calibration_fraction: a
+false-alarm rate of 0.05 needs at least 19 calibration images. Images are copied once, into
+--config.data.dir.
 
-What to expect: the mucosa and polyps of configs/kvasir.py laid out like this (579 good, 764 polyps with
-masks; 377 trained on), uncropped, seed 0: AUROC of fusion 0.937 [0.913, 0.957], mse 0.968; beside them
-nearest neighbour 0.957, width of the stored file 0.947, so that the report warns of a shortcut, and rightly
-(see configs/kvasir.py). Pixel AUROC 0.571. Two cores: 6 minutes of training, 8 in all, 1.6 GiB.
+Expected numbers: the mucosa and polyps of configs/kvasir.py in this layout (579 good images, 764 polyps
+with masks; 377 training images), without a crop, seed 0: AUROC of fusion 0.937 [0.913, 0.957], mse 0.968;
+baselines: nearest neighbour 0.957, width of the stored file 0.947. The report therefore warns of a
+shortcut in the data, and it is right (see configs/kvasir.py). Pixel AUROC 0.571. Cost on two cores:
+6 minutes of training, 8 minutes in all; 1.6 GiB.
 """
 
 from vae_jax.config import default
@@ -36,21 +41,21 @@ from vae_jax.errors import UserError
 
 def get_config(variant: str = ""):
     if variant:
-        raise UserError(f"configs/folder.py has no variant {variant}; take it without one")
+        raise UserError(f"configs/folder.py has no variant {variant}; leave the variant out")
     config = default()
     config.name = "folder"
 
     config.data.dataset = "folder"
     config.data.image_size = 128
     config.data.channels = 3
-    config.data.normal_classes = ()  # those called good, normal or ok
+    config.data.normal_classes = ()  # the classes good, normal and ok
     config.data.anomaly_classes = ()
 
     config.model.widths = (32, 64, 128, 256)
     config.model.latent_dim = 128
     config.model.likelihood = "bernoulli"
 
-    # At full weight from the start, the KL keeps the code empty of detail for many epochs.
+    # With full KL weight from the start, the code holds no detail for many epochs.
     config.objective.beta_schedule = "linear"
     config.objective.beta_warmup = 10.0
 

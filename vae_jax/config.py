@@ -100,7 +100,7 @@ def default() -> ml_collections.ConfigDict:
     train.epochs_per_checkpoint = (
         10  # epochs between saves of the latest state; the last is saved too
     )
-    train.epochs_per_frame = 0  # epochs between frames of the two films (see README); 0: no films
+    train.epochs_per_frame = 0  # epochs between frames of the training films; 0: no films
     train.steps_per_call = 64  # steps that run on the device before control returns to the host
     # float32 | bfloat16 (products in bfloat16; sums and parameters in float32)
     train.precision = "float32"
