@@ -328,7 +328,7 @@ def test_an_ablation_has_the_cells_that_its_lab_book_counts(name):
 def test_variants_of_an_ablation_have_the_cells_of_the_ablation_itself(name):
     def settings(config):
         cells = grid.make_cells(config, grid.read_factors(config.ablate.factors))
-        return [workdir_lib.flatten(cell.config) | {"name": cell.name} for cell in cells]
+        return [workdir_lib.flatten_config(cell.config) | {"name": cell.name} for cell in cells]
 
     for variant in SAME_CELLS[name]:
         assert settings(load_config(f"{name}:{variant}")) == settings(load_config(name))
