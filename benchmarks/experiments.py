@@ -8,7 +8,7 @@ is finished under --runs is not run again, and a stopped run goes on, so the scr
 As many experiments as --jobs run beside each other, each on its share of the cores: two trainings on a core
 each are done sooner than one after the other on both. What a step prints goes to RUNS/WORKDIR.MODE.log.
 Prints each step with its time and the processor's, which other work on the cores lengthens less, then the
-table for the README; the last line is one JSON object.
+table of docs/experiments.md; the last line is one JSON object.
 
 The budget is 90 minutes on two cores. Where the full runs of the configs would not fit, fewer epochs are
 asked for here; the steps below say so.
