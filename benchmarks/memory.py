@@ -24,7 +24,7 @@ def of_training(file: str, variant: str) -> dict[str, int]:
     """Returns peaks in bytes of a config's training: before the first step, and after a few."""
     import jax
 
-    from vae_jax.runtime.memory import peak_memory_bytes
+    from vae_jax.runtime.memory import measure_peak_memory_bytes
     from vae_jax.training.step import make_train_step
 
     config = models.shipped(file, variant)
@@ -33,12 +33,12 @@ def of_training(file: str, variant: str) -> dict[str, int]:
     recipe, state, hyperparameters = models.our_training(config, _STEPS)
     batch = models.our_batch(models.scrolled(config.train.batch_size, size, channels))
     jax.block_until_ready((state, batch))
-    before = peak_memory_bytes()
+    before = measure_peak_memory_bytes()
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
     for _ in range(_STEPS):
         state, metrics = train_step(state, batch, hyperparameters)
     jax.block_until_ready((state, metrics))
-    return {"model": before, "training": peak_memory_bytes()}
+    return {"model": before, "training": measure_peak_memory_bytes()}
 
 
 def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
@@ -47,7 +47,7 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     import numpy as np
 
     from vae_jax.model.vae import build_model
-    from vae_jax.runtime.memory import peak_memory_bytes
+    from vae_jax.runtime.memory import measure_peak_memory_bytes
     from vae_jax.scoring import fits
     from vae_jax.scoring.scorer import make_scorer
 
@@ -70,7 +70,7 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     found = {}
     for count in counts:
         score(params, images[:count], None if given is None else given[:count])
-        found[count] = peak_memory_bytes()
+        found[count] = measure_peak_memory_bytes()
     return found
 
 
@@ -80,7 +80,7 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
 
     from vae_jax.data.pipeline import Examples
     from vae_jax.model.vae import build_model
-    from vae_jax.runtime.memory import peak_memory_bytes
+    from vae_jax.runtime.memory import measure_peak_memory_bytes
     from vae_jax.scoring.localise import localise
 
     config = models.shipped(file, variant)
@@ -109,7 +109,7 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
             build_model(config), state.params, config.scoring.names, examples(512), examples(256),
             examples(count), config.scoring, config.seed,
         )  # fmt: skip
-        found[count] = peak_memory_bytes()
+        found[count] = measure_peak_memory_bytes()
     return found
 
 

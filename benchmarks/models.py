@@ -13,10 +13,10 @@ MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("ches
 def set_up(precision: str) -> None:
     """Does what every run does before JAX starts."""
     from vae_jax.runtime.allocator import keep_memory
-    from vae_jax.runtime.compiler import choose_options
+    from vae_jax.runtime.compiler import choose_xla_options
 
     keep_memory()
-    choose_options(precision)
+    choose_xla_options(precision)
 
 
 def shipped(file: str, variant: str = ""):

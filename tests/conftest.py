@@ -13,9 +13,9 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-from vae_jax.runtime.compiler import choose_options
+from vae_jax.runtime.compiler import choose_xla_options
 
-choose_options("float32")
+choose_xla_options("float32")
 
 import jax
 import jaxtyping

@@ -115,7 +115,7 @@ def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):
 
     # keep_memory would change the memory allocator of the process that runs the tests.
     monkeypatch.setattr(main_module, "keep_memory", lambda: None)
-    monkeypatch.setattr(main_module, "choose_options", refuse)
+    monkeypatch.setattr(main_module, "choose_xla_options", refuse)
     assert main_module.main(["main", "--config.train.precision=bfloat16"]) == 2
     assert capsys.readouterr().err == "error: precision bfloat16\n"
 

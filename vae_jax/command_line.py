@@ -136,7 +136,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             f"{unparsed[0]} is not a flag; override a field with --config.group.field=value"
         )
     mode = mode_flag.value
-    cluster = Cluster.of(*(flag.value for flag in cluster_flags))
+    cluster = Cluster.from_flags(*(flag.value for flag in cluster_flags))
     if cluster and mode not in _MODES_FOR_SEVERAL_PROCESSES:
         raise UserError(
             f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "

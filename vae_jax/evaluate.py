@@ -80,7 +80,7 @@ def evaluate(
     names = select_supported_scores(model, scoring_config.names, "scoring.names")
     decision = deciding_score(scoring_config.decision, names)
     calibration_columns, columns = score_calibration_and_test(config, model, params, dataset, names)
-    if not processes.leads():
+    if not processes.is_first():
         return None
     rule = THRESHOLD_RULES[scoring_config.threshold_rule]
     thresholds = {name: rule(calibration_columns[name], scoring_config) for name in names}

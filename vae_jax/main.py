@@ -17,7 +17,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.cluster import Cluster
-from vae_jax.runtime.compiler import choose_options
+from vae_jax.runtime.compiler import choose_xla_options
 
 
 def main(argv: Sequence[str]) -> int:
@@ -79,15 +79,15 @@ def _join_cluster(cluster: Cluster | None) -> contextlib.AbstractContextManager[
     """Connects this process to the others of its cluster for the duration of a `with` block."""
     if cluster is None:
         return contextlib.nullcontext()
-    from vae_jax.runtime.processes import joined
+    from vae_jax.runtime.processes import join_cluster
 
-    return joined(cluster)
+    return join_cluster(cluster)
 
 
 def _set_up_process(command: command_line.Command) -> None:
     """Sets memory allocation, compiler options, logging and the cache of compiled programs."""
     keep_memory()
-    choose_options(command.config.train.precision)
+    choose_xla_options(command.config.train.precision)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("vae_jax").setLevel(logging.INFO if command.leads else logging.ERROR)
     # Orbax logs every step of a save through absl; a user needs only its errors.

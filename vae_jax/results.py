@@ -13,7 +13,7 @@ from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
 from vae_jax.model.vae import Posterior, count_params
-from vae_jax.runtime.memory import peak_memory_bytes
+from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.training import history
 
@@ -144,7 +144,7 @@ def latent(calibration: Posterior) -> dict:
 def cost(workdir: pathlib.Path, params: dict) -> dict:
     """Time of training over all starts, and the most memory of any of them or of this evaluation."""
     lines = [line for line in history.read_metrics(workdir) if line["split"] == "train"]
-    peak = max([peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
+    peak = max([measure_peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
     cost = {"parameters": count_params(params), "peak_memory_bytes": peak}
     if lines:
         # The median, because the first epoch of every start compiles.

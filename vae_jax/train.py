@@ -22,8 +22,8 @@ from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model, count_params
 from vae_jax.report.film import TrainingFilm
 from vae_jax.runtime import processes
-from vae_jax.runtime.memory import peak_memory_bytes
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.memory import measure_peak_memory_bytes
+from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import Scorer, make_scorer
 from vae_jax.training import epoch as epoch_lib
@@ -71,14 +71,14 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     training = _set_up(config, workdir, dataset)
     train_config = config.train
     film = None
-    if train_config.epochs_per_frame and processes.leads():
+    if train_config.epochs_per_frame and processes.is_first():
         film = TrainingFilm(workdir, dataset.val.images, dataset.val.classes, config.seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start(training, checkpoints)
         num_images = len(dataset.train.images)
         with (
             _open_history(workdir, state) as history,
-            progress(
+            open_progress_bar(
                 train_config.epochs * num_images, "training", "image", epoch * num_images
             ) as bar,
         ):
@@ -231,7 +231,7 @@ def _run_epoch(
     return state, epoch_lib.average_steps(metrics) | {
         "images_per_second": len(training.classes) / seconds,
         "seconds": seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": measure_peak_memory_bytes(),
     }
 
 
@@ -298,7 +298,7 @@ def _trained_model(training: _Training, state: TrainState) -> TrainedModel:
 def _open_history(
     workdir: pathlib.Path, state: TrainState
 ) -> contextlib.AbstractContextManager[History | None]:
-    return History(workdir, int(state.step)) if processes.leads() else contextlib.nullcontext()
+    return History(workdir, int(state.step)) if processes.is_first() else contextlib.nullcontext()
 
 
 def _data_position(dataset: Dataset, epoch: int) -> dict:
@@ -312,6 +312,6 @@ def _postfix(val_line: dict[str, float]) -> str:
 
 def _describe_devices(devices: list[jax.Device]) -> str:
     description = f"{len(devices)} {devices[0].device_kind}"
-    if processes.several():
+    if processes.are_several():
         return f"{description} of {jax.process_count()} processes"
     return description

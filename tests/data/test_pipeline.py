@@ -104,7 +104,7 @@ def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(da
 def test_more_than_fits_into_memory_is_refused_where_no_disk_can_keep_it(data_config, monkeypatch):
     builder = pipeline.prepare("digits", "", data_config.dir)
     (builder.data_path / "decoded").write_text("a file where the folder should be")
-    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(decoded, "measure_memory_bytes", lambda: 1797 * 64)
     with pytest.raises(UserError, match=r"too much for memory.*cannot be kept on disk"):
         pipeline.load(data_config, seed=0)
 
@@ -141,7 +141,7 @@ def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
     data_config, monkeypatch, caplog
 ):
     assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-    monkeypatch.setattr(decoded, "memory_bytes", lambda: 1797 * 64)
+    monkeypatch.setattr(decoded, "measure_memory_bytes", lambda: 1797 * 64)
     with caplog.at_level(logging.INFO, "vae_jax"):
         assert isinstance(pipeline.load(data_config, seed=0).train.images, ImagesOnDisk)
     assert "stay on disk" in caplog.text

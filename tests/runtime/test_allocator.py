@@ -12,7 +12,7 @@ pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tells
 # Prints the flags of every stretch of the heap, one line a stretch.
 _SHOW_FLAGS = """
 import pathlib, resource
-from vae_jax.training.allocator import keep_memory
+from vae_jax.runtime.allocator import keep_memory
 if {limit}:
     resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40))
 keep_memory()
@@ -28,7 +28,7 @@ for line in pathlib.Path("/proc/self/smaps").read_text().splitlines():
 # Tells whether the heap is as long after a large block is freed as before.
 _FREE = """
 import ctypes
-from vae_jax.training.allocator import keep_memory
+from vae_jax.runtime.allocator import keep_memory
 keep_memory()
 libc = ctypes.CDLL(None)
 libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p

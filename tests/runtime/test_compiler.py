@@ -12,8 +12,8 @@ from vae_jax.runtime import compiler
 
 # Tells of three programs whether a library runs them.
 _PROGRAM = """
-from vae_jax.training.compiler import choose_options
-choose_options("float32")
+from vae_jax.runtime.compiler import choose_xla_options
+choose_xla_options("float32")
 import jax
 import jax.numpy as jnp
 def convolve(x, kernel):
@@ -58,26 +58,26 @@ def known(monkeypatch):
 
 def test_flags_of_the_user_are_kept(known, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=here --{_LOOPS.name}=true")
-    compiler.choose_options("float32")
-    compiler.choose_options("float32")  # the second time it is there
+    compiler.choose_xla_options("float32")
+    compiler.choose_xla_options("float32")  # the second time it is there
     chosen = f"--{_LIBRARY.name}={_LIBRARY.value}"
     assert os.environ["XLA_FLAGS"] == f"--xla_dump_to=here --{_LOOPS.name}=true {chosen}"
 
 
 def test_a_file_of_options_is_left_alone(known, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "flags.txt")
-    compiler.choose_options("float32")
+    compiler.choose_xla_options("float32")
     assert os.environ["XLA_FLAGS"] == "flags.txt"
 
 
 def test_bfloat16_keeps_the_newer_loops(known, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
-    compiler.choose_options("bfloat16")
+    compiler.choose_xla_options("bfloat16")
     assert os.environ["XLA_FLAGS"] == f"--{_LIBRARY.name}={_LIBRARY.value}"
 
 
 def test_no_option_for_an_unknown_jaxlib(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.0")
     monkeypatch.setenv("XLA_FLAGS", "")
-    compiler.choose_options("float32")
+    compiler.choose_xla_options("float32")
     assert os.environ["XLA_FLAGS"] == ""

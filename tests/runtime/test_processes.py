@@ -195,7 +195,7 @@ def test_only_the_first_process_writes_and_speaks(by_two):
 _TOLD = """
 import sys
 import numpy as np
-from vae_jax.cluster import Cluster
+from vae_jax.runtime.cluster import Cluster
 from vae_jax.errors import UserError
 from vae_jax.training import processes
 
@@ -215,12 +215,12 @@ def find():
 def complain():
     raise UserError("nothing there")
 
-with processes.joined(Cluster("localhost:" + sys.argv[1], 2, me)):
+with processes.join_cluster(Cluster("localhost:" + sys.argv[1], 2, me)):
     assert processes.gather(np.int32([me, 7])).tolist() == [[0, 7], [1, 7]]
-    found = processes.from_first(find)
+    found = processes.compute_on_first(find)
     assert (found["step"], found["nothing"]) == (3, None)
     assert found["of"]["a"].tobytes() == np.float32([[-0.0, np.nan]]).tobytes()
-    assert refused(processes.from_first, complain) == "nothing there"
+    assert refused(processes.compute_on_first, complain) == "nothing there"
     processes.check_same({"seed": 1}, "abc")
     assert "same flags" in refused(processes.check_same, {"seed": me}, "abc")
     print("agreed", flush=True)
@@ -245,7 +245,7 @@ import functools, sys
 from vae_jax import main
 from vae_jax.training import processes
 
-processes.joined = functools.partial(processes.joined, patience=2)
+processes.join_cluster = functools.partial(processes.join_cluster, patience=2)
 sys.exit(main.main(["main", *sys.argv[1:]]))
 """
 

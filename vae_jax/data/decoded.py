@@ -18,8 +18,8 @@ from vae_jax.data import cache, decode
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.framing import Framing, cut
 from vae_jax.errors import UserError
-from vae_jax.runtime.memory import memory_bytes
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.memory import measure_memory_bytes
+from vae_jax.runtime.progress import open_progress_bar
 
 _CHUNK, _CHUNK_BYTES = 64, 2**24  # records that a thread decodes in one go, and their pixels
 _SMALL_BYTES = 4096  # mean size of a record
@@ -56,7 +56,7 @@ def read(builder: ImageDatasetBuilder, framing: Framing, keep: str) -> dict[str,
                 f"({error.strerror or error}); name another place with --config.data.dir=DIR"
             ) from error
         _log.warning("decoded images are not kept for the next start: %s", error)
-    limit = _MEMORY_SHARE * memory_bytes() if keep == "auto" else float("inf")
+    limit = _MEMORY_SHARE * measure_memory_bytes() if keep == "auto" else float("inf")
     return {
         split: cache.joined(_within(limit, _decode(builder, split, framing)))
         for split in builder.info.splits
@@ -86,7 +86,7 @@ def _through_cache(
 
     on_disk = {split: kept(split, mapped=True) for split in builder.info.splits}
     size = sum(arrays[name].nbytes for arrays in on_disk.values() for name in cache.PIXELS)
-    if keep == "none" or (keep == "auto" and size > _MEMORY_SHARE * memory_bytes()):
+    if keep == "none" or (keep == "auto" and size > _MEMORY_SHARE * measure_memory_bytes()):
         _log.info("%s: %.1f GB of decoded images stay on disk", builder.name, size / 1e9)
         return on_disk
     return {split: kept(split, mapped=False) for split in on_disk}
@@ -127,7 +127,9 @@ def _decode(
     chunk = max(1, min(_CHUNK, _CHUNK_BYTES // (framing.image_size**2 * framing.channels)))
     try:
         with (
-            contextlib.closing(progress(num, f"decoding {builder.name} {split}", "image")) as bar,
+            contextlib.closing(
+                open_progress_bar(num, f"decoding {builder.name} {split}", "image")
+            ) as bar,
             concurrent.futures.ThreadPoolExecutor(threads) as pool,
         ):
             # A few chunks a thread at a time, so that not all of them wait to be written.

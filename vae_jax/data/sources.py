@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
 from vae_jax.errors import UserError
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.progress import open_progress_bar
 
 _PROBE_SECONDS = 1.2  # so that, with the imports, a machine without a network answers within two
 
@@ -102,7 +102,7 @@ def unzip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     try:
         with zipfile.ZipFile(archive) as zipped:
             members = zipped.infolist()
-            with contextlib.closing(progress(len(members), "unpacking", "file")) as bar:
+            with contextlib.closing(open_progress_bar(len(members), "unpacking", "file")) as bar:
                 for member in members:
                     zipped.extract(member, draft)
                     bar.update()

@@ -2,7 +2,7 @@
 
 import ctypes
 
-from vae_jax.runtime.memory import memory_bytes
+from vae_jax.runtime.memory import measure_memory_bytes
 
 # Names and numbers of <malloc.h> and <sys/mman.h>.
 _M_TRIM_THRESHOLD = -1
@@ -32,7 +32,7 @@ def keep_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, -1)  # never
     mallopt(_M_ARENA_MAX, 1)
     if not _is_limited():
-        _use_large_pages(libc, min(_MOST_BYTES, memory_bytes() // 8))
+        _use_large_pages(libc, min(_MOST_BYTES, measure_memory_bytes() // 8))
 
 
 def _is_limited() -> bool:

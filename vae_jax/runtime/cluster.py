@@ -22,7 +22,7 @@ class Cluster:
     process_id: int
 
     @classmethod
-    def of(
+    def from_flags(
         cls, coordinator: str | None, num_processes: int | None, process_id: int | None
     ) -> "Cluster | None":
         """Checks what the three flags say; None where none of them is given.

@@ -41,7 +41,7 @@ OPTIONS = (
 )
 
 
-def choose_options(precision: str) -> None:
+def choose_xla_options(precision: str) -> None:
     """Tells XLA which of its ways on the CPU are the fast ones.
 
     Has no effect once JAX has started, and leaves alone what XLA_FLAGS says already. The cells of an

@@ -8,7 +8,7 @@ import sys
 _OF_CONTAINER = pathlib.Path("/sys/fs/cgroup/memory.max")  # "max", or bytes; Linux alone has it
 
 
-def memory_bytes() -> int:
+def measure_memory_bytes() -> int:
     """Returns how much memory there is: the machine's, or what its container is given of it."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
@@ -17,7 +17,7 @@ def memory_bytes() -> int:
         return whole
 
 
-def peak_memory_bytes() -> int:
+def measure_peak_memory_bytes() -> int:
     """Returns the peak of the busiest accelerator; on the CPU the peak of the process.
 
     Images that stay on disk count there as far as they have been looked at: they are mapped into memory,

@@ -32,7 +32,7 @@ _LONGEST_REPORT = 7 * 24 * 3600
 
 
 @contextlib.contextmanager
-def joined(cluster: Cluster, patience: float = _PATIENCE) -> Iterator[None]:
+def join_cluster(cluster: Cluster, patience: float = _PATIENCE) -> Iterator[None]:
     """Connects the processes, before any of them computes; what fails in one of them ends it at once.
 
     Args:
@@ -123,25 +123,25 @@ def _leave(status: int) -> None:
     os._exit(status)
 
 
-def several() -> bool:
+def are_several() -> bool:
     """Whether there are processes beside this one."""
     return jax.process_count() > 1
 
 
-def leads() -> bool:
+def is_first() -> bool:
     """Whether this process is the one that reads and writes the workdir, prints and draws."""
     return jax.process_index() == 0
 
 
-def columns(batch_size: int) -> Int[np.ndarray, "b"]:
+def find_own_columns(batch_size: int) -> Int[np.ndarray, "b"]:
     """Returns which places of a training batch are this process's: those of its devices."""
-    if not several():
+    if not are_several():
         return np.arange(batch_size)
     owners = np.repeat([d.process_index for d in jax.devices()], batch_size // jax.device_count())
     return np.flatnonzero(owners == jax.process_index())
 
 
-def stretch(num_examples: int, batch_size: int) -> slice:
+def find_own_slice(num_examples: int, batch_size: int) -> slice:
     """Returns this process's stretch of examples that are looked at once, in whole batches.
 
     So each batch is one that a single process would make; the last processes may have less, or nothing.
@@ -150,10 +150,10 @@ def stretch(num_examples: int, batch_size: int) -> slice:
     return slice(jax.process_index() * length, (jax.process_index() + 1) * length)
 
 
-def join_stretches(
+def gather_slices(
     values: Shaped[np.ndarray, "n"], num_examples: int, batch_size: int
 ) -> Shaped[np.ndarray, "N"]:
-    """Returns the values of all examples, when each process has those of its `stretch`."""
+    """Returns the values of all examples, when each process has those of its `find_own_slice`."""
     padded = np.zeros(_length(num_examples, batch_size), values.dtype)
     padded[: len(values)] = values
     return gather(padded).reshape(-1)[:num_examples]
@@ -169,7 +169,7 @@ def gather(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "P ..."]:
     return multihost_utils.process_allgather(array)
 
 
-def from_first(find: Callable[[], Any]) -> Any:
+def compute_on_first(find: Callable[[], Any]) -> Any:
     """Lets the first process find something, and tells all of them.
 
     Args:
@@ -178,17 +178,17 @@ def from_first(find: Callable[[], Any]) -> Any:
     Raises:
         UserError: in every process, where `find` raised it.
     """
-    if not several():
+    if not are_several():
         return find()
     answer = {}
-    if leads():
+    if is_first():
         try:
             answer = {"found": find()}
         except UserError as error:
             answer = {"refused": str(error)}
     told = np.frombuffer(flax.serialization.msgpack_serialize(answer), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.uint32(len(told))))
-    told = multihost_utils.broadcast_one_to_all(told if leads() else np.zeros(length, np.uint8))
+    told = multihost_utils.broadcast_one_to_all(told if is_first() else np.zeros(length, np.uint8))
     answer = flax.serialization.msgpack_restore(np.asarray(told).tobytes())
     if "refused" in answer:
         raise UserError(answer["refused"])

@@ -6,7 +6,7 @@ import sys
 import tqdm
 
 
-def progress(total: int, description: str | None, unit: str, done: int = 0) -> tqdm.tqdm:
+def open_progress_bar(total: int, description: str | None, unit: str, done: int = 0) -> tqdm.tqdm:
     """Returns a bar on stderr, `done` of it behind us already; no description, no bar.
 
     Where stderr is a file and not a terminal, the bar is written every ten seconds only, so that a log

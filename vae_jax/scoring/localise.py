@@ -20,7 +20,7 @@ from vae_jax.data.image_store import Images
 from vae_jax.data.pipeline import Examples
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring import baselines
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.gradient import gradient_maps
@@ -70,7 +70,7 @@ def localise(
     rows = np.flatnonzero(test.has_mask)
     region = None if model.region is None else model.region.mask
     found: dict[str, dict[str, float]] = {}
-    with progress(len(rows) * len(mappers), "localising", unit="image") as bar:
+    with open_progress_bar(len(rows) * len(mappers), "localising", unit="image") as bar:
         for mapper in mappers:
             scale = Scale.of(mapper, calibration.images, scoring_config)
             measured: dict[str, Localisation] = {}

@@ -19,7 +19,7 @@ from vae_jax.model import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel
 from vae_jax.runtime import processes
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.class_marginal import marginalise_classes
 from vae_jax.scoring.scores import COLUMNS, HOST_FEATURES
 from vae_jax.scoring.view import View
@@ -119,11 +119,15 @@ def make_scorer(
 
     def run(params, images, class_indices=None, description=None, rows=None):
         rows = np.arange(len(images)) if rows is None else rows
-        own = rows[processes.stretch(len(rows), scoring_config.batch_size)] if together else rows
+        own = (
+            rows[processes.find_own_slice(len(rows), scoring_config.batch_size)]
+            if together
+            else rows
+        )
         params, placed_fits = jax.device_put((params, fits or {}), whole)
         columns = {name: np.empty(len(own), np.float32) for name in functions}
         done = 0
-        with progress(len(own), description, unit="image") as bar:
+        with open_progress_bar(len(own), description, unit="image") as bar:
             for batch in batches(images, batch_size, class_indices, own):
                 count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
@@ -137,7 +141,7 @@ def make_scorer(
                 bar.update(count)
         if together:
             columns = {
-                name: processes.join_stretches(values, len(rows), scoring_config.batch_size)
+                name: processes.gather_slices(values, len(rows), scoring_config.batch_size)
                 for name, values in columns.items()
             }
         return {name: values.astype(np.float64) for name, values in columns.items()}

@@ -14,7 +14,7 @@ from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.localise import Scale, model_maps, pca_map
 from vae_jax.scoring.stitching import Strip, assemble
 
@@ -65,7 +65,7 @@ def strips(
     shown_files = _draw(test, of_strip, num_shown, seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
-    with progress(len(of_strip) * len(mappers), "strips", unit="strip") as bar:
+    with open_progress_bar(len(of_strip) * len(mappers), "strips", unit="strip") as bar:
         for mapper in mappers:
             scale = Scale.of(mapper, calibration.images, scoring_config)
             pixels: dict[str, Localisation] = {}

@@ -41,7 +41,7 @@ class Checkpoints:
 
     def __init__(self, directory: pathlib.Path):
         self._directory = directory.absolute()
-        self._manager = self._open() if processes.leads() else None
+        self._manager = self._open() if processes.is_first() else None
 
     def _open(self) -> ocp.CheckpointManager:
         # Orbax does not make it where it is told of one process alone.
@@ -86,11 +86,11 @@ class Checkpoints:
 
     def latest(self) -> int | None:
         """Returns the step of the newest checkpoint; None where there is none."""
-        return processes.from_first(lambda: self._manager.latest_step())
+        return processes.compute_on_first(lambda: self._manager.latest_step())
 
     def best(self) -> int | None:
         """Returns the step with the lowest distortion in validation; None where none has one."""
-        return processes.from_first(lambda: self._manager.best_step())
+        return processes.compute_on_first(lambda: self._manager.best_step())
 
     def save(self, state: TrainState, data: dict, config: dict, distortion: float | None) -> None:
         """Saves in the background; the loss of validation without its KL decides what is best."""
@@ -127,7 +127,7 @@ class Checkpoints:
             state, position = self._restore(step, ocp.args.StandardRestore(like))
             return {"state": flax.serialization.to_state_dict(state), "position": position}
 
-        found = processes.from_first(read)
+        found = processes.compute_on_first(read)
         state = flax.serialization.from_state_dict(like, found["state"])
         return jax.tree.map(jnp.asarray, state), found["position"]
 
@@ -142,7 +142,7 @@ class Checkpoints:
             state, position = self._restore(step, ocp.args.StandardRestore())
             return {"params": state["params"], "position": position}
 
-        found = processes.from_first(read)
+        found = processes.compute_on_first(read)
         return found["params"], found["position"]
 
     def _restore(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:

@@ -148,7 +148,7 @@ def make_run_steps(
     """
     if mode == "auto":
         mode = "pmap" if len(devices) > 1 else "jit"
-    if processes.several() and mode != "pmap":
+    if processes.are_several() and mode != "pmap":
         raise UserError(
             f"train.parallel is {mode}, which works in one process only; with several processes take "
             "pmap or auto"

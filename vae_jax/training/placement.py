@@ -10,7 +10,7 @@ from jaxtyping import Array, UInt8
 
 from vae_jax.data.image_store import Images, ImagesOnDisk
 from vae_jax.runtime import processes
-from vae_jax.runtime.memory import memory_bytes
+from vae_jax.runtime.memory import measure_memory_bytes
 from vae_jax.training.parallel import Plan
 
 # Where they wait -> how a sentence says it.
@@ -55,7 +55,7 @@ class Placement:
             yield jnp.asarray(images), plan, num_steps
 
     def _read(self, plan: Plan, num_steps: int) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
-        own = processes.columns(plan.rows.shape[1])
+        own = processes.find_own_columns(plan.rows.shape[1])
         asked = plan.rows[:, own]
         rows = np.zeros_like(plan.rows)
         rows[:, own] = np.arange(asked.size).reshape(asked.shape)
@@ -72,11 +72,11 @@ def place_images(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
     if cache == "auto":
         fits = images.nbytes <= _DEVICE_SHARE * _device_memory_bytes()
         # Several processes read a share each, not all of them everything.
-        cache = "device" if fits and not processes.several() else "host"
+        cache = "device" if fits and not processes.are_several() else "host"
     return Placement(cache, jnp.asarray(images) if cache == "device" else images)
 
 
 def _device_memory_bytes() -> int:
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     # The CPU backend has no limit of its own: its device memory is the machine's.
-    return limit or memory_bytes()
+    return limit or measure_memory_bytes()

@@ -24,7 +24,7 @@ from tensorflow_datasets.core import writer
 from vae_jax.data.builders.reading import SourceImage, read_all
 from vae_jax.data.sources import Official
 from vae_jax.errors import UserError
-from vae_jax.runtime.progress import progress
+from vae_jax.runtime.progress import open_progress_bar
 
 # Written beside the records: fingerprint, and the files that were skipped.
 PREPARATION = "preparation.json"
@@ -119,7 +119,9 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._unreadable: dict[str, str] = {}
         self._items = self.items(self.builder_config.files)
         total = sum(len(split) for split in self._items.values())
-        with contextlib.closing(progress(total, f"preparing {self.name}", "image")) as self._bar:
+        with contextlib.closing(
+            open_progress_bar(total, f"preparing {self.name}", "image")
+        ) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
         if self._unreadable and not self.builder_config.skip_corrupt:
             raise UserError(_refusal(self._unreadable))
