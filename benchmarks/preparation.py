@@ -74,13 +74,13 @@ def decode(path: pathlib.Path) -> int:
 
 def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
     """Returns the work of preparing the folder from nothing."""
-    from vae_jax.data.prepare import prepare
+    from vae_jax.data.prepare import prepare_dataset
 
     del links
 
     def step():
         with tempfile.TemporaryDirectory() as data_dir:
-            prepare("kvasir", str(folder), data_dir)
+            prepare_dataset("kvasir", str(folder), data_dir)
 
     return turns.Work(step, "cpu")
 

@@ -22,7 +22,7 @@ import pytest
 from vae_jax import grid
 from vae_jax import main as main_module
 from vae_jax import workdir as workdir_lib
-from vae_jax.data.builders.idx import read
+from vae_jax.data.builders.idx import read_idx
 from vae_jax.errors import UserError
 from vae_jax.scoring.scores import NEEDS_POSTERIOR
 
@@ -150,7 +150,7 @@ def copy_idx(source, target):
     for part, count in (("train", 160), ("t10k", 60)):
         for kind, num_dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
             name = f"{part}-{kind}-ubyte.gz"
-            array = read(source / name, num_dimensions)[:count]
+            array = read_idx(source / name, num_dimensions)[:count]
             header = struct.pack(f">{1 + array.ndim}I", 0x0800 + array.ndim, *array.shape)
             (target / name).write_bytes(gzip.compress(header + array.tobytes(), 1))
 
@@ -229,7 +229,7 @@ def run_main(tmp_path, monkeypatch, prepared):
     """Arguments -> workdir of the command that they make, run in this process."""
     # The memory allocator and the log level belong to the whole test process.
     monkeypatch.setattr(main_module, "keep_memory", lambda: None)
-    monkeypatch.setattr(main_module, "choose_options", lambda precision: None)
+    monkeypatch.setattr(main_module, "choose_xla_options", lambda precision: None)
     level = logging.getLogger("vae_jax").level
 
     def run_main(*args):

@@ -85,7 +85,7 @@ def test_a_damaged_cache_is_made_again(make_kvasir, kvasir_config, damage, caplo
 
 
 def test_a_cache_that_cannot_be_written_does_not_stop_the_run(data_config, caplog):
-    builder = pipeline.prepare("digits", "", data_config.dir)
+    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
     (builder.data_path / "decoded").write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING, "vae_jax"):
         dataset = pipeline.load(data_config, seed=0)
@@ -94,7 +94,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_run(data_config, caplo
 
 
 def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(data_config):
-    builder = pipeline.prepare("digits", "", data_config.dir)
+    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
     (builder.data_path / "decoded").write_text("a file where the folder should be")
     data_config.cache = "none"
     with pytest.raises(UserError, match=r"data.cache=none .*cannot be written"):
@@ -102,7 +102,7 @@ def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(da
 
 
 def test_more_than_fits_into_memory_is_refused_where_no_disk_can_keep_it(data_config, monkeypatch):
-    builder = pipeline.prepare("digits", "", data_config.dir)
+    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
     (builder.data_path / "decoded").write_text("a file where the folder should be")
     monkeypatch.setattr(decoded, "measure_memory_bytes", lambda: 1797 * 64)
     with pytest.raises(UserError, match=r"too much for memory.*cannot be kept on disk"):
@@ -150,7 +150,7 @@ def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
 
 
 def test_damaged_prepared_data_is_told(data_config):
-    builder = pipeline.prepare("digits", "", data_config.dir)
+    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
     (record,) = builder.data_path.glob("*.array_record*")
     record.write_bytes(record.read_bytes()[:5000])
     with pytest.raises(UserError, match=r"is damaged .*delete that folder"):
@@ -232,13 +232,13 @@ def test_without_classes_everything_is_normal(data_config):
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
 def test_real_files_of_the_mnist_family_are_complete(real_data, dataset, tmp_path):
-    from vae_jax.data.builders.idx import FashionMnist, Mnist, read
+    from vae_jax.data.builders.idx import FashionMnist, Mnist, read_idx
 
     cls = {"mnist": Mnist, "fashion_mnist": FashionMnist}[dataset]
-    files = cls.locate(real_data / dataset)
+    files = cls.locate_files(real_data / dataset)
     for part, num in (("train", 60_000), ("t10k", 10_000)):
-        images = read(files[f"{part}-images-idx3-ubyte.gz"], 3)
-        labels = read(files[f"{part}-labels-idx1-ubyte.gz"], 1)
+        images = read_idx(files[f"{part}-images-idx3-ubyte.gz"], 3)
+        labels = read_idx(files[f"{part}-labels-idx1-ubyte.gz"], 1)
         assert images.shape == (num, 28, 28)
         assert labels.shape == (num,)
         assert set(labels.tolist()) == set(range(10))

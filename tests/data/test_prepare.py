@@ -4,7 +4,7 @@ import os
 import pytest
 
 from vae_jax.data import decode
-from vae_jax.data.prepare import prepare
+from vae_jax.data.prepare import prepare_dataset
 from vae_jax.errors import UserError
 
 
@@ -19,7 +19,7 @@ def _num(builder):
 
 def test_stored_bytes_are_not_encoded_again(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 3}, masks=3)
-    builder = prepare("kvasir", str(root), data_dir)
+    builder = prepare_dataset("kvasir", str(root), data_dir)
     import tensorflow_datasets as tfds
 
     skip = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
@@ -34,38 +34,38 @@ def test_stored_bytes_are_not_encoded_again(make_kvasir, data_dir):
 def test_another_or_a_changed_folder_is_prepared_anew(make_kvasir, data_dir):
     a = make_kvasir({"polyps": 3}, "a")
     b = make_kvasir({"polyps": 2}, "b")
-    first = prepare("kvasir", str(a), data_dir)
-    assert (_num(first), _num(prepare("kvasir", str(b), data_dir))) == (3, 2)
+    first = prepare_dataset("kvasir", str(a), data_dir)
+    assert (_num(first), _num(prepare_dataset("kvasir", str(b), data_dir))) == (3, 2)
     (a / "polyps" / "002.jpg").unlink()
-    assert _num(prepare("kvasir", str(a), data_dir)) == 2
+    assert _num(prepare_dataset("kvasir", str(a), data_dir)) == 2
     os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
-    touched = prepare("kvasir", str(a), data_dir)
+    touched = prepare_dataset("kvasir", str(a), data_dir)
     assert touched.data_dir != first.data_dir
 
 
 def test_the_fingerprint_is_of_the_content(make_kvasir, data_dir):
     a = make_kvasir({"polyps": 3}, "a")
-    first = prepare("kvasir", str(a), data_dir).preparation["fingerprint"]
+    first = prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"]
     os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
-    assert prepare("kvasir", str(a), data_dir).preparation["fingerprint"] == first
+    assert prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"] == first
     (a / "polyps" / "001.jpg").write_bytes((a / "polyps" / "002.jpg").read_bytes())
-    assert prepare("kvasir", str(a), data_dir).preparation["fingerprint"] != first
+    assert prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"] != first
 
 
 def test_the_second_time_no_image_is_read(make_kvasir, data_dir, monkeypatch):
     root = str(make_kvasir({"polyps": 3}))
-    prepare("kvasir", root, data_dir)
+    prepare_dataset("kvasir", root, data_dir)
     monkeypatch.setattr(decode, "check", None)
-    assert _num(prepare("kvasir", root, data_dir)) == 3
+    assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
 def test_manual_dir_may_be_the_folder_above(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 3}, "kvasir")
-    assert _num(prepare("kvasir", str(root.parent), data_dir)) == 3
+    assert _num(prepare_dataset("kvasir", str(root.parent), data_dir)) == 3
 
 
 def test_digits_need_no_files(data_dir):
-    builder = prepare("digits", "/nowhere", data_dir)
+    builder = prepare_dataset("digits", "/nowhere", data_dir)
     assert _num(builder) == 1797
     assert builder.preparation["skipped"] == {}
 
@@ -83,7 +83,7 @@ def damaged(make_kvasir):
 
 def test_damaged_images_are_all_named_and_refused(damaged, data_dir):
     with pytest.raises(UserError, match="4 unreadable images") as error:
-        prepare("kvasir", str(damaged), data_dir)
+        prepare_dataset("kvasir", str(damaged), data_dir)
     message = str(error.value)
     for name in (
         "polyps/001.jpg (its mask 001.png",
@@ -95,7 +95,7 @@ def test_damaged_images_are_all_named_and_refused(damaged, data_dir):
     assert "--config.data.skip_corrupt=true" in message
     assert "\n" not in message
     with pytest.raises(UserError, match="4 unreadable images"):
-        prepare("kvasir", str(damaged), data_dir)
+        prepare_dataset("kvasir", str(damaged), data_dir)
 
 
 def test_of_many_damaged_images_the_first_few_are_named(make_kvasir, data_dir):
@@ -103,24 +103,24 @@ def test_of_many_damaged_images_the_first_few_are_named(make_kvasir, data_dir):
     for path in (root / "polyps").iterdir():
         path.write_text("no image")
     with pytest.raises(UserError, match=r"9 unreadable images: .*and 4 more"):
-        prepare("kvasir", str(root), data_dir)
+        prepare_dataset("kvasir", str(root), data_dir)
 
 
 def test_damaged_images_are_skipped_and_listed_when_asked(damaged, data_dir, caplog):
     with caplog.at_level(logging.WARNING, "vae_jax"):
-        builder = prepare("kvasir", str(damaged), data_dir, skip_corrupt=True)
+        builder = prepare_dataset("kvasir", str(damaged), data_dir, skip_corrupt=True)
     assert _num(builder) == 7
     assert list(builder.preparation["skipped"]) == [f"polyps/00{i}.jpg" for i in (1, 3, 4, 5)]
     assert "polyps/003.jpg" in caplog.text
     with pytest.raises(UserError, match="unreadable"):  # skipping is not remembered
-        prepare("kvasir", str(damaged), data_dir)
+        prepare_dataset("kvasir", str(damaged), data_dir)
 
 
 def test_nothing_left_after_skipping_is_refused(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 1})
     (root / "polyps" / "000.jpg").write_text("no image")
     with pytest.raises(UserError, match="not one image could be read"):
-        prepare("kvasir", str(root), data_dir, skip_corrupt=True)
+        prepare_dataset("kvasir", str(root), data_dir, skip_corrupt=True)
 
 
 def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
@@ -134,13 +134,13 @@ def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
     with monkeypatch.context() as patch:
         patch.setattr(decode, "check", stop)
         with pytest.raises(KeyboardInterrupt):
-            prepare("kvasir", root, data_dir)
-    assert _num(prepare("kvasir", root, data_dir)) == 3
+            prepare_dataset("kvasir", root, data_dir)
+    assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
 def test_mnist_keeps_its_official_splits(make_idx, data_dir):
     folder, _ = make_idx()
-    builder = prepare("mnist", str(folder), data_dir)
+    builder = prepare_dataset("mnist", str(folder), data_dir)
     assert {name: s.num_examples for name, s in builder.info.splits.items()} == {
         "train": 60,
         "test": 20,
@@ -152,22 +152,22 @@ def test_images_and_labels_that_do_not_agree_are_refused(make_idx, data_dir):
     labels = folder / "train-labels-idx1-ubyte.gz"
     labels.write_bytes((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
     with pytest.raises(UserError, match=r"holds 60 images but .* 20 labels"):
-        prepare("mnist", str(folder), data_dir)
+        prepare_dataset("mnist", str(folder), data_dir)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "kvasir"])
 def test_a_manual_dir_that_is_missing_or_empty_is_refused(dataset, data_dir, tmp_path):
     with pytest.raises(UserError, match=r"nowhere is not a folder.*://.*manual_dir"):
-        prepare(dataset, str(tmp_path / "nowhere"), data_dir)
+        prepare_dataset(dataset, str(tmp_path / "nowhere"), data_dir)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"empty (lacks|has no).*://.*manual_dir"):
-        prepare(dataset, str(tmp_path / "empty"), data_dir)
+        prepare_dataset(dataset, str(tmp_path / "empty"), data_dir)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"cannot be written to .*file.*--config.data.dir=DIR"):
-        prepare("digits", data_dir=str(tmp_path / "file" / "below"))
+        prepare_dataset("digits", data_dir=str(tmp_path / "file" / "below"))
 
 
 def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
@@ -185,11 +185,11 @@ def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
 
     monkeypatch.setattr(base.array_record_module, "ArrayRecordWriter", Full)
     with pytest.raises(UserError, match=r"No space left on device.*--config.data.dir"):
-        prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
+        prepare_dataset("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
 
 
 def test_preparing_prints_nothing_on_stdout(make_kvasir, data_dir, capsys):
-    prepare("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
+    prepare_dataset("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "preparing" in printed.err

@@ -10,7 +10,7 @@ import pytest
 from vae_jax.data import sources
 from vae_jax.data.builders.idx import Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
-from vae_jax.data.prepare import prepare
+from vae_jax.data.prepare import prepare_dataset
 from vae_jax.errors import UserError
 
 
@@ -61,11 +61,11 @@ def official_mnist(make_idx, serve, monkeypatch):
 def test_official_files_are_downloaded_once_and_prepared_data_is_used_offline(
     official_mnist, tmp_path
 ):
-    first = prepare("mnist", data_dir=str(tmp_path / "prepared"))
+    first = prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
     assert first.info.splits["train"].num_examples == 60
     for file in official_mnist.iterdir():
         file.unlink()
-    second = prepare("mnist", data_dir=str(tmp_path / "prepared"))
+    second = prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
     assert second.preparation == first.preparation
 
 
@@ -73,7 +73,7 @@ def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
     path = official_mnist / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(UserError, match=r"wrong checksum.*damaged or was changed"):
-        prepare("mnist", data_dir=str(tmp_path / "prepared"))
+        prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
     # Not beside it: the other downloads are still being moved to their places.
     assert not list((tmp_path / "prepared" / "vae_jax_mnist").glob("**/preparation.json"))
 
@@ -81,7 +81,7 @@ def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
 def test_a_file_that_the_server_lacks_is_told(official_mnist, tmp_path):
     (official_mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"the download broke off .*404"):
-        prepare("mnist", data_dir=str(tmp_path / "prepared"))
+        prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
 
 
 def test_the_official_archive_of_kvasir_is_unpacked(make_kvasir, serve, monkeypatch, tmp_path):
@@ -93,7 +93,7 @@ def test_the_official_archive_of_kvasir_is_unpacked(make_kvasir, serve, monkeypa
             archive.write(path, f"kvasir-dataset-v2/{path.relative_to(root)}")
     official = dataclasses.replace(Kvasir.OFFICIAL, address=serve(served))
     monkeypatch.setattr(Kvasir, "OFFICIAL", official)
-    builder = prepare("kvasir", data_dir=str(tmp_path / "prepared"))
+    builder = prepare_dataset("kvasir", data_dir=str(tmp_path / "prepared"))
     assert builder.info.splits["train"].num_examples == 5
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
     archive = tmp_path / "a.zip"
     archive.write_bytes(b"PK\x03\x04 no archive")
     with pytest.raises(UserError, match=r"a.zip is damaged"):
-        sources.unzip(archive, tmp_path / "a")
+        sources.unpack_zip(archive, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
 
@@ -109,9 +109,9 @@ def test_a_damaged_archive_is_refused(tmp_path):
 def test_without_network_the_files_their_address_and_their_place_are_named(
     dataset, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(sources, "_unreachable", lambda url: "no route to host")
+    monkeypatch.setattr(sources, "_find_connection_problem", lambda url: "no route to host")
     with pytest.raises(UserError) as error:
-        prepare(dataset, data_dir=str(tmp_path))
+        prepare_dataset(dataset, data_dir=str(tmp_path))
     message = str(error.value)
     assert "\n" not in message
     assert "://" in message
@@ -128,22 +128,32 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
         raise OSError
 
     monkeypatch.setattr(sources.urllib.request, "urlopen", hang)
-    assert "no answer" in sources._unreachable("http://example.invalid/x")
+    assert "no answer" in sources._find_connection_problem("http://example.invalid/x")
     released.set()
 
 
 def test_an_address_without_the_file_is_told_before_the_download(serve, tmp_path):
-    assert sources._unreachable(serve(tmp_path) + "x") == "HTTP status 404"
+    assert sources._find_connection_problem(serve(tmp_path) + "x") == "HTTP status 404"
 
 
 def test_a_closed_port_is_unreachable():
-    assert "refused" in sources._unreachable("http://127.0.0.1:9/x")
+    assert "refused" in sources._find_connection_problem("http://127.0.0.1:9/x")
 
 
 def test_the_key_changes_with_name_size_and_time(tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("x")
-    key = sources.key({"a": a})
-    assert sources.key({"a": a}) == key
+    key = sources.hash_listing({"a": a})
+    assert sources.hash_listing({"a": a}) == key
     b.write_text("xy")
-    assert len({key, sources.key({"b": a}), sources.key({"a": b}), sources.key({})}) == 4
+    assert (
+        len(
+            {
+                key,
+                sources.hash_listing({"b": a}),
+                sources.hash_listing({"a": b}),
+                sources.hash_listing({}),
+            }
+        )
+        == 4
+    )

@@ -5,12 +5,12 @@ from typing import Any
 import ml_collections
 
 from vae_jax.data import splits
-from vae_jax.data.prepare import BUILDERS, manual_files
+from vae_jax.data.prepare import BUILDERS, list_manual_files
 from vae_jax.errors import UserError
 from vae_jax.validate import parse_names
 
 
-def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose_class_roles(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the normal and the abnormal classes in the datasets' own spelling; () stands for all others.
 
     Where folders name the classes and the configuration names no normal one, those are normal that are
@@ -30,7 +30,7 @@ def chosen(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str,
         anomaly = _known(data.anomaly_classes, data.anomaly_dataset, others)
     else:
         anomaly = _known(data.anomaly_classes, data.dataset, present)
-    usual = BUILDERS[data.dataset].USUAL_NORMALS
+    usual = BUILDERS[data.dataset].USUAL_NORMAL_CLASSES
     if usual and not normal:
         normal = tuple(name for name in present if name.lower() in usual)
         if not normal and (data.anomaly_dataset or not anomaly):
@@ -47,4 +47,4 @@ def _known(names: Any, dataset: str, present: tuple[str, ...]) -> tuple[str, ...
 
 def _classes(dataset: str, manual_dir: str) -> tuple[str, ...]:
     cls = BUILDERS[dataset]
-    return cls.CLASSES or cls.classes_in(manual_files(dataset, manual_dir))
+    return cls.CLASSES or cls.list_classes(list_manual_files(dataset, manual_dir))

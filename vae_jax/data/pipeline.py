@@ -17,7 +17,7 @@ from vae_jax.data import class_roles, material_contrast, splits, table
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import Images, take, within
-from vae_jax.data.prepare import prepare
+from vae_jax.data.prepare import prepare_dataset
 from vae_jax.data.region import Region, load_region
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def prepare_all(data: ml_collections.ConfigDict) -> None:
     Raises:
         UserError: as `load`.
     """
-    class_roles.chosen(data)
+    class_roles.choose_class_roles(data)
     _prepare(data, data.dataset, data.manual_dir)
     if data.anomaly_dataset:
         _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
@@ -110,7 +110,7 @@ def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
         UserError: if data is missing or damaged, a class does not exist, a role stays empty, or the data
             cannot be cut or normalised as asked.
     """
-    normal, anomaly = class_roles.chosen(data)
+    normal, anomaly = class_roles.choose_class_roles(data)
     framing = Framing.of(data)
     region = load_region(data)
 
@@ -167,7 +167,7 @@ def _tell(
 
 
 def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> ImageDatasetBuilder:
-    return prepare(dataset, manual_dir, data.dir, data.skip_corrupt)
+    return prepare_dataset(dataset, manual_dir, data.dir, data.skip_corrupt)
 
 
 def _examples(

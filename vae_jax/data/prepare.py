@@ -31,7 +31,7 @@ BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
 _log = logging.getLogger(__name__)
 
 
-def prepare(
+def prepare_dataset(
     dataset: str, manual_dir: str = "", data_dir: str = "", skip_corrupt: bool = False
 ) -> ImageDatasetBuilder:
     """Returns the builder of a dataset, prepared.
@@ -54,11 +54,11 @@ def prepare(
     files: dict[str, pathlib.Path] = {}
     if cls.OFFICIAL is None:
         key = "embedded"
-    elif manual_dir or cls.OFFICIAL.by_hand:
-        files = manual_files(dataset, manual_dir)
-        key = f"files-{sources.key(files)}"
+    elif manual_dir or cls.OFFICIAL.manual_only:
+        files = list_manual_files(dataset, manual_dir)
+        key = f"files-{sources.hash_listing(files)}"
     else:
-        key = f"download-{sources.url_key(cls.OFFICIAL)}"
+        key = f"download-{sources.hash_source(cls.OFFICIAL)}"
     config = SourceConfig(
         name=key + ("-skip" if skip_corrupt else ""), files=files, skip_corrupt=skip_corrupt
     )
@@ -76,7 +76,7 @@ def prepare(
     return builder
 
 
-def manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
+def list_manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
     """Returns official relative name -> file, of a dataset whose files were put somewhere by hand.
 
     Raises:
@@ -84,23 +84,23 @@ def manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
     """
     cls = BUILDERS[dataset]
     if not manual_dir:
-        raise cls.OFFICIAL.ask(f"{dataset} is not downloaded, and data.manual_dir is empty")
+        raise cls.OFFICIAL.make_error(f"{dataset} is not downloaded, and data.manual_dir is empty")
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
-        raise cls.OFFICIAL.ask(f"data.manual_dir={manual_dir} is not a folder")
+        raise cls.OFFICIAL.make_error(f"data.manual_dir={manual_dir} is not a folder")
     # The user's own images are not called after the dataset: what is there by its name is a class.
     inner = folder / dataset
-    return cls.locate(inner if cls.OFFICIAL.files and inner.is_dir() else folder)
+    return cls.locate_files(inner if cls.OFFICIAL.files and inner.is_dir() else folder)
 
 
 def _downloaded(
     dataset: str, cls: type[ImageDatasetBuilder], folder: pathlib.Path
 ) -> dict[str, pathlib.Path]:
     with _quiet():
-        files = sources.download(dataset, cls.OFFICIAL, folder)
+        files = sources.download_files(dataset, cls.OFFICIAL, folder)
     if ARCHIVE in files:
         archive = files[ARCHIVE]
-        return cls.locate(sources.unzip(archive, archive.with_suffix("")))
+        return cls.locate_files(sources.unpack_zip(archive, archive.with_suffix("")))
     return files
 
 

@@ -22,7 +22,7 @@ _PROBE_SECONDS = 1.2  # so that, with the imports, a machine without a network a
 
 
 @dataclasses.dataclass(frozen=True)
-class Official:
+class OfficialSource:
     """The official files of a dataset.
 
     Attributes:
@@ -30,21 +30,21 @@ class Official:
         files: name -> (size in bytes, SHA-256), or None where no checksum is published; none at all where
             the images are the user's own.
         layout: what belongs into `data.manual_dir`, in words.
-        by_hand: nothing is downloaded; the address, if there is one, is a page to be read and clicked on.
+        manual_only: nothing is downloaded; the address, if there is one, is a page for people.
     """
 
     address: str
     files: Mapping[str, tuple[int, str] | None]
     layout: str
-    by_hand: bool = False
+    manual_only: bool = False
 
-    def ask(self, problem: str) -> UserError:
+    def make_error(self, problem: str) -> UserError:
         """Returns the error for missing files: the problem, the files, their address, where to put them."""
         get = f"get {', '.join(self.files)} from {self.address} and " if self.files else ""
         return UserError(f"{problem}; {get}point --config.data.manual_dir=DIR at {self.layout}")
 
 
-def key(files: Mapping[str, pathlib.Path]) -> str:
+def hash_listing(files: Mapping[str, pathlib.Path]) -> str:
     """Returns a short hash of a listing: names, sizes and times of change."""
     digest = hashlib.sha256()
     for name in sorted(files):
@@ -53,13 +53,15 @@ def key(files: Mapping[str, pathlib.Path]) -> str:
     return digest.hexdigest()[:10]
 
 
-def url_key(official: Official) -> str:
+def hash_source(official: OfficialSource) -> str:
     """Returns a short hash of what would be downloaded."""
     listed = f"{official.address}\0{sorted(official.files.items())}"
     return hashlib.sha256(listed.encode()).hexdigest()[:10]
 
 
-def download(name: str, official: Official, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def download_files(
+    name: str, official: OfficialSource, folder: pathlib.Path
+) -> dict[str, pathlib.Path]:
     """Downloads the official files into `folder` (or finds them there) with TFDS's download manager.
 
     Returns:
@@ -69,9 +71,11 @@ def download(name: str, official: Official, folder: pathlib.Path) -> dict[str, p
         UserError: if the host does not answer, the download breaks, or a checksum differs.
     """
     urls = {file: official.address + file for file in official.files}
-    why = _unreachable(next(iter(urls.values())))
+    why = _find_connection_problem(next(iter(urls.values())))
     if why:
-        raise official.ask(f"{name} is not there and {official.address} cannot be reached ({why})")
+        raise official.make_error(
+            f"{name} is not there and {official.address} cannot be reached ({why})"
+        )
     known = {
         urls[file]: checksums.UrlInfo(size=tfds.core.units.Size(size), checksum=sha, filename=file)
         for file, (size, sha) in ((f, c) for f, c in official.files.items() if c is not None)
@@ -83,14 +87,16 @@ def download(name: str, official: Official, folder: pathlib.Path) -> dict[str, p
         return {file: pathlib.Path(path) for file, path in manager.download(urls).items()}
     except tfds.core.download.download_manager.NonMatchingChecksumError as error:
         first = str(error).splitlines()[0].rstrip(":")
-        raise official.ask(f"{name}: {first}, the download is damaged or was changed") from error
+        raise official.make_error(
+            f"{name}: {first}, the download is damaged or was changed"
+        ) from error
     except Exception as error:  # the manager passes on whatever requests and its threads raise
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise official.ask(f"{name}: the download broke off ({_one_line(error)})") from error
+        raise official.make_error(f"{name}: the download broke off ({_one_line(error)})") from error
 
 
-def unzip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+def unpack_zip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Unpacks an archive, whole or not at all; TFDS's own way needs TensorFlow.
 
     Raises:
@@ -112,7 +118,7 @@ def unzip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def _unreachable(url: str) -> str:
+def _find_connection_problem(url: str) -> str:
     """Returns why nothing can be downloaded from a URL, "" if it can. Proxies are respected."""
     why = [f"no answer within {_PROBE_SECONDS} s"]
 

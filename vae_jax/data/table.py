@@ -55,7 +55,7 @@ def read(builder: ImageDatasetBuilder, framing: Framing, keep: str) -> Table:
         )
     whole = _together(parts)
     files = whole["files"].tolist()
-    materials = [builder.material(file) for file in files]
+    materials = [builder.parse_material(file) for file in files]
     return Table(
         images=whole["images"],
         masks=whole["masks"] if whole["has_mask"].any() else None,

@@ -16,7 +16,9 @@ ROLES = ("train", "val", "calibration", "test")
 
 def items(folder):
     # items() needs no prepared builder; an instance would want a folder to write to.
-    return {item.file: item for item in Aitex.items(Aitex, Aitex.locate(folder))["train"]}
+    return {
+        item.file: item for item in Aitex.list_images(Aitex, Aitex.locate_files(folder))["train"]
+    }
 
 
 def load(root, config, **changes):
@@ -34,7 +36,7 @@ def test_strips_masks_and_fabrics_are_read_from_names(make_aitex):
     assert all(item.group == file for file, item in found.items())
     assert found["Defect_images/0001_006_04.png"].mask.name == "0001_006_04_mask.png"
     assert found["NODefect_images/02u/0001_000_02.png"].mask is None
-    assert {Aitex.material(file) for file in found} == {"02", "04"}
+    assert {Aitex.parse_material(file) for file in found} == {"02", "04"}
 
 
 def test_two_masks_of_a_strip_are_united(make_aitex):

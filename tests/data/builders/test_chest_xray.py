@@ -34,7 +34,7 @@ def root(tmp_path):
 
 def items(folder):
     # items() needs no prepared builder; an instance would want a folder to write to.
-    return ChestXray.items(ChestXray, ChestXray.locate(folder))
+    return ChestXray.list_images(ChestXray, ChestXray.locate_files(folder))
 
 
 def test_groups_are_patients_of_a_split(root):
@@ -86,12 +86,12 @@ def test_missing_folders_are_named_with_the_address(root, tmp_path, gone):
 
 def test_without_files_the_address_is_told_and_nothing_downloaded(tmp_path):
     with pytest.raises(UserError, match=r"is not downloaded.*https://data.mendeley.com"):
-        pipeline.prepare("chest_xray", "", str(tmp_path))
+        pipeline.prepare_dataset("chest_xray", "", str(tmp_path))
 
 
 def test_real_files_have_their_published_counts_and_thirty_sets_of_duplicates(real_data):
-    files = ChestXray.locate(real_data / "chest_xray")
-    found = ChestXray.items(ChestXray, files)
+    files = ChestXray.locate_files(real_data / "chest_xray")
+    found = ChestXray.list_images(ChestXray, files)
     counts = collections.Counter(
         (split, item.class_name) for split, listed in found.items() for item in listed
     )

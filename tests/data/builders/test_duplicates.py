@@ -14,7 +14,11 @@ def encoded(level, form="PNG", mode="L", size=(6, 4)):
 
 
 def groups(splits):
-    return {item.file: item.group for listed in duplicates.join(splits).values() for item in listed}
+    return {
+        item.file: item.group
+        for listed in duplicates.merge_groups(splits).values()
+        for item in listed
+    }
 
 
 def item(image, file, group=None):
@@ -67,7 +71,7 @@ def test_unreadable_images_stay_for_the_preparation_to_tell():
 def test_order_and_splits_stay(tmp_path):
     (tmp_path / "x.png").write_bytes(encoded(7))
     splits = {"test": [item(tmp_path / "x.png", "1")], "train": [item(encoded(7), "2")], "none": []}
-    joined = duplicates.join(splits)
+    joined = duplicates.merge_groups(splits)
     assert {split: [i.file for i in listed] for split, listed in joined.items()} == {
         "test": ["1"],
         "train": ["2"],

@@ -33,7 +33,7 @@ def make(tmp_path):
 
 def items(folder):
     # items() needs no prepared builder; an instance would want a folder to write to.
-    return Folder.items(Folder, Folder.locate(folder))
+    return Folder.list_images(Folder, Folder.locate_files(folder))
 
 
 def seen(folder):
@@ -75,7 +75,7 @@ def test_images_without_a_folder_are_normal(make):
 )
 def test_an_image_of_no_class_among_others_is_refused(make, names):
     with pytest.raises(UserError, match=r"a\.png stands in no folder of a class"):
-        Folder.locate(make(*names))
+        Folder.locate_files(make(*names))
 
 
 @pytest.mark.parametrize("names", [("train", "val"), ("Train", "validation"), ("train", "train")])
@@ -144,7 +144,7 @@ def test_what_has_no_role_is_told_by_name(make, caplog):
 )
 def test_a_class_that_nobody_meant_is_refused(make, names, message):
     with pytest.raises(UserError, match=message):
-        Folder.locate(make(*names))
+        Folder.locate_files(make(*names))
 
 
 def test_groups_and_duplicates_stay_together(make):
@@ -189,7 +189,7 @@ def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
     with pytest.raises(
         UserError, match=r"has no images .*; point .* a folder of images for each class"
     ):
-        Folder.locate(folder)
+        Folder.locate_files(folder)
 
 
 @pytest.fixture

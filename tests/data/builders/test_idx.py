@@ -19,7 +19,7 @@ def test_an_idx_file_is_read_packed_or_not(tmp_path, packed):
     path = _write(tmp_path / "a", 0x803, (2, 3, 4), bytes(range(24)))
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
-    np.testing.assert_array_equal(idx.read(path, 3), np.arange(24).reshape(2, 3, 4))
+    np.testing.assert_array_equal(idx.read_idx(path, 3), np.arange(24).reshape(2, 3, 4))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_an_idx_file_is_read_packed_or_not(tmp_path, packed):
 def test_a_header_that_does_not_hold_is_refused(tmp_path, magic, shape, num_bytes, message):
     path = _write(tmp_path / "a", magic, shape, bytes(num_bytes))
     with pytest.raises(UserError, match=message) as error:
-        idx.read(path, 3)
+        idx.read_idx(path, 3)
     assert str(path) in str(error.value)
 
 
@@ -44,13 +44,13 @@ def test_a_truncated_gz_is_refused(tmp_path, keep):
     path = _write(tmp_path / "a", 0x801, (100,), bytes(100))
     path.write_bytes(gzip.compress(path.read_bytes())[:keep])
     with pytest.raises(UserError, match="is damaged"):
-        idx.read(path, 1)
+        idx.read_idx(path, 1)
 
 
 def test_a_missing_file_is_named_with_its_address(make_idx):
     folder, _ = make_idx()
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"lacks t10k-labels.*https://storage.*manual_dir") as error:
-        Mnist.locate(folder)
+        Mnist.locate_files(folder)
     assert "lacks train" not in str(error.value)
     assert "\n" not in str(error.value)

@@ -9,7 +9,7 @@ from vae_jax.errors import UserError
 
 def _items(folder):
     # items() needs no prepared builder; an instance would want a folder to write to.
-    return Kvasir.items(Kvasir, Kvasir.locate(folder))["train"]
+    return Kvasir.list_images(Kvasir, Kvasir.locate_files(folder))["train"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vae_jax.data import decode
 from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SourceImage
-from vae_jax.data.sources import Official
+from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
 _ROLLS, _DEFECTS, _MASKS = "NODefect_images", "Defect_images", "Mask_images"
@@ -36,21 +36,21 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
     name = "vae_jax_aitex"
     CLASSES = ("roll", "defect", "clean")
     CLEAN_TILES = {"defect": "clean"}  # noqa: RUF012  (declared ClassVar in the base class)
-    OFFICIAL = Official(
+    OFFICIAL = OfficialSource(
         address="https://www.aitex.es/afid/",
         files={f"{folder}.7z": None for folder in (_ROLLS, _DEFECTS, _MASKS)},
         layout=f"the folder with the unpacked {_ROLLS} (one folder a roll), {_DEFECTS} and {_MASKS}",
-        by_hand=True,
+        manual_only=True,
     )
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds the PNG files of the three folders; warns of those whose names say nothing."""
         found, unknown = {}, []
         for part in (_ROLLS, _DEFECTS, _MASKS):
             paths = [path for path in sorted((folder / part).rglob("*.png")) if path.name[0] != "."]
             if not paths:
-                raise cls.OFFICIAL.ask(f"{folder / part} has no images")
+                raise cls.OFFICIAL.make_error(f"{folder / part} has no images")
             for path in paths:
                 known = _NAME.fullmatch(path.name)
                 if known and bool(known["mask"]) == (part == _MASKS):
@@ -62,12 +62,12 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
         return found
 
     @classmethod
-    def material(cls, file: str) -> str:
+    def parse_material(cls, file: str) -> str:
         """Returns the code of the fabric, the last of the three numbers in the name."""
         found = _NAME.fullmatch(file.rpartition("/")[2])
         return found["fabric"] if found else ""
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins strips and masks by name.
 
         Raises:
@@ -99,4 +99,4 @@ def _united(paths: Sequence[pathlib.Path]) -> bytes:
             f"{', '.join(path.name for path in paths)} cannot be united to one mask "
             f"({' '.join(str(error).split())}); get them again"
         ) from error
-    return png.encode(whole[None] * np.uint8(255))[0]
+    return png.encode_images(whole[None] * np.uint8(255))[0]

@@ -21,8 +21,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import writer
 
-from vae_jax.data.builders.reading import SourceImage, read_all
-from vae_jax.data.sources import Official
+from vae_jax.data.builders.reading import SourceImage, read_images
+from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
@@ -52,9 +52,11 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     # Every class that the dataset can have; None where its folders name them.
     CLASSES: ClassVar[tuple[str, ...] | None]
-    USUAL_NORMALS: ClassVar[tuple[str, ...]] = ()  # normal where the user names no class
+    USUAL_NORMAL_CLASSES: ClassVar[tuple[str, ...]] = ()  # normal where the user names no class
     ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
-    OFFICIAL: ClassVar[Official | None]  # where it is downloaded; None where no file is needed
+    OFFICIAL: ClassVar[
+        OfficialSource | None
+    ]  # where it is downloaded; None where no file is needed
     # Class of an image with a mask -> class of its tiles beside the mask. Such a tile is free of defects
     # but not of the image's light, so it is only ever in the test split.
     CLEAN_TILES: ClassVar[dict[str, str]] = {}
@@ -64,7 +66,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @classmethod
     @abc.abstractmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Returns official relative name -> file, for a folder in the official layout.
 
         Raises:
@@ -72,16 +74,16 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """
 
     @classmethod
-    def classes_in(cls, files: Iterable[str]) -> tuple[str, ...]:
+    def list_classes(cls, files: Iterable[str]) -> tuple[str, ...]:
         """Returns the classes of what `locate` found, for a dataset whose folders name them."""
         raise NotImplementedError
 
     @abc.abstractmethod
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Returns split -> its images, from what `locate` found."""
 
     @classmethod
-    def material(cls, file: str) -> str:
+    def parse_material(cls, file: str) -> str:
         """Returns what the object in an image is made of, from the image's name; "" where unknown."""
         del file
         return ""
@@ -117,7 +119,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         self._hash = hashlib.sha256()
         self._unreadable: dict[str, str] = {}
-        self._items = self.items(self.builder_config.files)
+        self._items = self.list_images(self.builder_config.files)
         total = sum(len(split) for split in self._items.values())
         with contextlib.closing(
             open_progress_bar(total, f"preparing {self.name}", "image")
@@ -144,7 +146,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _examples(
         self, split: str, items: Sequence[SourceImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for item, read in zip(items, read_all(items), strict=True):
+        for item, read in zip(items, read_images(items), strict=True):
             self._bar.update()
             if isinstance(read, str):
                 self._unreadable[item.file] = read

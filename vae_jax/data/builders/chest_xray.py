@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from vae_jax.data.builders import duplicates
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SourceImage
-from vae_jax.data.sources import Official
+from vae_jax.data.sources import OfficialSource
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 # Kaggle's copy took 16 images out of the official training folder and called them validation.
@@ -31,20 +31,20 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
 
     name = "vae_jax_chest_xray"
     CLASSES = ("NORMAL", "PNEUMONIA")
-    OFFICIAL = Official(
+    OFFICIAL = OfficialSource(
         address="https://data.mendeley.com/datasets/rscbjbr9sj",
         files={"ChestXRay2017.zip": None},
         layout="the unpacked folder, with train and test and in each NORMAL and PNEUMONIA",
-        by_hand=True,
+        manual_only=True,
     )
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds the four folders here or as far down as the archives put them; `val` adds to train."""
         nested = [folder, folder / _ARCHIVE, folder / _ARCHIVE / _ARCHIVE]
         root = next((place for place in nested if (place / "train").is_dir()), None)
         if root is None:
-            raise cls.OFFICIAL.ask(f"{folder} has no folder train")
+            raise cls.OFFICIAL.make_error(f"{folder} has no folder train")
         found = {}
         for split in _SPLITS:
             for class_name in cls.CLASSES:
@@ -57,18 +57,18 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
                         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
                     }
                 if not images and split != "val":
-                    raise cls.OFFICIAL.ask(f"{place} has no images")
+                    raise cls.OFFICIAL.make_error(f"{place} has no images")
                 found |= images
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Reads split, class and patient from each name, and joins duplicates."""
         listed: dict[str, list[SourceImage]] = {"train": [], "test": []}
         for name, path in files.items():
             folder, class_name, file = name.split("/")
             split = _SPLITS[folder]
             listed[split].append(SourceImage(path, class_name, name, f"{split}/{_patient(file)}"))
-        return duplicates.join(listed)
+        return duplicates.merge_groups(listed)
 
 
 def _patient(file: str) -> str:

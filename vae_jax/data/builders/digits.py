@@ -21,12 +21,12 @@ class Digits(ImageDatasetBuilder, skip_registration=True):
     OFFICIAL = None
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Needs no file."""
         del folder
         return {}
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Scales the 17 grey levels 0..16 to 0..255."""
         from sklearn import datasets  # slow to import, and only needed here
 
@@ -37,7 +37,7 @@ class Digits(ImageDatasetBuilder, skip_registration=True):
             "train": [
                 SourceImage(encoded, str(target), f"{index:05}", f"{index:05}", size=(8, 8))
                 for index, (encoded, target) in enumerate(
-                    zip(png.encode(images), bunch.target, strict=True)
+                    zip(png.encode_images(images), bunch.target, strict=True)
                 )
             ]
         }

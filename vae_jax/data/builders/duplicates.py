@@ -14,7 +14,7 @@ from PIL import Image
 from vae_jax.data.builders.reading import SourceImage
 
 
-def join(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
+def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
     """Returns the images with one group for all groups that share an image, also across splits.
 
     A joined group bears the first of its names in alphabetical order. An image that cannot be read stays

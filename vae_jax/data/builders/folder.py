@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 
 from vae_jax.data.builders import duplicates, groups, layout
 from vae_jax.data.builders.base import ImageDatasetBuilder
-from vae_jax.data.builders.layout import Place
+from vae_jax.data.builders.layout import ImageLocation
 from vae_jax.data.builders.reading import SUFFIXES, SourceImage
-from vae_jax.data.sources import Official
+from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
 _NAMED = 5  # folders that a message names
@@ -29,46 +29,48 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
 
     name = "vae_jax_folder"
     CLASSES = None
-    USUAL_NORMALS = ("good", "normal", "ok")
-    OFFICIAL = Official(
+    USUAL_NORMAL_CLASSES = ("good", "normal", "ok")
+    OFFICIAL = OfficialSource(
         address="",
         files={},
         layout="a folder that holds a folder of images for each class, or train and test with such folders",
-        by_hand=True,
+        manual_only=True,
     )
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds images, masks and `groups.csv`; warns of images that are neither."""
-        found = layout.images_below(folder)
-        places = layout.places_of(found)
+        found = layout.list_images_below(folder)
+        places = layout.locate_images(found)
         if not places:
-            raise cls.OFFICIAL.ask(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
+            raise cls.OFFICIAL.make_error(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
         layout.check_masks(folder, found)
         layout.check_classes(folder, places)
         kept = {
-            name: path for name, path in found.items() if name in places or layout.mask_stem(name)
+            name: path
+            for name, path in found.items()
+            if name in places or layout.parse_mask_stem(name)
         }
         if strangers := found.keys() - kept.keys():
             _warn_once(f"{folder}: left out beside train and test: {_folders(strangers)}")
-        if (folder / groups.FILE).is_file():
-            kept[groups.FILE] = folder / groups.FILE
+        if (folder / groups.FILE_NAME).is_file():
+            kept[groups.FILE_NAME] = folder / groups.FILE_NAME
         return kept
 
     @classmethod
-    def classes_in(cls, files: Iterable[str]) -> tuple[str, ...]:
+    def list_classes(cls, files: Iterable[str]) -> tuple[str, ...]:
         """Returns the classes that `locate` found, in alphabetical order."""
-        return tuple(sorted({place.class_name for place in layout.places_of(files).values()}))
+        return tuple(sorted({place.class_name for place in layout.locate_images(files).values()}))
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins images, masks and groups, and duplicates; warns of masks without an image.
 
         Raises:
             UserError: if an image has two masks, or `groups.csv` names images that are not there.
         """
-        places = layout.places_of(files)
-        known = _groups(files[groups.FILE], places) if groups.FILE in files else {}
-        masks = layout.masks_of(files)
+        places = layout.locate_images(files)
+        known = _groups(files[groups.FILE_NAME], places) if groups.FILE_NAME in files else {}
+        masks = layout.match_masks(files)
         # A training image may share its name with a tested one, whose mask it is.
         tested = any(place.split == "test" for place in places.values())
         listed: dict[str, list[SourceImage]] = {}
@@ -86,11 +88,11 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
         unused = [name for name in masks.values() if files[name] not in used]
         if unused:
             _log.warning("folder: %d masks belong to no image, as %s", len(unused), unused[0])
-        return duplicates.join(listed)
+        return duplicates.merge_groups(listed)
 
 
-def _groups(path: pathlib.Path, places: Mapping[str, Place]) -> dict[str, str]:
-    found = {file: group for (file,), group in groups.read(path, ("file",)).items()}
+def _groups(path: pathlib.Path, places: Mapping[str, ImageLocation]) -> dict[str, str]:
+    found = {file: group for (file,), group in groups.read_groups(path, ("file",)).items()}
     strangers = [file for file in found if file not in places]
     if strangers:
         raise UserError(

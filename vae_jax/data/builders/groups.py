@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from vae_jax.errors import UserError
 
-FILE = "groups.csv"
+FILE_NAME = "groups.csv"
 
 
-def read(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, ...], str]:
+def read_groups(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, ...], str]:
     """Returns what a row has in some columns -> its group; a row without a group is left out.
 
     Args:

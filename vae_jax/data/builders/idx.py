@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SourceImage
-from vae_jax.data.sources import Official
+from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
 _FILES = {
@@ -33,7 +33,7 @@ class Idx(ImageDatasetBuilder, skip_registration=True):
     CLASSES = tuple("0123456789")
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Accepts each of the four files as downloaded or unpacked."""
         found, missing = {}, []
         for name in (name for pair in _FILES.values() for name in pair):
@@ -44,10 +44,10 @@ class Idx(ImageDatasetBuilder, skip_registration=True):
             else:
                 missing.append(name)
         if missing:
-            raise cls.OFFICIAL.ask(f"{folder} lacks {', '.join(missing)}")
+            raise cls.OFFICIAL.make_error(f"{folder} lacks {', '.join(missing)}")
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Encodes each image as PNG.
 
         Raises:
@@ -55,7 +55,7 @@ class Idx(ImageDatasetBuilder, skip_registration=True):
         """
         listed = {}
         for split, (image_file, label_file) in _FILES.items():
-            images, labels = read(files[image_file], 3), read(files[label_file], 1)
+            images, labels = read_idx(files[image_file], 3), read_idx(files[label_file], 1)
             if len(images) != len(labels):
                 raise UserError(
                     f"{files[image_file]} holds {len(images)} images but {files[label_file]} "
@@ -67,7 +67,9 @@ class Idx(ImageDatasetBuilder, skip_registration=True):
             names = [f"{split}/{index:05}" for index in range(len(images))]
             listed[split] = [
                 SourceImage(encoded, str(label), name, name, size=size)
-                for encoded, label, name in zip(png.encode(images), labels, names, strict=True)
+                for encoded, label, name in zip(
+                    png.encode_images(images), labels, names, strict=True
+                )
             ]
         return listed
 
@@ -76,7 +78,7 @@ class Mnist(Idx, skip_registration=True):
     """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun, Cortes, Burges)."""
 
     name = "vae_jax_mnist"
-    OFFICIAL = Official(
+    OFFICIAL = OfficialSource(
         address="https://storage.googleapis.com/cvdf-datasets/mnist/",
         files={
             "train-images-idx3-ubyte.gz": (
@@ -104,7 +106,7 @@ class FashionMnist(Idx, skip_registration=True):
     """60,000 + 10,000 pieces of clothing, 28x28, grey (H. Xiao, K. Rasul, R. Vollgraf, 2017)."""
 
     name = "vae_jax_fashion_mnist"
-    OFFICIAL = Official(
+    OFFICIAL = OfficialSource(
         address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         files={
             "train-images-idx3-ubyte.gz": (
@@ -128,7 +130,7 @@ class FashionMnist(Idx, skip_registration=True):
     )
 
 
-def read(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."]:
+def read_idx(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."]:
     """Reads an idx file of unsigned bytes, packed or not.
 
     Raises:

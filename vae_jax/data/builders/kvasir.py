@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SUFFIXES, SourceImage
-from vae_jax.data.sources import Official
+from vae_jax.data.sources import OfficialSource
 
 ARCHIVE = "kvasir-dataset-v2.zip"
 
@@ -46,14 +46,14 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
         "pylorus": "normal-pylorus",
         "z-line": "normal-z-line",
     }
-    OFFICIAL = Official(
+    OFFICIAL = OfficialSource(
         address="https://datasets.simula.no/downloads/kvasir/",
         files={ARCHIVE: None},
         layout="the unpacked folder (one folder per class; HyperKvasir's labeled-images works too)",
     )
 
     @classmethod
-    def locate(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds class folders, mask folders and `groups.csv`; warns of other folders with images."""
         found, counts, unknown = {}, collections.Counter(), []
         for directory, folders, files in os.walk(folder, followlinks=True):
@@ -72,29 +72,35 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
                 continue
             counts[role] += len(images)
             if not images:
-                raise cls.OFFICIAL.ask(f"{place} is empty; copy its images or remove the folder")
+                raise cls.OFFICIAL.make_error(
+                    f"{place} is empty; copy its images or remove the folder"
+                )
             prefix = "" if relative == pathlib.Path() else f"{relative.as_posix()}/"
             found |= {prefix + name: place / name for name in images}
         if not any(kind == "image" for kind, _ in counts):
-            raise cls.OFFICIAL.ask(f"{folder} has no folder of a class of Kvasir")
+            raise cls.OFFICIAL.make_error(f"{folder} has no folder of a class of Kvasir")
         for kind, class_name in counts:
             if kind == "mask" and ("image", class_name) not in counts:
-                raise cls.OFFICIAL.ask(f"{folder} has masks but no images of {class_name}")
+                raise cls.OFFICIAL.make_error(f"{folder} has masks but no images of {class_name}")
         if unknown:
             _log.warning("kvasir: left out folders of unknown name: %s", ", ".join(unknown))
-        if (folder / groups.FILE).is_file():
-            found[groups.FILE] = folder / groups.FILE
+        if (folder / groups.FILE_NAME).is_file():
+            found[groups.FILE_NAME] = folder / groups.FILE_NAME
         return found
 
-    def items(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
+    def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins images, masks (by stem) and groups."""
-        known = groups.read(files[groups.FILE], ("class", "file")) if groups.FILE in files else {}
+        known = (
+            groups.read_groups(files[groups.FILE_NAME], ("class", "file"))
+            if groups.FILE_NAME in files
+            else {}
+        )
         known = {
             (self.ALIASES.get(name, name), file): group for (name, file), group in known.items()
         }
         images, masks = [], {}
         for name, path in files.items():
-            if name == groups.FILE:
+            if name == groups.FILE_NAME:
                 continue
             kind, class_name = _role(name.rpartition("/")[0])
             if kind == "mask":

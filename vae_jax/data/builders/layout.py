@@ -33,7 +33,7 @@ _LOOSE = "normal"  # class of training images that stand in no folder
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class ImageLocation:
     """Where an image stands: its split, and its path within that."""
 
     split: str
@@ -50,7 +50,7 @@ class Place:
         return _stem(self.inside)
 
 
-def images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns path relative to the folder -> image; what is hidden, and runs, are passed over."""
     found = {}
     for directory, folders, files in os.walk(folder, followlinks=True):
@@ -71,20 +71,20 @@ def images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return found
 
 
-def places_of(files: Iterable[str]) -> dict[str, Place]:
+def locate_images(files: Iterable[str]) -> dict[str, ImageLocation]:
     """Returns name -> place of every image that is no mask and stands where an image of a split does."""
-    images = [name for name in files if name != groups.FILE and not mask_stem(name)]
+    images = [name for name in files if name != groups.FILE_NAME and not parse_mask_stem(name)]
     parts = {name: name.partition("/") for name in images}
     if not any(first.lower() == "train" and inside for first, _, inside in parts.values()):
-        return {name: Place("train", name) for name in images}
+        return {name: ImageLocation("train", name) for name in images}
     return {
-        name: Place(_SPLITS[first.lower()], inside)
+        name: ImageLocation(_SPLITS[first.lower()], inside)
         for name, (first, _, inside) in parts.items()
         if inside and first.lower() in _SPLITS
     }
 
 
-def masks_of(files: Iterable[str]) -> dict[str, str]:
+def match_masks(files: Iterable[str]) -> dict[str, str]:
     """Returns stem of an image -> its mask.
 
     Raises:
@@ -92,13 +92,13 @@ def masks_of(files: Iterable[str]) -> dict[str, str]:
     """
     masks: dict[str, str] = {}
     for name in files:
-        stem = mask_stem(name)
+        stem = parse_mask_stem(name)
         if stem and masks.setdefault(stem, name) != name:
             raise UserError(f"{masks[stem]} and {name} are masks of one image; keep one of them")
     return masks
 
 
-def mask_stem(name: str) -> str:
+def parse_mask_stem(name: str) -> str:
     """Returns class and name of the image that a mask belongs to, "" for what is no mask."""
     folders = name.lower().split("/")[:-1]
     if _MASKS not in folders:
@@ -117,7 +117,7 @@ def check_masks(folder: pathlib.Path, files: Iterable[str]) -> None:
     Raises:
         UserError: names one.
     """
-    images = [name for name in files if not mask_stem(name)]
+    images = [name for name in files if not parse_mask_stem(name)]
     stems = {_stem(name) for name in images}
     for name in images:
         folders, stem = name.lower().split("/")[:-1], _stem(name)
@@ -129,7 +129,7 @@ def check_masks(folder: pathlib.Path, files: Iterable[str]) -> None:
             )
 
 
-def check_classes(folder: pathlib.Path, places: Mapping[str, Place]) -> None:
+def check_classes(folder: pathlib.Path, places: Mapping[str, ImageLocation]) -> None:
     """Refuses what would be given a class that nobody meant.
 
     Raises:

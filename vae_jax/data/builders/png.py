@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 
-def encode(images: UInt8[np.ndarray, "N H W"]) -> list[bytes]:
+def encode_images(images: UInt8[np.ndarray, "N H W"]) -> list[bytes]:
     """Returns each image as an 8-bit grey PNG without compression.
 
     Stored rather than compressed, the bytes do not depend on the version of zlib, and the size of a file

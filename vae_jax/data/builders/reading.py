@@ -53,7 +53,7 @@ class CheckedImage:
     digest: str
 
 
-def read_all(items: Sequence[SourceImage]) -> Iterator[CheckedImage | str]:
+def read_images(items: Sequence[SourceImage]) -> Iterator[CheckedImage | str]:
     """Yields what was read of each item, or one line that says why it cannot be read."""
     if all(isinstance(item.image, bytes) for item in items):
         yield from map(_read, items)
