@@ -1,0 +1,179 @@
+"""Commands, links and code in the documents: every one of them is parsed, followed or run.
+
+`test_shipped_configs.py` runs every shipped config shrunk, `test_main.py` the default command, and
+`runtime/test_processes.py` several processes; the short commands that none of them runs are run here.
+"""
+
+import logging
+import pathlib
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from vae_jax import command_line
+from vae_jax import config as config_lib
+from vae_jax import main as main_module
+from vae_jax import workdir as workdir_lib
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+# ml_collections loads config files through a function of importlib that Python 3.12 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+
+
+def collect(pattern, paths=(*PAGES, *CONFIGS)):
+    """Returns every distinct match of a pattern in the documents and lab books, in order."""
+    matches = [match for path in paths for match in re.findall(pattern, path.read_text("utf-8"))]
+    return list(dict.fromkeys(matches))
+
+
+COMMANDS = collect(r"python (-m vae_jax\.main[^\n`]*)")
+
+
+def configs_by_name():
+    """Returns the name of a run -> its config, for every config and every variant in a command."""
+    configs = {}
+    for path in CONFIGS:
+        get_config = runpy.run_path(str(path))["get_config"]
+        variants = set(re.findall(rf"/{path.name}:(\w+)", " ".join(COMMANDS)))
+        for variant in ("", *sorted(variants)):
+            config = get_config(variant)
+            configs[config.name] = config
+    return configs
+
+
+def fill_in(command, folder):
+    """Returns the arguments of a documented command, its placeholders replaced by values."""
+    values = {"DIR": str(folder), "HOST:PORT": "localhost:1234", "N": "2", "I": "1"}
+    arguments = []
+    for argument in shlex.split(command)[2:]:
+        flag, equals, value = argument.partition("=")
+        if flag == "--workdir" and value.startswith("runs/"):
+            value = f"{folder}/{value}"
+        arguments.append(flag + equals + values.get(value, value))
+    return arguments
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_documented_command_is_parsed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments = fill_in(command, tmp_path)
+    for argument in arguments:
+        if argument.startswith(f"--workdir={tmp_path}"):
+            workdir = pathlib.Path(argument.partition("=")[2])
+            if {"--mode=evaluate", "--mode=explore"} & set(arguments):
+                workdir_lib.claim_workdir(workdir, configs_by_name()[workdir.name])
+    parsed = command_line.parse_command(["main", *arguments])
+    assert (parsed is None) == ("--help" in arguments)
+
+
+def test_the_readme_starts_with_the_two_commands():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    first, second = re.findall(r"^    (pip .*)$", readme, re.MULTILINE)
+    assert first == "pip install -e . && python -m vae_jax.main"
+    assert second == "pip install -e '.[test]' && pytest"
+
+
+@pytest.mark.parametrize("field", collect(r"--config\.([a-z_0-9]+(?:\.[a-z_0-9]+)?)"))
+def test_a_documented_field_exists(field):
+    assert field in workdir_lib.flatten_config(config_lib.default())
+
+
+@pytest.mark.parametrize("mode", collect(r"--mode=(\w+)"))
+def test_a_documented_mode_exists(mode):
+    assert mode in command_line.MODES
+
+
+@pytest.mark.parametrize("path", collect(r"(?:configs|benchmarks|docs|notebooks)/\w+\.\w+"))
+def test_a_documented_file_exists(path):
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading).lower() for heading in headings]
+            assert anchor.replace("-", " ") in anchors, link
+
+
+def test_the_help_lists_every_flag_that_a_document_mentions():
+    flags = set(collect(r"python -m vae_jax\.main[^\n`]* (--[a-z_]+)=")) - {"--config"}
+    assert flags <= set(re.findall(r"--[a-z_]+", command_line.HELP))
+
+
+def code_blocks(page):
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.M | re.S)
+
+
+def shrink_default(data_dir):
+    config = config_lib.get_config()  # tests replace the name `default`
+    config.data.dir = str(data_dir)
+    config.model.widths = (4, 8)
+    config.train.epochs = 2
+    config.train.parallel = "jit"
+    config.scoring.bootstrap_resamples = 100
+    return config
+
+
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    (code,) = code_blocks("README.md")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config_lib, "default", lambda: shrink_default(tmp_path / "data"))
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"\{'value': 0\.\d+, 'low': 0\.\d+, 'high': 0\.\d+\}", last)
+
+
+def test_the_code_of_the_page_on_running_runs():
+    (code,) = code_blocks("docs/running.md")
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_evaluated_and_explored_as_documented(tmp_path, monkeypatch):
+    # The memory allocator and the log level belong to the process of the tests.
+    monkeypatch.setattr(main_module, "keep_memory", lambda: None)
+    monkeypatch.setattr(main_module, "choose_xla_options", lambda precision: None)
+    level = logging.getLogger("vae_jax").level
+    train = next(command for command in COMMANDS if "objective.beta=4" in command)
+    evaluate, explore = (
+        next(command for command in COMMANDS if f"--mode={mode} --workdir=runs/digits" in command)
+        for mode in ("evaluate", "explore")
+    )
+    small = [
+        f"--workdir={tmp_path}", f"--config.data.dir={tmp_path / 'data'}",
+        "--config.scoring.bootstrap_resamples=100", "--config.explore.generated=64",
+        "--config.explore.classifier_epochs=1", "--config.explore.map_images=100",
+    ]  # fmt: skip
+    shrink = [
+        "--config.model.widths=(4,8)",
+        "--config.train.epochs=2",
+        "--config.train.parallel=jit",
+    ]
+    for command, extra in ((train, [*small, *shrink]), (evaluate, small), (explore, small)):
+        # A flag that is given twice has the last value.
+        assert main_module.main(["main", *fill_in(command, tmp_path), *extra]) == 0
+    assert (tmp_path / "report.html").stat().st_size
+    assert (tmp_path / "explore.html").stat().st_size
+    logging.getLogger("vae_jax").setLevel(level)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", collect(r"python (benchmarks/\w+\.py)"))
+def test_a_documented_script_starts(script):
+    subprocess.run(
+        [sys.executable, script, "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
