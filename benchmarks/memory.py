@@ -78,7 +78,7 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     """Returns the same of holding each score's maps against masks."""
     import numpy as np
 
-    from vae_jax.data.pipeline import Examples
+    from vae_jax.data.examples import Examples
     from vae_jax.model.vae import build_model
     from vae_jax.runtime.memory import measure_peak_memory_bytes
     from vae_jax.scoring.localise import localise

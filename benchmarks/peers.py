@@ -30,7 +30,7 @@ def ours(data: str, epochs: int, folder: pathlib.Path) -> None:
     models.set_up("float32")
     config = _config(data, epochs)
     with tempfile.TemporaryDirectory(dir=folder) as workdir:
-        train(config, pathlib.Path(workdir), pipeline.load(config.data, config.seed))
+        train(config, pathlib.Path(workdir), pipeline.load_dataset(config.data, config.seed))
 
 
 def pythae(images: pathlib.Path, epochs: int, folder: pathlib.Path) -> None:
@@ -136,7 +136,7 @@ def _save_images(path: pathlib.Path, data: str) -> int:
     from vae_jax.data import pipeline
 
     config = _config(data, 1)
-    images = pipeline.load(config.data, config.seed).train.images
+    images = pipeline.load_dataset(config.data, config.seed).train.images
     np.save(path, images)
     return len(images)
 

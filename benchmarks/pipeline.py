@@ -57,7 +57,7 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     if cache == "none":
         with tempfile.TemporaryFile() as file:
             images.tofile(file)
-            images = ImagesOnDisk.whole([np.memmap(file, np.uint8, "r", shape=images.shape)])
+            images = ImagesOnDisk.from_parts([np.memmap(file, np.uint8, "r", shape=images.shape)])
     else:
         images = images.copy()
     placement = place_images(images, cache)

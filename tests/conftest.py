@@ -36,8 +36,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
 
 from vae_jax.config import default
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import ImagesOnDisk
-from vae_jax.data.pipeline import Dataset, Examples
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +94,7 @@ def on_disk(tmp_path):
             return None
         path = tmp_path / f"{role}-{images.ndim}.u8"
         images.tofile(path)
-        return ImagesOnDisk.whole([np.memmap(path, np.uint8, "r", shape=images.shape)])
+        return ImagesOnDisk.from_parts([np.memmap(path, np.uint8, "r", shape=images.shape)])
 
     def on_disk(dataset: Dataset) -> Dataset:
         roles = {role: getattr(dataset, role) for role in ("train", "val", "calibration", "test")}

@@ -36,7 +36,7 @@ class Spy:
     """Counts what an ablation trains and loads; one cell dies while it is told to."""
 
     def __init__(self, patch, dies=None):
-        self.trained, self.loaded, train, load = [], [], train_lib.train, pipeline.load
+        self.trained, self.loaded, train, load = [], [], train_lib.train, pipeline.load_dataset
 
         def spied_train(config, folder, dataset):
             self.trained.append(folder.name)
@@ -49,7 +49,7 @@ class Spy:
             return load(data, seed)
 
         patch.setattr(train_lib, "train", spied_train)
-        patch.setattr(pipeline, "load", spied_load)
+        patch.setattr(pipeline, "load_dataset", spied_load)
 
 
 def rows(workdir):

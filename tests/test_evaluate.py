@@ -178,10 +178,10 @@ def test_a_conditional_model_is_scored_with_its_class_summed_out_or_given(
     marginal = evaluate_lib.evaluate(config, tmp_path, dataset)
     assert set(marginal.results["detection"]) == set(config.scoring.names)
     config.scoring.condition = "given"
-    with pytest.raises(UserError, match="no training normal has the class ring"):
+    with pytest.raises(UserError, match="has the class ring, which no training image has"):
         evaluate_lib.evaluate(config, tmp_path, dataset)
     config.model.num_classes = 2
-    with pytest.raises(UserError, match=r"take --config\.model\.num_classes=1"):
+    with pytest.raises(UserError, match=r"set --config\.model\.num_classes=1"):
         train_lib.train(config, tmp_path / "other", dataset)
 
 

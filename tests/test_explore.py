@@ -36,7 +36,7 @@ def halves(in_halves):
 
 @pytest.fixture
 def make_run(tmp_path, config, monkeypatch):
-    """Dataset -> workdir of a run that has a checkpoint; `pipeline.load` gives the same dataset."""
+    """Dataset -> workdir of a run that has a checkpoint; `pipeline.load_dataset` gives the same dataset."""
 
     def make_run(dataset, **model):
         config.model.update(model)
@@ -49,7 +49,7 @@ def make_run(tmp_path, config, monkeypatch):
         position = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": 1}
         with Checkpoints(tmp_path / "checkpoints") as checkpoints:
             checkpoints.save(state, position, config.to_dict(), 1.0)
-        monkeypatch.setattr(pipeline, "load", lambda data, seed: dataset)
+        monkeypatch.setattr(pipeline, "load_dataset", lambda data, seed: dataset)
         return tmp_path
 
     return make_run
@@ -162,7 +162,7 @@ def test_figures_of_an_earlier_exploration_do_not_stay(make_run, config, halves,
     one_class = dataclasses.replace(
         halves, train=dataclasses.replace(halves.train, classes=["lower"] * 40)
     )
-    monkeypatch.setattr(pipeline, "load", lambda data, seed: one_class)
+    monkeypatch.setattr(pipeline, "load_dataset", lambda data, seed: one_class)
     explore_lib.run(config, workdir)
     assert "frechet_distance" not in results_of(workdir)["generation"]
 

@@ -13,7 +13,7 @@ from vae_jax import grid
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.pipeline import Dataset
+from vae_jax.data.examples import Dataset
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
 from vae_jax.report.ablation import cell_measures, reconstructions
@@ -115,7 +115,7 @@ def _outcome_of(workdir: pathlib.Path, cell: Cell, held: dict[tuple[int, str], D
     try:
         if _data(cell) not in held:
             held.clear()
-            held[_data(cell)] = pipeline.load(cell.config.data, cell.config.seed)
+            held[_data(cell)] = pipeline.load_dataset(cell.config.data, cell.config.seed)
         dataset = held[_data(cell)]
         train_lib.train(cell.config, folder, dataset)
         evaluation = evaluate_lib.evaluate(cell.config, folder, dataset)

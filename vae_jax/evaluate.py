@@ -11,8 +11,8 @@ import numpy as np
 from vae_jax import results
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.image_store import take
-from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.image_store import take_images
 from vae_jax.model.vae import build_model
 from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
@@ -50,7 +50,7 @@ class Evaluation:
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """The mode `evaluate`: scores and reports again, from the best checkpoint."""
-    evaluate_and_report(config, workdir, pipeline.load(config.data, config.seed))
+    evaluate_and_report(config, workdir, pipeline.load_dataset(config.data, config.seed))
 
 
 def evaluate_and_report(
@@ -111,7 +111,7 @@ def evaluate(
         "differences": results.differences(test, ranked, rankings, decision),
         "cost": results.cost(workdir, params),
     }
-    normal_images = take(test.images, test.labels == 0)
+    normal_images = take_images(test.images, test.labels == 0)
     if len(normal_images):
         found["robustness"] = noise_sweep(
             model, params, normal_images, min(scoring_config.batch_size, 64), seed

@@ -43,7 +43,7 @@ class Exploration:
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Explores the best checkpoint of a run; writes explore.html, figures, and into results.json."""
-    dataset = pipeline.load(config.data, config.seed)
+    dataset = pipeline.load_dataset(config.data, config.seed)
     trained = trained_lib.load(config, workdir, dataset)
     found = explore(trained, read_scores(workdir / "scores.csv", config.scoring.decision))
     _merge(workdir / "results.json", found.results)

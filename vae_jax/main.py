@@ -38,9 +38,9 @@ def main(argv: Sequence[str]) -> int:
         if command.trains and command.leads:
             workdir_lib.claim_workdir(command.workdir, command.config)
         # This imports TFDS but not JAX: missing data is reported before the slower import.
-        from vae_jax.data.pipeline import prepare_all
+        from vae_jax.data.pipeline import prepare_datasets
 
-        prepare_all(command.config.data)
+        prepare_datasets(command.config.data)
         with _join_cluster(command.cluster):
             _run_mode(command)
     except UserError as error:

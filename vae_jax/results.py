@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired

@@ -16,7 +16,7 @@ from vae_jax import evaluate
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.class_indices import class_indices
-from vae_jax.data.pipeline import Dataset
+from vae_jax.data.examples import Dataset
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model, count_params
@@ -47,7 +47,7 @@ _QUALITY = ("quality_mse", "quality_psnr", "quality_ssim")
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the mode `train`: trains, then evaluates and reports from the best checkpoint."""
-    dataset = pipeline.load(config.data, config.seed)
+    dataset = pipeline.load_dataset(config.data, config.seed)
     train(config, workdir, dataset)
     evaluate.evaluate_and_report(config, workdir, dataset)
 

@@ -18,35 +18,35 @@ def _gradient(width=40, height=30):
     return np.stack([x * 6, y * 8, x + y], -1).astype(np.uint8)
 
 
-def test_an_image_of_the_right_size_is_not_touched():
+def test_an_image_of_the_requested_size_is_not_changed():
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-    decoded = decode.pixels(_encode(Image.fromarray(pixels)), 28, 1, 1.0)
+    decoded = decode.decode_image(_encode(Image.fromarray(pixels)), 28, 1, 1.0)
     np.testing.assert_array_equal(decoded[..., 0], pixels)
 
 
 def test_crop_keeps_the_central_square_of_the_shorter_side():
     pixels = _gradient()
-    decoded = decode.pixels(_encode(Image.fromarray(pixels)), 15, 3, 0.5)
+    decoded = decode.decode_image(_encode(Image.fromarray(pixels)), 15, 3, 0.5)
     np.testing.assert_array_equal(decoded, pixels[7:22, 12:27])
 
 
 def test_resizing_averages_so_that_fine_patterns_become_grey():
     board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
-    decoded = decode.pixels(_encode(Image.fromarray(board)), 16, 1, 1.0)
+    decoded = decode.decode_image(_encode(Image.fromarray(board)), 16, 1, 1.0)
     assert np.ptp(decoded[2:-2, 2:-2]) < 10
     assert abs(decoded.mean() - 127.5) < 2
 
 
-def test_resizing_does_not_look_beyond_the_crop():
+def test_resizing_uses_no_pixel_outside_the_crop():
     pixels = np.full((40, 40), 255, np.uint8)
     pixels[10:30, 10:30] = 7
-    decoded = decode.pixels(_encode(Image.fromarray(pixels)), 8, 1, 0.5)
+    decoded = decode.decode_image(_encode(Image.fromarray(pixels)), 8, 1, 0.5)
     assert (decoded == 7).all()
 
 
 def test_small_images_are_enlarged():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    assert decode.pixels(_encode(Image.fromarray(pixels)), 32, 1, 1.0).shape == (32, 32, 1)
+    assert decode.decode_image(_encode(Image.fromarray(pixels)), 32, 1, 1.0).shape == (32, 32, 1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -66,7 +66,7 @@ def test_exif_orientation_is_respected(orientation):
     stored = stored if undo is None else stored.transpose(undo)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    decoded = decode.pixels(_encode(stored, exif=exif), 30, 3, 1.0)
+    decoded = decode.decode_image(_encode(stored, exif=exif), 30, 3, 1.0)
     np.testing.assert_array_equal(decoded, upright)
 
 
@@ -79,31 +79,31 @@ def test_every_stored_mode_gives_the_same_grey(mode, channels):
     else:
         image = Image.new("RGB", (16, 16), (grey,) * 3).convert(mode)
     form = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
-    decoded = decode.pixels(_encode(image, form), 16, channels, 1.0)
+    decoded = decode.decode_image(_encode(image, form), 16, channels, 1.0)
     assert decoded.shape == (16, 16, channels)
     assert decoded.dtype == np.uint8
     assert (abs(decoded.astype(int) - grey) <= 1).all()
 
 
-def test_transparency_is_dropped_not_blended():
+def test_transparency_is_dropped_and_not_blended():
     pixels = np.zeros((8, 8, 2), np.uint8)
     pixels[..., 0] = 200
-    assert (decode.pixels(_encode(Image.fromarray(pixels, "LA")), 8, 1, 1.0) == 200).all()
+    assert (decode.decode_image(_encode(Image.fromarray(pixels, "LA")), 8, 1, 1.0) == 200).all()
 
 
 def test_a_palette_with_transparency_is_read():
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 51, 51, 51])
     encoded = _encode(image, transparency=bytes([0, 128]))
-    assert (decode.pixels(encoded, 8, 3, 1.0) == 51).all()
+    assert (decode.decode_image(encoded, 8, 3, 1.0) == 51).all()
 
 
-def test_a_mask_lies_where_its_image_does():
+def test_a_mask_is_cropped_and_resized_like_its_image():
     pixels = np.zeros((30, 40), np.uint8)
     pixels[10:20, 12:20] = 255
     encoded = _encode(Image.fromarray(pixels))
-    image = decode.pixels(encoded, 20, 1, 0.8)[..., 0]
-    mask = decode.mask(encoded, 20, 0.8)
+    image = decode.decode_image(encoded, 20, 1, 0.8)[..., 0]
+    mask = decode.decode_mask(encoded, 20, 0.8)
     assert set(np.unique(mask)) == {0, 1}
     assert np.mean((image > 127) == (mask == 1)) > 0.95
 
@@ -111,34 +111,34 @@ def test_a_mask_lies_where_its_image_does():
 def test_a_one_bit_mask_is_read():
     mask = np.zeros((10, 10), bool)
     mask[:5] = True
-    decoded = decode.mask(_encode(Image.fromarray(mask)), 10, 1.0)
+    decoded = decode.decode_mask(_encode(Image.fromarray(mask)), 10, 1.0)
     np.testing.assert_array_equal(decoded, mask.astype(np.uint8))
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95])
-def test_check_finds_a_truncated_file(form, share):
+def test_the_check_detects_a_truncated_file(form, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     encoded = _encode(Image.fromarray(noise), form)
-    assert decode.check(encoded) == (64, 64)
+    assert decode.check_image(encoded) == (64, 64)
     with pytest.raises(Exception, match=r"."):
-        decode.check(encoded[: int(share * len(encoded))])
+        decode.check_image(encoded[: int(share * len(encoded))])
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
-def test_check_refuses_what_is_no_image(content):
+def test_the_check_refuses_a_file_that_is_not_an_image(content):
     with pytest.raises(OSError, match="cannot identify"):
-        decode.check(content)
+        decode.check_image(content)
 
 
-def test_check_refuses_pixels_whose_range_nobody_knows():
+def test_the_check_refuses_pixels_whose_range_is_unknown():
     with pytest.raises(ValueError, match="floating-point"):
-        decode.check(_encode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
+        decode.check_image(_encode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
 
 
-def test_a_mask_is_held_against_its_upright_image_and_may_be_black():
+def test_a_mask_is_compared_with_its_upright_image_and_may_be_black():
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # a quarter turn
     image = _encode(Image.fromarray(_gradient(40, 30)), exif=exif)
     decode.check_mask(_encode(Image.new("L", (30, 40), 255)), image)
     decode.check_mask(_encode(Image.new("1", (30, 40), 0)), image)
@@ -147,8 +147,8 @@ def test_a_mask_is_held_against_its_upright_image_and_may_be_black():
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (Image.new("L", (30, 40), 255), "30x40 pixels, its image 40x30"),
-        (Image.new("L", (40, 30), 1), r"nowhere brighter than half \(highest value 1\)"),
+        (Image.new("L", (30, 40), 255), "30x40 pixels, but its image has 40x30"),
+        (Image.new("L", (40, 30), 1), r"no pixel is brighter than half \(highest value 1\)"),
         (Image.fromarray(np.full((30, 40), 255, np.uint16)), r"\(highest value 255\)"),
     ],
 )

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_jax.data.framing import Framing, cut, tile_offsets
+from vae_jax.config import default
+from vae_jax.data.framing import Framing, compute_tile_offsets, cut_crops
 from vae_jax.errors import UserError
 
 
-def encoded(pixels):
+def encode(pixels):
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
@@ -30,84 +31,100 @@ def strip():
         (9, 8, 8, [0, 1]),
     ],
 )
-def test_tiles_stand_a_stride_apart_and_the_last_is_flush(length, side, stride, offsets):
-    assert tile_offsets(length, side, stride) == offsets
+def test_tiles_start_every_stride_and_the_last_one_ends_with_the_image(
+    length, side, stride, offsets
+):
+    assert compute_tile_offsets(length, side, stride) == offsets
     covered = np.zeros(length, bool)
-    for at in offsets:
-        covered[at : at + side] = True
+    for offset in offsets:
+        covered[offset : offset + side] = True
     assert covered.all()
 
 
-def test_a_tile_is_the_piece_of_the_stored_image_at_its_offset(strip):
-    squares = cut(encoded(strip), None, Framing(8, 1, tile_stride=5))
-    assert squares.offsets.tolist() == [0, 5, 10, 15, 20, 22]
-    assert squares.masks is None
-    for image, at in zip(squares.images, squares.offsets, strict=True):
-        np.testing.assert_array_equal(image[..., 0], strip[:, at : at + 8])
+def test_a_tile_is_the_part_of_the_stored_image_at_its_offset(strip):
+    crops = cut_crops(encode(strip), None, Framing(8, 1, tile_stride=5))
+    assert crops.offsets.tolist() == [0, 5, 10, 15, 20, 22]
+    assert crops.masks is None
+    for image, offset in zip(crops.images, crops.offsets, strict=True):
+        np.testing.assert_array_equal(image[..., 0], strip[:, offset : offset + 8])
 
 
-def test_an_upright_image_is_cut_from_top_to_bottom(strip):
-    lying = cut(encoded(strip), None, Framing(8, 1, tile_stride=5))
-    upright = cut(encoded(np.ascontiguousarray(strip.T)), None, Framing(8, 1, tile_stride=5))
-    np.testing.assert_array_equal(upright.offsets, lying.offsets)
-    np.testing.assert_array_equal(upright.images, lying.images.swapaxes(1, 2))
+def test_an_image_that_is_higher_than_wide_is_cut_from_top_to_bottom(strip):
+    wide = cut_crops(encode(strip), None, Framing(8, 1, tile_stride=5))
+    high = cut_crops(encode(np.ascontiguousarray(strip.T)), None, Framing(8, 1, tile_stride=5))
+    np.testing.assert_array_equal(high.offsets, wide.offsets)
+    np.testing.assert_array_equal(high.images, wide.images.swapaxes(1, 2))
 
 
-def test_masks_are_cut_as_their_image_and_smoothed_borders_fall_away(strip):
+def test_masks_are_cut_like_their_image_and_smoothed_borders_do_not_count(strip):
     mask = np.zeros_like(strip)
     mask[2:4, 12:14], mask[4, 12:14] = 255, 127
-    squares = cut(encoded(strip), encoded(mask), Framing(8, 1, tile_stride=5))
-    assert squares.marked.tolist() == [False, True, True, False, False, False]
-    for cut_mask, at in zip(squares.masks, squares.offsets, strict=True):
-        np.testing.assert_array_equal(cut_mask, mask[:, at : at + 8] > 127)
+    crops = cut_crops(encode(strip), encode(mask), Framing(8, 1, tile_stride=5))
+    assert crops.has_defect.tolist() == [False, True, True, False, False, False]
+    for tile_mask, offset in zip(crops.masks, crops.offsets, strict=True):
+        np.testing.assert_array_equal(tile_mask, mask[:, offset : offset + 8] > 127)
 
 
-def test_a_defect_too_small_for_the_resized_mask_still_marks_its_tile(strip):
+def test_a_tile_has_a_defect_even_if_the_resized_mask_is_too_small_to_show_it(strip):
     mask = np.zeros_like(strip)
     mask[0, 0] = 255
-    squares = cut(encoded(strip), encoded(mask), Framing(2, 1, tile_stride=8))
-    assert not squares.masks.any()
-    assert squares.marked.tolist() == [True, False, False, False]
+    crops = cut_crops(encode(strip), encode(mask), Framing(2, 1, tile_stride=8))
+    assert not crops.masks.any()
+    assert crops.has_defect.tolist() == [True, False, False, False]
 
 
-def test_near_white_tiles_are_left_out(strip):
+def test_tiles_with_too_many_near_white_pixels_are_not_used(strip):
     strip[:, :7] = 255
     framing = Framing(8, 1, tile_stride=5, max_saturated=0.3)
-    assert cut(encoded(strip), None, framing).offsets.tolist() == [5, 10, 15, 20, 22]
+    assert cut_crops(encode(strip), None, framing).offsets.tolist() == [5, 10, 15, 20, 22]
     strip[:] = 250
-    nothing = cut(encoded(strip), encoded(strip), framing)
-    assert nothing.images.shape == (0, 8, 8, 1)
-    assert nothing.masks.shape == (0, 8, 8)
+    crops = cut_crops(encode(strip), encode(strip), framing)
+    assert crops.images.shape == (0, 8, 8, 1)
+    assert crops.masks.shape == (0, 8, 8)
+    assert len(crops.offsets) == len(crops.has_defect) == 0
 
 
-def test_a_near_white_image_is_left_out_whole_where_nothing_is_tiled(strip):
+def test_a_central_square_with_too_many_near_white_pixels_is_not_used(strip):
     strip[:, 11:19] = 255  # the central square
-    assert len(cut(encoded(strip), None, Framing(8, 1, max_saturated=0.9)).images) == 0
-    assert len(cut(encoded(strip), None, Framing(8, 1)).images) == 1
+    assert len(cut_crops(encode(strip), None, Framing(8, 1, max_saturated=0.9)).images) == 0
+    assert len(cut_crops(encode(strip), None, Framing(8, 1)).images) == 1
 
 
 def test_tiles_are_scaled_to_the_size_that_the_model_sees(strip):
-    squares = cut(encoded(strip), encoded(strip), Framing(4, 3, tile_stride=8))
-    assert squares.images.shape == (4, 4, 4, 3)
-    assert squares.masks.shape == (4, 4, 4)
+    crops = cut_crops(encode(strip), encode(strip), Framing(4, 3, tile_stride=8))
+    assert crops.images.shape == (4, 4, 4, 3)
+    assert crops.masks.shape == (4, 4, 4)
 
 
-def test_tiles_that_would_leave_gaps_are_refused(strip):
-    with pytest.raises(UserError, match=r"tile_stride is 9.*30x8.*take at most 8"):
-        cut(encoded(strip), None, Framing(8, 1, tile_stride=9))
+def test_a_stride_that_leaves_gaps_between_tiles_is_refused(strip):
+    with pytest.raises(UserError, match=r"tile_stride is 9.*30x8.*at most 8"):
+        cut_crops(encode(strip), None, Framing(8, 1, tile_stride=9))
 
 
-def test_a_mask_of_another_size_is_refused(strip):
+def test_a_mask_that_differs_in_size_from_its_image_is_refused(strip):
     with pytest.raises(UserError, match=r"image of 30x8 pixels has a mask of 29x8"):
-        cut(encoded(strip), encoded(strip[:, 1:].copy()), Framing(8, 1, tile_stride=4))
+        cut_crops(encode(strip), encode(strip[:, 1:].copy()), Framing(8, 1, tile_stride=4))
 
 
-def test_tiles_and_crop_are_not_asked_for_together():
+def test_dropping_all_crops_keeps_the_size_of_a_crop(strip):
+    crops = cut_crops(encode(strip), encode(strip), Framing(8, 1, tile_stride=5)).drop_all()
+    assert crops.images.shape == (0, 8, 8, 1)
+    assert crops.masks.shape == (0, 8, 8)
+    assert len(crops.offsets) == len(crops.has_defect) == 0
+
+
+def test_a_framing_takes_its_fields_from_the_data_group():
+    data_config = default().data
+    data_config.image_size, data_config.channels, data_config.tile_stride = 16, 3, 4
+    assert Framing.from_config(data_config) == Framing(16, 3, tile_stride=4)
+
+
+def test_tiles_and_a_crop_cannot_be_combined():
     with pytest.raises(UserError, match=r"data.crop is 0.5 and data.tile_stride is 4"):
         Framing(8, 1, crop=0.5, tile_stride=4)
 
 
-def test_whatever_changes_the_squares_changes_the_key():
+def test_framings_with_different_crops_have_different_keys():
     framings = [
         Framing(8, 1),
         Framing(16, 1),
@@ -120,4 +137,4 @@ def test_whatever_changes_the_squares_changes_the_key():
         Framing(8, 1, tile_stride=4, max_saturated=0.25),
     ]
     assert len({framing.key for framing in framings}) == len(framings)
-    assert Framing(8, 1).key == "8px-1c-crop1"  # what caches have been named so far
+    assert Framing(8, 1).key == "8px-1c-crop1"  # the name of existing caches

@@ -1,85 +1,90 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from vae_jax.data import material_contrast
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import ImagesOnDisk
-from vae_jax.data.table import Table
+from vae_jax.data.material_contrast import DEVIATION, MEAN, normalise_materials
 from vae_jax.errors import UserError
 
+TRAIN = np.array([0, 1, 2, 3, 6, 7, 8, 9])
 
-def table(images, materials):
+
+def make_examples(images, materials):
     num = len(images)
-    return Table(
+    return Examples(
         images=images,
-        masks=None,
-        has_mask=np.zeros(num, bool),
-        stored_size=np.zeros((num, 3), np.int32),
+        labels=np.zeros(num, np.int32),
         classes=["roll"] * num,
         files=[str(i) for i in range(num)],
         groups=[str(i) for i in range(num)],
-        official_test=None,
+        stored_size=np.zeros((num, 3), np.int32),
+        has_mask=np.zeros(num, bool),
         materials=materials,
     )
 
 
 @pytest.fixture
-def two():
-    """Six images of a dark and six of a light fabric of less contrast; the last of each is brighter."""
+def fabrics():
+    """Six dark images, then six light ones with less contrast; the last of each is brighter."""
     rng = np.random.default_rng(0)
     dark, light = rng.normal(60, 15, (6, 16, 16, 1)), rng.normal(170, 6, (6, 16, 16, 1))
     dark[5] += 40
     light[5] += 10
     images = np.concatenate([dark, light]).clip(0, 255).astype(np.uint8)
-    return table(images, ["02"] * 6 + ["04"] * 6)
+    return make_examples(images, ["02"] * 6 + ["04"] * 6)
 
 
-TRAIN = np.array([0, 1, 2, 3, 6, 7, 8, 9])
-
-
-def test_training_images_of_each_material_come_to_one_mean_and_deviation(two):
-    images = material_contrast.by_material(two, TRAIN, "aitex").images / 255
+def test_training_images_of_each_material_get_the_same_mean_and_deviation(fabrics):
+    images = normalise_materials(fabrics, TRAIN, "aitex").images / 255
     for rows in (TRAIN[:4], TRAIN[4:]):
-        assert images[rows].mean() == pytest.approx(material_contrast.MEAN, abs=0.002)
-        assert images[rows].std() == pytest.approx(material_contrast.DEVIATION, rel=0.02)
+        assert images[rows].mean() == pytest.approx(MEAN, abs=0.002)
+        assert images[rows].std() == pytest.approx(DEVIATION, rel=0.02)
 
 
-def test_the_light_of_a_test_image_stays_in_it(two):
-    images = material_contrast.by_material(two, TRAIN, "aitex").images / 255
+def test_a_test_image_that_is_brighter_than_its_material_stays_brighter(fabrics):
+    images = normalise_materials(fabrics, TRAIN, "aitex").images / 255
     assert images[5].mean() > images[4].mean() + 0.2
     assert images[11].mean() > images[10].mean() + 0.2
 
 
-def test_only_training_images_are_looked_at(two):
-    before = material_contrast.by_material(two, TRAIN, "aitex").images
-    two.images[[4, 5, 10, 11]] = 0
-    after = material_contrast.by_material(two, TRAIN, "aitex").images
+def test_other_images_than_training_images_have_no_influence(fabrics):
+    before = normalise_materials(fabrics, TRAIN, "aitex").images
+    fabrics.images[[4, 5, 10, 11]] = 0
+    after = normalise_materials(fabrics, TRAIN, "aitex").images
     np.testing.assert_array_equal(before[TRAIN], after[TRAIN])
 
 
-def test_a_brighter_pixel_never_becomes_darker(two):
-    images = material_contrast.by_material(two, TRAIN, "aitex").images
-    order = np.argsort(two.images[:6], axis=None)
+def test_a_brighter_pixel_never_becomes_darker(fabrics):
+    images = normalise_materials(fabrics, TRAIN, "aitex").images
+    order = np.argsort(fabrics.images[:6], axis=None)
     assert (np.diff(images[:6].ravel()[order].astype(int)) >= 0).all()
 
 
-def test_one_flat_material_does_not_divide_by_zero():
-    flat = table(np.full((2, 4, 4, 1), 90, np.uint8), ["02", "02"])
-    images = material_contrast.by_material(flat, np.array([0]), "aitex").images
-    assert (images == 128).all()
+def test_images_of_one_grey_level_are_not_divided_by_zero():
+    flat = make_examples(np.full((2, 4, 4, 1), 90, np.uint8), ["02", "02"])
+    assert (normalise_materials(flat, np.array([0]), "aitex").images == 128).all()
 
 
-def test_a_material_without_training_normals_is_refused(two):
-    with pytest.raises(UserError, match=r"no training normal is of material 04"):
-        material_contrast.by_material(two, TRAIN[:4], "aitex")
+def test_only_the_images_change(fabrics):
+    normalised = normalise_materials(fabrics, TRAIN, "aitex")
+    for field in dataclasses.fields(Examples):
+        if field.name != "images":
+            assert getattr(normalised, field.name) is getattr(fabrics, field.name)
 
 
-def test_a_dataset_without_materials_is_refused(two):
-    with pytest.raises(UserError, match=r"kvasir does not say what"):
-        material_contrast.by_material(table(two.images, None), TRAIN, "kvasir")
+def test_a_material_without_training_images_is_refused(fabrics):
+    with pytest.raises(UserError, match=r"no training image has the material 04"):
+        normalise_materials(fabrics, TRAIN[:4], "aitex")
 
 
-def test_images_that_stay_on_disk_are_refused(two):
-    with pytest.raises(UserError, match=r"stay on disk; take data.cache=host"):
-        material_contrast.by_material(
-            table(ImagesOnDisk.whole([two.images]), two.materials), TRAIN, "aitex"
-        )
+def test_a_dataset_without_materials_is_refused(fabrics):
+    with pytest.raises(UserError, match=r"materials of the images of kvasir are unknown"):
+        normalise_materials(make_examples(fabrics.images, None), TRAIN, "kvasir")
+
+
+def test_images_that_stay_on_disk_are_refused(fabrics):
+    on_disk = make_examples(ImagesOnDisk.from_parts([fabrics.images]), fabrics.materials)
+    with pytest.raises(UserError, match=r"stay on disk; set data.cache=host"):
+        normalise_materials(on_disk, TRAIN, "aitex")

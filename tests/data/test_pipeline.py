@@ -1,11 +1,9 @@
 import collections
-import logging
-import pathlib
 
 import numpy as np
 import pytest
 
-from vae_jax.data import decode, decoded, pipeline
+from vae_jax.data import decode, pipeline
 from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.errors import UserError
 
@@ -17,7 +15,7 @@ def _counts(examples):
 
 
 def test_digits_load_whole_and_disjoint(data_config):
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     files = [file for role in ROLES for file in getattr(dataset, role).files]
     assert len(files) == len(set(files)) == 1797
     assert dataset.test.labels.sum() == 178  # all zeros
@@ -30,7 +28,7 @@ def test_digits_load_whole_and_disjoint(data_config):
 def test_arrays_belong_to_their_file(make_kvasir, kvasir_config):
     root = make_kvasir({"polyps": 4, "normal-cecum": 30, "bbps-0-1": 2}, masks=3)
     kvasir_config.manual_dir = str(root)
-    dataset = pipeline.load(kvasir_config, seed=0)
+    dataset = pipeline.load_dataset(kvasir_config, seed=0)
     assert _counts(dataset.test) == {"polyps": 4, "normal-cecum": 4}
     for role in ROLES:
         examples = getattr(dataset, role)
@@ -39,7 +37,7 @@ def test_arrays_belong_to_their_file(make_kvasir, kvasir_config):
             assert examples.classes[i] == path.parent.name
             assert examples.groups[i] == file
             assert examples.stored_size[i].tolist() == [24, 20, path.stat().st_size]
-            alone = decode.pixels(path.read_bytes(), 16, 3, 1.0)
+            alone = decode.decode_image(path.read_bytes(), 16, 3, 1.0)
             np.testing.assert_array_equal(examples.images[i], alone)
     test = dataset.test
     with_mask = test.masks.any((1, 2))
@@ -50,72 +48,13 @@ def test_arrays_belong_to_their_file(make_kvasir, kvasir_config):
     }
 
 
-def test_a_second_start_reads_what_the_first_decoded(make_kvasir, kvasir_config, monkeypatch):
-    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
-    first = pipeline.load(kvasir_config, seed=0)
-    with monkeypatch.context() as patch:
-        patch.setattr(decoded, "_decode", None)
-        second = pipeline.load(kvasir_config, seed=0)
-    for role in ROLES:
-        a, b = getattr(first, role), getattr(second, role)
-        assert a.files == b.files
-        np.testing.assert_array_equal(a.images, b.images)
-        np.testing.assert_array_equal(a.masks, b.masks)
-    kvasir_config.crop = 0.5
-    other = pipeline.load(kvasir_config, seed=0)
-    assert (other.train.images != first.train.images).any()
-
-
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
-def test_a_damaged_cache_is_made_again(make_kvasir, kvasir_config, damage, caplog):
-    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}))
-    first = pipeline.load(kvasir_config, seed=0)
-    (path,) = pathlib.Path(kvasir_config.dir).glob("**/*.npz")
-    content = bytearray(path.read_bytes())
-    if damage == "flip":
-        content[len(content) // 4] ^= 255
-    path.write_bytes({"truncate": content[:1000], "flip": content, "empty": b""}[damage])
-    with caplog.at_level(logging.WARNING, "vae_jax"):
-        second = pipeline.load(kvasir_config, seed=0)
-    np.testing.assert_array_equal(first.train.images, second.train.images)
-    assert "will be made again" in caplog.text
-    caplog.clear()
-    pipeline.load(kvasir_config, seed=0)
-    assert not caplog.records
-
-
-def test_a_cache_that_cannot_be_written_does_not_stop_the_run(data_config, caplog):
-    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
-    (builder.data_path / "decoded").write_text("a file where the folder should be")
-    with caplog.at_level(logging.WARNING, "vae_jax"):
-        dataset = pipeline.load(data_config, seed=0)
-    assert len(dataset.train.files) > 1000
-    assert "not kept" in caplog.text
-
-
-def test_images_that_are_to_stay_on_a_disk_that_cannot_be_written_are_refused(data_config):
-    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
-    (builder.data_path / "decoded").write_text("a file where the folder should be")
-    data_config.cache = "none"
-    with pytest.raises(UserError, match=r"data.cache=none .*cannot be written"):
-        pipeline.load(data_config, seed=0)
-
-
-def test_more_than_fits_into_memory_is_refused_where_no_disk_can_keep_it(data_config, monkeypatch):
-    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
-    (builder.data_path / "decoded").write_text("a file where the folder should be")
-    monkeypatch.setattr(decoded, "measure_memory_bytes", lambda: 1797 * 64)
-    with pytest.raises(UserError, match=r"too much for memory.*cannot be kept on disk"):
-        pipeline.load(data_config, seed=0)
-
-
 @pytest.mark.parametrize("region", ["", "ellipse"])
 def test_roles_do_not_depend_on_where_the_images_stay(make_kvasir, kvasir_config, region):
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     kvasir_config.roi = region
     datasets = []
     for kvasir_config.cache in ("host", "none"):
-        datasets.append(pipeline.load(kvasir_config, seed=0))
+        datasets.append(pipeline.load_dataset(kvasir_config, seed=0))
     for role in ROLES:
         here, there = (getattr(dataset, role) for dataset in datasets)
         assert isinstance(there.images, ImagesOnDisk)
@@ -131,44 +70,24 @@ def test_another_dataset_as_the_anomaly_stays_on_disk_too(make_idx, data_config)
     data_config.anomaly_classes, data_config.image_size = (), 28
     datasets = []
     for data_config.cache in ("host", "none"):
-        datasets.append(pipeline.load(data_config, seed=0))
+        datasets.append(pipeline.load_dataset(data_config, seed=0))
     here, there = datasets
     assert isinstance(there.test.images, ImagesOnDisk)
     np.testing.assert_array_equal(here.test.images, there.test.images[:])
-
-
-def test_images_stay_on_disk_by_themselves_only_where_memory_is_short(
-    data_config, monkeypatch, caplog
-):
-    assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-    monkeypatch.setattr(decoded, "measure_memory_bytes", lambda: 1797 * 64)
-    with caplog.at_level(logging.INFO, "vae_jax"):
-        assert isinstance(pipeline.load(data_config, seed=0).train.images, ImagesOnDisk)
-    assert "stay on disk" in caplog.text
-    data_config.cache = "host"
-    assert isinstance(pipeline.load(data_config, seed=0).train.images, np.ndarray)
-
-
-def test_damaged_prepared_data_is_told(data_config):
-    builder = pipeline.prepare_dataset("digits", "", data_config.dir)
-    (record,) = builder.data_path.glob("*.array_record*")
-    record.write_bytes(record.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"is damaged .*delete that folder"):
-        pipeline.load(data_config, seed=0)
 
 
 def test_a_class_that_does_not_exist_is_answered_before_any_file_is_read(data_config):
     data_config.dataset, data_config.manual_dir = "kvasir", "/nowhere"
     data_config.anomaly_classes = ("polpys",)
     with pytest.raises(UserError, match=r"no class 'polpys'.*did you mean polyps"):
-        pipeline.load(data_config, seed=0)
+        pipeline.load_dataset(data_config, seed=0)
 
 
 def test_the_official_test_split_stays_the_test_split(make_idx, data_config):
     folder, arrays = make_idx()
     data_config.dataset, data_config.manual_dir = "mnist", str(folder)
     data_config.image_size = 28
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert dataset.test.files == [f"test/{i:05}" for i in range(20)]
     np.testing.assert_array_equal(dataset.test.images[..., 0], arrays["t10k"][0])
     assert dataset.test.labels.tolist() == [int(c == "0") for c in dataset.test.classes]
@@ -181,7 +100,7 @@ def test_another_image_size_and_colour_are_made_by_resizing(make_idx, data_confi
     folder, _ = make_idx(suffix="")
     data_config.dataset, data_config.manual_dir = "fashion_mnist", str(folder)
     data_config.image_size, data_config.channels = 32, 3
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert dataset.test.images.shape == (20, 32, 32, 3)
     assert (dataset.test.images[..., 0] == dataset.test.images[..., 2]).all()
 
@@ -194,14 +113,14 @@ def test_another_dataset_can_be_the_anomaly(make_idx, data_config):
     data_config.anomaly_classes = ()
     alone = data_config.copy_and_resolve_references()
     alone.anomaly_dataset = ""
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert dataset.test.labels.tolist() == [0] * 20 + [1] * 30
     assert dataset.test.files[20] == "fashion_mnist/test/00000"
     assert set(dataset.test.classes[:20]).isdisjoint(dataset.test.classes[20:])
     assert len(dataset.train.files + dataset.val.files + dataset.calibration.files) == 60
-    assert dataset.fingerprint != pipeline.load(alone, seed=0).fingerprint
+    assert dataset.fingerprint != pipeline.load_dataset(alone, seed=0).fingerprint
     data_config.anomaly_classes, data_config.normal_classes = ("3",), ("1", "2")
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert _counts(dataset.test) == {"1": 2, "2": 2, "fashion_mnist/3": 3}
 
 
@@ -209,7 +128,7 @@ def test_a_dataset_with_masks_can_be_the_anomaly_of_one_without(make_kvasir, dat
     data_config.anomaly_dataset = "kvasir"
     data_config.anomaly_manual_dir = str(make_kvasir({"polyps": 4, "cecum": 3}, masks=2))
     data_config.anomaly_classes = ("polyps",)
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert dataset.test.labels.sum() == 4
     assert dataset.test.has_mask[dataset.test.labels == 1].sum() == 2
     assert dataset.test.has_mask[dataset.test.labels == 0].all()
@@ -219,13 +138,13 @@ def test_a_dataset_with_masks_can_be_the_anomaly_of_one_without(make_kvasir, dat
 def test_a_balanced_test_split_has_as_many_of_each(make_idx, data_config):
     data_config.dataset, data_config.manual_dir = "mnist", str(make_idx()[0])
     data_config.balanced_test = True
-    labels = pipeline.load(data_config, seed=0).test.labels
+    labels = pipeline.load_dataset(data_config, seed=0).test.labels
     assert (labels == 0).sum() == (labels == 1).sum() == 2
 
 
 def test_without_classes_everything_is_normal(data_config):
     data_config.anomaly_classes = ()
-    dataset = pipeline.load(data_config, seed=0)
+    dataset = pipeline.load_dataset(data_config, seed=0)
     assert dataset.test.labels.sum() == 0
     assert abs(len(dataset.train.files) - 0.65 * 1797) <= 2
 
@@ -248,7 +167,7 @@ def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
     kvasir_config.manual_dir = str(real_data / "kvasir")
     kvasir_config.image_size, kvasir_config.crop = 32, 0.7
     kvasir_config.normal_classes = ("normal-z-line", "normal-pylorus", "normal-cecum", "bbps-2-3")
-    dataset = pipeline.load(kvasir_config, seed=0)
+    dataset = pipeline.load_dataset(kvasir_config, seed=0)
     total = collections.Counter()
     for role in ROLES:
         total.update(getattr(dataset, role).classes)
@@ -262,9 +181,9 @@ def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
 
 def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, kvasir_config):
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
-    whole = pipeline.load(kvasir_config, seed=0)
+    whole = pipeline.load_dataset(kvasir_config, seed=0)
     kvasir_config.roi = "ellipse"
-    seen = pipeline.load(kvasir_config, seed=0)
+    seen = pipeline.load_dataset(kvasir_config, seed=0)
     inside = seen.region.mask
     for role in ROLES:
         examples, covered = getattr(whole, role), getattr(seen, role)

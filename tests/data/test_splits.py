@@ -13,12 +13,12 @@ FRACTIONS = splits.Fractions(val=0.08, calibration=0.12, test=0.15)
 
 def test_an_unknown_class_is_refused_with_the_closest_known():
     with pytest.raises(UserError, match=r"no class 'polyp'.*did you mean polyps"):
-        splits.canonical(("polyp",), ("polyps", "normal-cecum"), {}, "kvasir")
+        splits.resolve_class_names(("polyp",), ("polyps", "normal-cecum"), {}, "kvasir")
 
 
 def test_an_alias_becomes_the_own_name():
     known, aliases = ("normal-cecum",), {"cecum": "normal-cecum"}
-    assert splits.canonical(("cecum", "normal-cecum"), known, aliases, "kvasir") == known
+    assert splits.resolve_class_names(("cecum", "normal-cecum"), known, aliases, "kvasir") == known
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_alias_becomes_the_own_name():
     ],
 )
 def test_an_empty_list_means_the_complement(normal, anomaly, labels):
-    assert splits.label(["a", "b", "c"], normal, anomaly, "x").tolist() == labels
+    assert splits.label_images(["a", "b", "c"], normal, anomaly, "x").tolist() == labels
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_an_empty_list_means_the_complement(normal, anomaly, labels):
 )
 def test_a_protocol_without_images_is_refused(normal, anomaly, message):
     with pytest.raises(UserError, match=message):
-        splits.label(["a", "b"], normal, anomaly, "x")
+        splits.label_images(["a", "b"], normal, anomaly, "x")
 
 
 @st.composite
@@ -64,7 +64,7 @@ def _collections(draw):
 
 def _try_assign(*args):
     try:
-        return splits.assign(*args)
+        return splits.assign_roles(*args)
     except UserError:
         assume(False)
 
@@ -112,7 +112,7 @@ def test_fractions_are_met_to_within_a_small_group(collection):
 def test_a_big_group_does_not_wreck_the_fractions():
     groups = ["big"] * 200 + [str(i) for i in range(400)]
     for seed in range(20):
-        roles = splits.assign(np.zeros(600, int), groups, None, FRACTIONS, seed)
+        roles = splits.assign_roles(np.zeros(600, int), groups, None, FRACTIONS, seed)
         assert {r: len(i) for r, i in roles.items()} == {
             "train": 390,
             "val": 48,
@@ -124,9 +124,9 @@ def test_a_big_group_does_not_wreck_the_fractions():
 def test_the_split_depends_on_the_seed_and_on_nothing_else():
     groups = [str(i) for i in range(500)]
     labels = np.zeros(500, int)
-    first = splits.assign(labels, groups, None, FRACTIONS, 0)
-    again = splits.assign(labels, groups, None, FRACTIONS, 0)
-    other = splits.assign(labels, groups, None, FRACTIONS, 1)
+    first = splits.assign_roles(labels, groups, None, FRACTIONS, 0)
+    again = splits.assign_roles(labels, groups, None, FRACTIONS, 0)
+    other = splits.assign_roles(labels, groups, None, FRACTIONS, 1)
     for role in splits.ROLES:
         assert first[role].tolist() == again[role].tolist()
         assert first[role].tolist() != other[role].tolist()
@@ -134,8 +134,8 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else():
 
 def test_a_few_more_images_move_few_others():
     groups = [str(i) for i in range(1010)]
-    few = splits.assign(np.zeros(1000, int), groups[:1000], None, FRACTIONS, 0)
-    more = splits.assign(np.zeros(1010, int), groups, None, FRACTIONS, 0)
+    few = splits.assign_roles(np.zeros(1000, int), groups[:1000], None, FRACTIONS, 0)
+    more = splits.assign_roles(np.zeros(1010, int), groups, None, FRACTIONS, 0)
     role_few = {i: role for role, indices in few.items() for i in indices}
     role_more = {i: role for role, indices in more.items() for i in indices}
     assert sum(role_few[i] != role_more[i] for i in role_few) <= 20
@@ -144,7 +144,7 @@ def test_a_few_more_images_move_few_others():
 def test_a_group_with_an_anomaly_goes_to_test_whole():
     groups = ["mixed"] * 10 + [str(i) for i in range(200)]
     labels = np.array([1] + [0] * 209)
-    roles = splits.assign(labels, groups, None, FRACTIONS, 0)
+    roles = splits.assign_roles(labels, groups, None, FRACTIONS, 0)
     assert set(range(10)) <= set(roles["test"].tolist())
     assert len(roles["test"]) - 1 == round(0.15 * 209)  # those nine normals count
 
@@ -154,7 +154,7 @@ def test_training_normals_of_a_group_in_the_official_test_split_are_dropped():
     in_test = np.array([True] * 3 + [False] * 83 + [True] * 20)
     labels = np.zeros(106, int)
     labels[-5:] = 1
-    roles = splits.assign(labels, groups, in_test, FRACTIONS, 0)
+    roles = splits.assign_roles(labels, groups, in_test, FRACTIONS, 0)
     everyone = set(np.concatenate(list(roles.values())).tolist())
     assert not everyone & {3, 4, 5}
     assert len(roles["val"]) == round(0.08 * 80)
@@ -173,22 +173,22 @@ def test_training_normals_of_a_group_in_the_official_test_split_are_dropped():
 def test_an_empty_role_names_the_fraction_to_change(fractions, num, advice):
     groups = [str(i) for i in range(num)]
     with pytest.raises(UserError, match=advice):
-        splits.assign(np.zeros(num, int), groups, None, fractions, 0)
+        splits.assign_roles(np.zeros(num, int), groups, None, fractions, 0)
 
 
 def test_balance_thins_out_the_larger_side_only():
     labels = np.array([0] * 30 + [1] * 8)
     files = [str(i) for i in range(38)]
-    test = splits.balance(np.arange(38), labels, files, seed=0)
+    test = splits.balance_test(np.arange(38), labels, files, seed=0)
     assert (labels[test] == 1).sum() == (labels[test] == 0).sum() == 8
     assert test.tolist() == sorted(set(test.tolist()))
-    assert test.tolist() == splits.balance(np.arange(38), labels, files, seed=0).tolist()
-    assert test.tolist() != splits.balance(np.arange(38), labels, files, seed=1).tolist()
+    assert test.tolist() == splits.balance_test(np.arange(38), labels, files, seed=0).tolist()
+    assert test.tolist() != splits.balance_test(np.arange(38), labels, files, seed=1).tolist()
 
 
 def test_balance_without_anomalies_changes_nothing():
     test = np.arange(5)
-    assert splits.balance(test, np.zeros(5, int), list("abcde"), 0).tolist() == test.tolist()
+    assert splits.balance_test(test, np.zeros(5, int), list("abcde"), 0).tolist() == test.tolist()
 
 
 def test_what_may_only_be_tested_on_takes_its_group_along_and_no_share_of_the_normals():
@@ -196,9 +196,11 @@ def test_what_may_only_be_tested_on_takes_its_group_along_and_no_share_of_the_no
     labels = np.zeros(400, int)
     test_only = np.arange(400) >= 200
     test_only[203] = False  # of a group that is bound otherwise
-    roles = splits.assign(labels, groups, None, splits.Fractions(0.1, 0.1, 0.2), 0, test_only)
+    roles = splits.assign_roles(labels, groups, None, splits.Fractions(0.1, 0.1, 0.2), 0, test_only)
     assert set(np.flatnonzero(test_only)) | {203} <= set(roles["test"])
     assert len(roles["test"]) == pytest.approx(200 + 0.2 * 200, abs=4)
     official = np.arange(400) < 40
-    roles = splits.assign(labels, groups, official, splits.Fractions(0.1, 0.1, 0.0), 0, test_only)
+    roles = splits.assign_roles(
+        labels, groups, official, splits.Fractions(0.1, 0.1, 0.0), 0, test_only
+    )
     assert set(roles["test"]) == set(range(40)) | set(range(200, 400))

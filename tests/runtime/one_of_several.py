@@ -27,7 +27,7 @@ def _recorded(images: np.ndarray, asked: list[list[int]]) -> np.ndarray:
 
 
 def _record(asked: dict[str, list[list[int]]]) -> None:
-    load = pipeline.load
+    load = pipeline.load_dataset
 
     def load_recorded(data, seed):
         dataset = load(data, seed)
@@ -36,7 +36,7 @@ def _record(asked: dict[str, list[list[int]]]) -> None:
             object.__setattr__(examples, "images", _recorded(examples.images, asked[role]))
         return dataset
 
-    pipeline.load = load_recorded
+    pipeline.load_dataset = load_recorded
 
 
 def _train_in_two_parts() -> None:

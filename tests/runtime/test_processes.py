@@ -96,7 +96,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def digits(config):
-    return pipeline.load(config.data, config.seed)
+    return pipeline.load_dataset(config.data, config.seed)
 
 
 @pytest.fixture(scope="module")

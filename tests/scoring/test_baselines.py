@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
 from vae_jax.metrics import detection
 from vae_jax.scoring import baselines, trivial
 

@@ -57,7 +57,9 @@ def test_localisation_does_not_depend_on_batch_size(localised):
 
 
 def test_images_and_masks_on_disk_are_measured_as_those_in_memory_are(localised):
-    assert localised() == localised(keep=lambda array: ImagesOnDisk.whole([array[:9], array[9:]]))
+    assert localised() == localised(
+        keep=lambda array: ImagesOnDisk.from_parts([array[:9], array[9:]])
+    )
 
 
 def test_smoothing_changes_the_maps(localised):

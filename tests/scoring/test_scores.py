@@ -11,7 +11,7 @@ from PIL import Image
 
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
-from vae_jax.data.batches import Batch, batches, content_index
+from vae_jax.data.batches import Batch, compute_content_index, iterate_batches
 from vae_jax.data.region import load_region
 from vae_jax.model.vae import BoundModel, build_model, init_params
 from vae_jax.scoring import fits
@@ -72,7 +72,7 @@ class Subject:
         """Scores of the images in another order."""
         images = self.images[order]
         blank = np.zeros(COUNT, np.int32)
-        batch = Batch(images, content_index(images), np.ones(COUNT, np.float32), blank)
+        batch = Batch(images, compute_content_index(images), np.ones(COUNT, np.float32), blank)
         host = {n: HOST_FEATURES[n](batch.image) for n in self.names if n in HOST_FEATURES}
 
         @jax.jit
@@ -190,7 +190,7 @@ def test_a_small_set_is_scored_in_no_larger_batches(
 
     def recorded(images, batch_size, *rest):
         sizes.append(batch_size)
-        return batches(images, batch_size, *rest)
+        return iterate_batches(images, batch_size, *rest)
 
     monkeypatch.setattr(scorer_lib, "batches", recorded)
     scoring_config = subject.scoring_config.copy_and_resolve_references()

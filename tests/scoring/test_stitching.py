@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vae_jax.data.framing import tile_offsets
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
+from vae_jax.data.framing import compute_tile_offsets
 from vae_jax.scoring.stitching import assemble, blend
 
 SIDE = 8
@@ -10,7 +10,7 @@ ALL = np.ones((SIDE, SIDE), bool)
 
 
 def cut(strip, stride):
-    starts = np.array(tile_offsets(strip.shape[1], SIDE, stride))
+    starts = np.array(compute_tile_offsets(strip.shape[1], SIDE, stride))
     return np.stack([strip[:, at : at + SIDE] for at in starts]), starts
 
 
@@ -116,7 +116,7 @@ def test_the_score_looks_at_covered_places_alone(strip):
 def test_tiles_that_were_resized_cover_the_strip_without_gap(factor):
     side, length, stride = 24, 24 * 5 + 7, 10
     size = int(side * factor)
-    offsets = tile_offsets(length, side, stride)
+    offsets = compute_tile_offsets(length, side, stride)
     num = len(offsets)
     blank = np.zeros((SIDE, SIDE), np.uint8)
     test = tiles_of(blank, blank, [0] * num, (length, side))

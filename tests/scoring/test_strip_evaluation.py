@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.scoring.strip_evaluation import rank_tiles, strips
 

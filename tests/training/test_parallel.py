@@ -67,7 +67,7 @@ def test_result_does_not_depend_on_steps_per_call(small_config, images, steps_pe
 def test_result_does_not_depend_on_where_the_images_wait(small_config, images, mode):
     devices = jax.devices()
     on_device, _ = run_one_epoch(small_config, images, mode, devices)
-    on_disk = ImagesOnDisk.whole([np.asarray(images)])
+    on_disk = ImagesOnDisk.from_parts([np.asarray(images)])
     for kept, cache in ((images, "host"), (on_disk, "none")):
         state, _ = run_one_epoch(small_config, kept, mode, devices, cache=cache, steps_per_call=2)
         assert_same_params(on_device, state, 1e-7)

@@ -1,6 +1,6 @@
-"""Many images looked at a batch at a time, in batches of one shape, so that one program serves all.
+"""Images in batches of one shape, so that one compiled program serves all of them.
 
-N images, B the batch.
+N images, B images of a batch, H W image, C channels.
 """
 
 import zlib
@@ -20,13 +20,14 @@ Tree = TypeVar("Tree")
 
 @flax.struct.dataclass
 class Batch:
-    """Images of one step; a ragged last batch is padded, and the mask says what counts.
+    """Images of one step; the mask shows which of them only pad a short batch.
 
     Attributes:
-        image: as stored.
-        index: place of each image in its role; its noise follows from it.
-        mask: 1 where the image counts, 0 where it pads.
-        class_index: class of the image, for a conditional model that is given it; else 0.
+        image: pixels as stored.
+        index: number from which the noise of each image follows: its row in the training set, or its
+            `compute_content_index`.
+        mask: 1 for an image that counts, 0 for padding.
+        class_index: class of each image if the model is conditional and is given the class; otherwise 0.
     """
 
     image: Any  # uint8 [B, H, W, C]
@@ -40,86 +41,103 @@ def to_unit(image: UInt8[Array, "B H W C"]) -> Float[Array, "B H W C"]:
     return image.astype(jnp.float32) / 255.0
 
 
-def batches(
+def iterate_batches(
     images: UInt8[Images, "N H W C"],
     batch_size: int,
     class_indices: Int32[np.ndarray, "N"] | None = None,
     rows: Int[np.ndarray, "n"] | None = None,
 ) -> Iterator[Batch]:
-    """Yields every image once and in order; the last batch is padded with its first image and masked.
+    """Yields batches that contain every image once and in order.
+
+    A short last batch is padded with copies of its first image, which its mask excludes.
 
     Args:
-        images: as stored.
-        batch_size: of every batch.
-        class_indices: class of each image, for a conditional model to which it is given.
-        rows: which images to yield instead of all, and in which order; no other is read.
+        images: pixels as stored, in memory or on disk.
+        batch_size: number of images in every batch, with padding.
+        class_indices: class of each image, if the model is conditional and is given the class.
+        rows: rows of the images to yield, in this order, and no other image is read; None yields all.
     """
     if class_indices is None:
         class_indices = np.zeros(len(images), np.int32)
     if rows is None:
         rows = np.arange(len(images))
-    for places, counts in _padded(len(rows), batch_size):
-        chosen = rows[places]
-        batch = images[chosen]
-        yield Batch(batch, content_index(batch), counts.astype(np.float32), class_indices[chosen])
+    for positions, counts in _iterate_padded(len(rows), batch_size):
+        batch_rows = rows[positions]
+        pixels = images[batch_rows]
+        yield Batch(
+            image=pixels,
+            index=compute_content_index(pixels),
+            mask=counts.astype(np.float32),
+            class_index=class_indices[batch_rows],
+        )
 
 
-def over_batches(
+def map_batches(
     function: Callable[[Batch], Tree],
     images: UInt8[Images, "N H W C"],
     batch_size: int,
     class_indices: Int32[np.ndarray, "N"] | None = None,
 ) -> Tree:
-    """Returns what the function makes of a batch for all images, arrays of NumPy with N rows.
+    """Applies a function to all images in batches.
 
     Args:
-        function: of a batch, to arrays with a row for each of its images.
-        images, batch_size, class_indices: as for `batches`; at least one image.
+        function: function of a batch that returns a tree of arrays with one row per image.
+        images: pixels as stored, at least one image.
+        batch_size: number of images in every batch, with padding.
+        class_indices: class of each image, if the model is conditional and is given the class.
+
+    Returns:
+        The same tree of NumPy arrays with N rows.
     """
     parts = [
-        jax.device_get(function(batch)) for batch in batches(images, batch_size, class_indices)
+        jax.device_get(function(batch))
+        for batch in iterate_batches(images, batch_size, class_indices)
     ]
-    return _joined(parts, len(images))
+    return _join_rows(parts, len(images))
 
 
-def in_batches(
-    function: Callable[..., Tree], batch_size: int, *values: Images | np.ndarray | None
+def map_rows(
+    function: Callable[..., Tree], batch_size: int, *columns: Images | np.ndarray | None
 ) -> Tree:
-    """Returns what the function makes of rows of all values, arrays of NumPy with as many rows.
+    """Applies a function to the rows of several columns in batches.
 
     Args:
-        function: called with `batch_size` rows of each of the values, the first of a short batch repeated.
-        batch_size: rows of every call.
-        values: arrays or images of as many rows, one row at least. The first must be there; any other may
-            be None, which is handed on.
+        function: called with `batch_size` rows of each column; it returns a tree of arrays with as many
+            rows. The rows that a short last batch lacks are copies of its first row.
+        batch_size: number of rows in every call.
+        columns: arrays or images with the same number of rows, at least one. Any but the first may be
+            None, and the function then gets None for it.
+
+    Returns:
+        The same tree of NumPy arrays with one row per row of the columns.
     """
-    count = len(values[0])
+    count = len(columns[0])
     parts = []
-    for chosen, _ in _padded(count, batch_size):
-        rows = [None if value is None else value[chosen] for value in values]
-        parts.append(jax.device_get(function(*rows)))
-    return _joined(parts, count)
+    for rows, _ in _iterate_padded(count, batch_size):
+        batch = [None if column is None else column[rows] for column in columns]
+        parts.append(jax.device_get(function(*batch)))
+    return _join_rows(parts, count)
 
 
-def _padded(
+def _iterate_padded(
     count: int, batch_size: int
 ) -> Iterator[tuple[Int[np.ndarray, "B"], Bool[np.ndarray, "B"]]]:
-    """Yields rows of each batch, a short one filled with its first row, and which of them count."""
+    """Yields the rows of each batch, a short one padded with its first row, and which rows count."""
     for start in range(0, count, batch_size):
         rows = np.arange(start, start + batch_size)
         counts = rows < count
         yield np.where(counts, rows, start), counts
 
 
-def _joined(parts: Sequence[Tree], count: int) -> Tree:
-    """Returns the first `count` rows of the parts together; the last part may have rows to spare."""
+def _join_rows(parts: Sequence[Tree], count: int) -> Tree:
+    """Returns the first `count` rows of all parts together; rows beyond them are padding."""
     return jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *parts)
 
 
-def content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:
-    """Returns a number for each image that follows from its pixels alone.
+def compute_content_index(images: UInt8[np.ndarray, "N H W C"]) -> Int32[np.ndarray, "N"]:
+    """Returns a number for each image that depends on its pixels alone.
 
-    What a score draws for an image is keyed by it, so that the score is the same in any test set, in any
-    order, and when the image comes alone.
+    The random numbers that a score draws for an image are keyed by it, so the score does not depend on
+    the other images or on their order.
     """
     return np.array([zlib.crc32(image.tobytes()) for image in images], np.uint32).view(np.int32)

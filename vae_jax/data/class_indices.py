@@ -1,4 +1,4 @@
-"""The class of each image as the number that a conditional model is given.
+"""The class of each image as the index that a conditional model is given.
 
 N images.
 """
@@ -6,39 +6,39 @@ N images.
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.errors import UserError
 
-UNKNOWN = -1  # index of a class that no training normal has
+UNKNOWN = -1  # index of a class that has no training image
 
 
-def class_names(dataset: Dataset) -> list[str]:
-    """Returns the classes of the training normals, in the order of their indices."""
+def list_class_names(dataset: Dataset) -> list[str]:
+    """Returns the classes of the training images, in the order of their indices."""
     return sorted(set(dataset.train.classes))
 
 
 def class_indices(
     dataset: Dataset, examples: Examples, num_classes: int, all_known: bool = False
 ) -> Int32[np.ndarray, "N"] | None:
-    """Returns the index of each image's class, `UNKNOWN` for a class that no training normal has.
+    """Returns the index of the class of each image, `UNKNOWN` for a class that has no training image.
 
     Args:
-        dataset: names the classes.
-        examples: the images.
-        num_classes: `model.num_classes`; with 0 the model is not conditional, and None is returned.
-        all_known: refuses images of an unknown class, as `scoring.condition=given` needs it.
+        dataset: dataset whose training images define the classes.
+        examples: images whose classes are looked up.
+        num_classes: `model.num_classes`; 0 if the model is not conditional, and None is returned.
+        all_known: whether an unknown class is refused, as `scoring.condition=given` requires.
 
     Raises:
-        UserError: if the training normals have another number of classes, or a class is unknown and may
-            not be.
+        UserError: if the training images have another number of classes, or a class is unknown although
+            `all_known` is set.
     """
     if not num_classes:
         return None
-    names = class_names(dataset)
+    names = list_class_names(dataset)
     if len(names) != num_classes:
         raise UserError(
-            f"model.num_classes is {num_classes}, but the training normals have {len(names)} classes "
-            f"({', '.join(names)}); take --config.model.num_classes={len(names)}"
+            f"model.num_classes is {num_classes}, but the training images have {len(names)} classes "
+            f"({', '.join(names)}); set --config.model.num_classes={len(names)}"
         )
     index_of = {name: index for index, name in enumerate(names)}
     indices = np.array([index_of.get(name, UNKNOWN) for name in examples.classes], np.int32)
@@ -46,7 +46,7 @@ def class_indices(
         row = int(np.argmax(indices == UNKNOWN))
         raise UserError(
             f"scoring.condition is given, but {examples.files[row]} has the class "
-            f"{examples.classes[row]}, which no training normal has; take "
+            f"{examples.classes[row]}, which no training image has; set "
             "--config.scoring.condition=marginal"
         )
     return indices

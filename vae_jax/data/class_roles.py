@@ -42,7 +42,9 @@ def choose_class_roles(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...]
 
 
 def _known(names: Any, dataset: str, present: tuple[str, ...]) -> tuple[str, ...]:
-    return splits.canonical(parse_names(names), present, BUILDERS[dataset].ALIASES, dataset)
+    return splits.resolve_class_names(
+        parse_names(names), present, BUILDERS[dataset].ALIASES, dataset
+    )
 
 
 def _classes(dataset: str, manual_dir: str) -> tuple[str, ...]:

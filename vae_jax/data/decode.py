@@ -1,6 +1,6 @@
-"""An encoded image -> uint8 pixels of the size that the model sees.
+"""An encoded image -> uint8 pixels at the size that the model sees.
 
-Names: `H W` the square that the model sees, `C` channels (1 grey, 3 RGB).
+H W image that the model sees, C channels (1 grey, 3 RGB).
 """
 
 import io
@@ -9,22 +9,23 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
 
-# Part of the key of cached pixels: raise it when any pixel below comes out differently.
+# Part of the names of cached files: raise it whenever a function below returns other pixels than before.
 VERSION = 1
 
-_LYING = 5  # from this EXIF orientation on, width and height change places
-_HALF = 127  # of a mask's grey; what is brighter is abnormal
+_FIRST_QUARTER_TURN = 5  # EXIF orientations from this one on swap width and height
+_HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
 
-def check(encoded: bytes) -> tuple[int, int]:
+def check_image(encoded: bytes) -> tuple[int, int]:
     """Reads an image to its last byte and returns its stored (width, height).
 
-    A JPEG's coefficients are all read, but turned into an eighth of its pixels: that finds the same damage
-    in half of the time.
+    All coefficients of a JPEG are read, but only an eighth of its size is decoded: that finds the same
+    damage in half of the time.
 
     Raises:
-        ValueError: if pixels are floating-point numbers, whose range nobody knows.
-        Exception: whatever Pillow raises on a damaged file, an image too large to be meant, or no image.
+        ValueError: if pixels are floating-point numbers, whose range is unknown.
+        Exception: whatever Pillow raises for a damaged file, for an image that is too large to be
+            intended, or for a file that is not an image.
     """
     with Image.open(io.BytesIO(encoded)) as image:
         size = image.size
@@ -35,70 +36,79 @@ def check(encoded: bytes) -> tuple[int, int]:
     return size
 
 
-def check_mask(encoded: bytes, image: bytes) -> None:
-    """Checks that a mask can be read and lies over its image.
+def check_mask(encoded: bytes, encoded_image: bytes) -> None:
+    """Checks that a mask can be read and fits its image.
 
     Raises:
-        ValueError: if it has another size, or values of which none is brighter than half.
-        Exception: as `check`.
+        ValueError: if its size differs from that of the image, or it has values above 0 but no pixel that
+            is brighter than half.
+        Exception: as for `check_image`.
     """
-    check(encoded)
-    mask, size = upright(encoded), _upright_size(image)
+    check_image(encoded)
+    mask, size = open_upright(encoded), _upright_size(encoded_image)
     if mask.size != size:
-        raise ValueError("{}x{} pixels, its image {}x{}".format(*mask.size, *size))
-    grey = np.asarray(_to_mode(mask, "L"))
-    # 255 is nearly black where there are 16 bits.
+        raise ValueError("{}x{} pixels, but its image has {}x{}".format(*mask.size, *size))
+    grey = np.asarray(_convert(mask, "L"))
+    # A 16-bit mask with values 0 and 255 is nearly black, so 16-bit values are not scaled first.
     highest = (np.asarray(mask) if mask.mode.startswith("I") else grey).max()
     if highest > 0 and grey.max() <= _HALF:
         raise ValueError(
-            f"nowhere brighter than half (highest value {highest}); store it as 0 and 255"
+            f"no pixel is brighter than half (highest value {highest}); store it as 0 and 255"
         )
 
 
 def _upright_size(encoded: bytes) -> tuple[int, int]:
-    """Returns the size of what `upright` makes of an image, without decoding it."""
+    """Returns the (width, height) of the image that `open_upright` returns, without decoding it."""
     with Image.open(io.BytesIO(encoded)) as image:
-        lies = image.getexif().get(ExifTags.Base.Orientation, 1) >= _LYING
-        return image.size[::-1] if lies else image.size
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return image.size[::-1] if orientation >= _FIRST_QUARTER_TURN else image.size
 
 
-def upright(encoded: bytes) -> Image.Image:
-    """Opens an image and turns it as its EXIF data says; only the first frame of several counts."""
+def open_upright(encoded: bytes) -> Image.Image:
+    """Opens an image and turns it as its EXIF data requires; of several frames it takes the first."""
     image = Image.open(io.BytesIO(encoded))
     ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def pixels(
+def decode_image(
     stored: bytes | Image.Image, image_size: int, channels: int, crop: float
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns the central square, resized with antialiasing and converted to `channels`.
 
     Args:
-        stored: the file's bytes, or what `upright` made of them.
+        stored: bytes of the file, or an image from `open_upright`.
         image_size: H and W, pixels.
         channels: C. Colour becomes grey by ITU-R 601-2 luma, grey is repeated, transparency is dropped.
         crop: side of the square as a fraction of the shorter side, in (0, 1].
     """
-    image = _to_mode(_central_square(stored, crop), "L" if channels == 1 else "RGB")
+    image = _convert(_central_square(stored, crop), "L" if channels == 1 else "RGB")
     image = _resize(image, image_size, Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image_size, image_size, channels)
 
 
-def mask(stored: bytes | Image.Image, image_size: int, crop: float) -> UInt8[np.ndarray, "H W"]:
-    """Returns 1 where the mask is brighter than half, cut and resized as its image is."""
-    image = _to_mode(_central_square(stored, crop), "L")
+def decode_mask(
+    stored: bytes | Image.Image, image_size: int, crop: float
+) -> UInt8[np.ndarray, "H W"]:
+    """Returns 1 where the mask is brighter than half; it is cropped and resized like its image.
+
+    Args:
+        stored: bytes of the file, or a mask from `open_upright`.
+        image_size: H and W, pixels.
+        crop: side of the square as a fraction of the shorter side, in (0, 1].
+    """
+    image = _convert(_central_square(stored, crop), "L")
     image = _resize(image, image_size, Image.Resampling.NEAREST)
     return (np.asarray(image) > _HALF).astype(np.uint8)
 
 
-def whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
-    """Returns 1 where a mask, as large as it is stored, is brighter than half."""
-    return (np.asarray(_to_mode(upright(encoded), "L")) > _HALF).astype(np.uint8)
+def decode_whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
+    """Returns 1 where a mask is brighter than half, at the size that is stored."""
+    return (np.asarray(_convert(open_upright(encoded), "L")) > _HALF).astype(np.uint8)
 
 
 def _central_square(stored: bytes | Image.Image, crop: float) -> Image.Image:
-    image = upright(stored) if isinstance(stored, bytes) else stored
+    image = open_upright(stored) if isinstance(stored, bytes) else stored
     width, height = image.size
     side = max(1, round(crop * min(width, height)))
     left, top = (width - side) // 2, (height - side) // 2
@@ -106,18 +116,20 @@ def _central_square(stored: bytes | Image.Image, crop: float) -> Image.Image:
 
 
 def _resize(image: Image.Image, image_size: int, resampling: Image.Resampling) -> Image.Image:
-    # After the crop: the `box` of Pillow's resize lets the filter look beyond it, at a black border.
+    # The image is cropped first. The `box` argument of Pillow's resize would let the filter use pixels
+    # outside the box, for example those of a black border.
     size = (image_size, image_size)
     return image if image.size == size else image.resize(size, resampling)
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    """Converts an image to one of Pillow's modes; 16-bit values are scaled to 8 bits."""
     if image.mode == mode:
         return image
     if image.mode.startswith("I"):
-        # Pillow clips 16 bits at 255 instead of scaling them.
+        # Pillow would clip 16-bit values at 255 instead of scaling them.
         image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
     elif image.mode == "P":
-        # A palette may hold transparency, which only RGBA takes over without a warning.
+        # A palette may have transparent colours, which only RGBA accepts without a warning.
         image = image.convert("RGBA")
     return image.convert(mode)

@@ -1,6 +1,6 @@
-"""Which squares of a stored image the model sees: the central one, or tiles along its longer side.
+"""Which parts of a stored image the model sees: the central square, or tiles along the longer side.
 
-Names: `T` squares of one image, `H W` the square that the model sees, `C` channels.
+T crops of one image, H W image that the model sees, C channels.
 """
 
 import dataclasses
@@ -13,19 +13,19 @@ from PIL import Image
 from vae_jax.data import decode
 from vae_jax.errors import UserError
 
-_NEAR_WHITE = 250  # grey levels from here on carry no structure any more
+_NEAR_WHITE = 250  # grey levels from this one on count as saturated
 
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """How stored images become squares.
+    """How a stored image becomes square crops; the fields have the names of the `data` group.
 
     Attributes:
         image_size: H and W, pixels.
         channels: C, 1 grey or 3 RGB.
         crop: side of the central square as a fraction of the shorter side.
-        tile_stride: pixels of the stored image between neighbouring tiles; 0 takes the central square.
-        max_saturated: share of near-white pixels above which a square is left out.
+        tile_stride: pixels of the stored image from one tile to the next; 0 takes the central square.
+        max_saturated: a crop with a larger share of near-white pixels is not used.
     """
 
     image_size: int
@@ -37,22 +37,22 @@ class Framing:
     def __post_init__(self) -> None:
         if self.tile_stride and self.crop != 1:
             raise UserError(
-                f"data.crop is {self.crop:g} and data.tile_stride is {self.tile_stride}; tiles take the "
-                "shorter side whole: take data.crop=1, or data.tile_stride=0"
+                f"data.crop is {self.crop:g} and data.tile_stride is {self.tile_stride}, but a tile always "
+                "spans the whole shorter side; set data.crop=1, or data.tile_stride=0"
             )
 
     @classmethod
-    def of(cls, data: ml_collections.ConfigDict) -> "Framing":
-        """Returns the framing that the `data` group of the configuration asks for.
+    def from_config(cls, data_config: ml_collections.ConfigDict) -> "Framing":
+        """Returns the framing that the `data` group of the config describes.
 
         Raises:
-            UserError: if tiles are to be cropped as well.
+            UserError: if the group asks for tiles and a crop at the same time.
         """
-        return cls(**{field.name: data[field.name] for field in dataclasses.fields(cls)})
+        return cls(**{field.name: data_config[field.name] for field in dataclasses.fields(cls)})
 
     @property
     def key(self) -> str:
-        """Tells any two framings apart, as part of a file's name."""
+        """Part of a file name; different framings have different keys."""
         parts = [f"{self.image_size}px", f"{self.channels}c", f"crop{self.crop:g}"]
         if self.tile_stride:
             parts.append(f"tiles{self.tile_stride}")
@@ -62,94 +62,104 @@ class Framing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Squares:
-    """The squares of one image that are not left out.
+class Crops:
+    """The crops of one image that are not too saturated.
 
     Attributes:
-        images: resized and converted.
-        masks: 1 where abnormal; None where the image has no mask.
-        marked: whether a pixel of the stored mask, before it was resized, lies in the square.
-        offsets: left edge of a tile (upper edge in an upright image), pixels of the stored image.
+        images: crops, resized and converted to C channels.
+        masks: 1 where a pixel is abnormal; None where the image has no mask.
+        has_defect: whether the stored mask, before it was resized, marks a pixel of the crop.
+        offsets: left edge of each tile (upper edge in an image that is higher than wide), pixels of the
+            stored image; 0 for the central square.
     """
 
     images: UInt8[np.ndarray, "T H W C"]
     masks: UInt8[np.ndarray, "T H W"] | None
-    marked: Bool[np.ndarray, "T"]
+    has_defect: Bool[np.ndarray, "T"]
     offsets: Int32[np.ndarray, "T"]
 
-    def none(self) -> "Squares":
-        """Returns no square, of the same shapes."""
+    def drop_all(self) -> "Crops":
+        """Returns crops of the same size, but none of them."""
         masks = None if self.masks is None else self.masks[:0]
-        return Squares(self.images[:0], masks, self.marked[:0], self.offsets[:0])
+        return Crops(self.images[:0], masks, self.has_defect[:0], self.offsets[:0])
 
 
-def cut(encoded: bytes, mask: bytes | None, framing: Framing) -> Squares:
-    """Decodes an image, and its mask, and cuts them alike.
+def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> Crops:
+    """Decodes an image and its mask, and cuts both in the same way.
+
+    Args:
+        encoded: file of the image.
+        encoded_mask: file of its mask; None if it has none.
+        framing: which parts to cut out.
 
     Raises:
-        UserError: if tiles so far apart would leave gaps, or the mask is of another size than its image.
+        UserError: if the tiles would leave gaps, or image and mask have different sizes.
     """
-    image = decode.upright(encoded)
-    offsets, pieces = [0], [image]
-    mask_pieces = [] if mask is None else [decode.upright(mask)]
+    image = decode.open_upright(encoded)
+    mask = None if encoded_mask is None else decode.open_upright(encoded_mask)
     if framing.tile_stride:
-        if mask_pieces and mask_pieces[0].size != image.size:
-            sizes = [f"{one.width}x{one.height}" for one in (image, mask_pieces[0])]
+        if mask is not None and mask.size != image.size:
             raise UserError(
-                f"an image of {sizes[0]} pixels has a mask of {sizes[1]}; get both again"
+                f"an image of {image.width}x{image.height} pixels has a mask of {mask.width}x{mask.height} "
+                "pixels; replace the image or the mask, so that both have the same size"
             )
-        offsets = _offsets(image, framing.tile_stride)
-        pieces = [_tile(image, at) for at in offsets]
-        mask_pieces = [_tile(whole, at) for whole in mask_pieces for at in offsets]
-    kept = [i for i, piece in enumerate(pieces) if _counts(piece, framing)]
+        offsets = _tile_offsets(image, framing.tile_stride)
+        pieces = [_cut_tile(image, offset) for offset in offsets]
+        mask_pieces = [] if mask is None else [_cut_tile(mask, offset) for offset in offsets]
+    else:
+        offsets, pieces, mask_pieces = [0], [image], [] if mask is None else [mask]
+    usable = [i for i, piece in enumerate(pieces) if not _is_saturated(piece, framing)]
     size, channels, crop = framing.image_size, framing.channels, framing.crop
-    images = np.empty((len(kept), size, size, channels), np.uint8)
-    masks = None if mask is None else np.empty((len(kept), size, size), np.uint8)
-    marked = np.zeros(len(kept), bool)
-    for row, i in enumerate(kept):
-        images[row] = decode.pixels(pieces[i], size, channels, crop)
+    images = np.empty((len(usable), size, size, channels), np.uint8)
+    masks = None if mask is None else np.empty((len(usable), size, size), np.uint8)
+    has_defect = np.zeros(len(usable), bool)
+    for row, i in enumerate(usable):
+        images[row] = decode.decode_image(pieces[i], size, channels, crop)
         if masks is not None:
-            masks[row] = decode.mask(mask_pieces[i], size, crop)
-            marked[row] = decode.mask(mask_pieces[i], _side(mask_pieces[i], crop), crop).any()
-    return Squares(images, masks, marked, np.array([offsets[i] for i in kept], np.int32))
+            masks[row] = decode.decode_mask(mask_pieces[i], size, crop)
+            stored_mask = decode.decode_mask(
+                mask_pieces[i], _stored_side(mask_pieces[i], crop), crop
+            )
+            has_defect[row] = stored_mask.any()
+    return Crops(images, masks, has_defect, np.array([offsets[i] for i in usable], np.int32))
 
 
-def tile_offsets(length: int, side: int, stride: int) -> list[int]:
-    """Returns where tiles start: every `stride` pixels, the last one flush with the end.
+def compute_tile_offsets(length: int, side: int, stride: int) -> list[int]:
+    """Returns where tiles start: every `stride` pixels, and the last one where it ends with the image.
 
     Args:
         length: longer side of the image, pixels.
-        side: of a tile, the image's shorter side.
-        stride: pixels between neighbouring tiles, at most `side`.
+        side: side of a tile, which is the shorter side of the image, pixels.
+        stride: pixels from one tile to the next, at most `side`.
     """
     last = length - side
     return [*range(0, last, stride), last]
 
 
-def _offsets(image: Image.Image, stride: int) -> list[int]:
+def _tile_offsets(image: Image.Image, stride: int) -> list[int]:
     side, length = sorted(image.size)
     if stride > side:
         raise UserError(
-            f"data.tile_stride is {stride}, but an image is {image.width}x{image.height}, so that its "
-            f"tiles would leave gaps; take at most {side}"
+            f"data.tile_stride is {stride}, which leaves gaps between the tiles of an image of "
+            f"{image.width}x{image.height} pixels; set it to at most {side}"
         )
-    return tile_offsets(length, side, stride)
+    return compute_tile_offsets(length, side, stride)
 
 
-def _tile(image: Image.Image, offset: int) -> Image.Image:
+def _cut_tile(image: Image.Image, offset: int) -> Image.Image:
     side = min(image.size)
     left, upper = (offset, 0) if image.width >= image.height else (0, offset)
     return image.crop((left, upper, left + side, upper + side))
 
 
-def _counts(piece: Image.Image, framing: Framing) -> bool:
-    """Returns whether few enough pixels, as stored, are near white."""
+def _is_saturated(piece: Image.Image, framing: Framing) -> bool:
+    """Returns whether the crop, at its stored size, has too large a share of near-white pixels."""
     if framing.max_saturated >= 1:
-        return True
-    stored = decode.pixels(piece, _side(piece, framing.crop), 1, framing.crop)
-    return float((stored >= _NEAR_WHITE).mean()) <= framing.max_saturated
+        return False
+    grey = decode.decode_image(piece, _stored_side(piece, framing.crop), 1, framing.crop)
+    return float((grey >= _NEAR_WHITE).mean()) > framing.max_saturated
 
 
-def _side(piece: Image.Image, crop: float) -> int:
-    """Returns the side at which the square that is kept need not be resized."""
+def _stored_side(piece: Image.Image, crop: float) -> int:
+    """Returns the side of the central square in pixels of the stored image, at which nothing is resized."""
     return max(1, round(crop * min(piece.size)))

@@ -1,4 +1,4 @@
-"""Images that stay on disk: they look like an array, and only what is asked for is read.
+"""Images in memory or on disk, behind one interface: of images on disk only the requested ones are read.
 
 N images, H W image, C channels.
 """
@@ -12,15 +12,15 @@ from jaxtyping import Bool, Int
 
 @dataclasses.dataclass(frozen=True)
 class ImagesOnDisk:
-    """uint8 [N, H, W, C] images, or [N, H, W] masks, that lie decoded on disk.
+    """uint8 images [N, H, W, C], or masks [N, H, W], that are stored on disk, decoded.
 
-    Indexing by a number, a slice, or an array of numbers or truth values reads those images into memory;
-    `take` chooses among them without reading.
+    Indexing by a number, a slice, or an array of integers or booleans reads those images into memory;
+    `take` selects images without reading them.
 
     Attributes:
-        parts: arrays mapped from files, [n, H, W, C] or [n, H, W].
-        rows: place of each image among those of all parts, one part after the other.
-        region: which pixels count, the others are read as 0; None for all.
+        parts: arrays that are mapped from files, [n, H, W, C] or [n, H, W].
+        rows: position of each image in the concatenation of all parts.
+        region: pixels that count, all others are read as 0; None where all pixels count.
     """
 
     parts: tuple[np.ndarray, ...]
@@ -28,8 +28,8 @@ class ImagesOnDisk:
     region: Bool[np.ndarray, "H W"] | None = None
 
     @classmethod
-    def whole(cls, parts: Sequence[np.ndarray]) -> "ImagesOnDisk":
-        """Returns all images of all parts."""
+    def from_parts(cls, parts: Sequence[np.ndarray]) -> "ImagesOnDisk":
+        """Returns all images of all parts, in their order."""
         return cls(tuple(parts), np.arange(sum(map(len, parts))))
 
     def __len__(self) -> int:
@@ -42,76 +42,84 @@ class ImagesOnDisk:
         return self._read(rows)
 
     def __array__(self, *args, **kwargs):
-        # NumPy would take it for a list, and read everything image by image.
-        raise TypeError("images that stay on disk are no array; index them by what is to be read")
+        # Without this method NumPy would treat the object as a sequence, and read all images one by one.
+        raise TypeError(
+            "images that stay on disk are not an array; index them by the images to read"
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
+        """Shape of the array that holds all images."""
         return (len(self.rows), *self.parts[0].shape[1:])
 
     @property
     def dtype(self) -> np.dtype:
-        """As of an array."""
+        """Type of the values."""
         return self.parts[0].dtype
 
     @property
     def nbytes(self) -> int:
-        """What the images would take in memory."""
+        """Bytes that all images would take in memory."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     def take(self, rows: np.ndarray) -> "ImagesOnDisk":
-        """Returns some of the images, by their numbers or by truth values; nothing is read."""
+        """Returns the images at these integers, or where these booleans are true; reads nothing."""
         return dataclasses.replace(self, rows=self.rows[rows])
 
-    def within(self, region: Bool[np.ndarray, "H W"]) -> "ImagesOnDisk":
-        """Returns the images with what lies outside of a region read as 0."""
+    def zero_outside(self, region: Bool[np.ndarray, "H W"]) -> "ImagesOnDisk":
+        """Returns the same images; pixels outside the region will be read as 0."""
         return dataclasses.replace(self, region=region)
 
     def _read(self, rows: Int[np.ndarray, "M"]) -> np.ndarray:
-        found = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        images = np.empty((len(rows), *self.shape[1:]), self.dtype)
         start = 0
         for part in self.parts:
-            here = np.flatnonzero((rows >= start) & (rows < start + len(part)))
-            found[here] = part[rows[here] - start]
+            in_part = np.flatnonzero((rows >= start) & (rows < start + len(part)))
+            images[in_part] = part[rows[in_part] - start]
             start += len(part)
         if self.region is not None:
-            found *= self.region.reshape(self.region.shape + (1,) * (found.ndim - 3))
-        return found
+            images *= _broadcastable(self.region, images.ndim)
+        return images
 
 
-# What a role's images may be: in memory, or on disk.
+# The images of a role are in memory or on disk.
 Images = np.ndarray | ImagesOnDisk
 
 
-def take(images: Images, rows: np.ndarray) -> Images:
-    """Returns some of the images; those that stay on disk are not read."""
+def take_images(images: Images, rows: np.ndarray) -> Images:
+    """Returns the images at these integers, or where these booleans are true; reads none from disk."""
     return images.take(rows) if isinstance(images, ImagesOnDisk) else images[rows]
 
 
-def within(images: Images, region: Bool[np.ndarray, "H W"]) -> Images:
-    """Returns images (or masks) that are 0 outside of a region."""
+def zero_outside_region(images: Images, region: Bool[np.ndarray, "H W"]) -> Images:
+    """Returns images [N, H, W, C] or masks [N, H, W] that are 0 outside the region."""
     if isinstance(images, ImagesOnDisk):
-        return images.within(region)
-    return images * region.reshape(region.shape + (1,) * (images.ndim - 3))
+        return images.zero_outside(region)
+    return images * _broadcastable(region, images.ndim)
+
+
+def _broadcastable(region: Bool[np.ndarray, "H W"], ndim: int) -> np.ndarray:
+    """Returns the region [H, W] of images [N, H, W, ...] with `ndim` axes, as [H, W, 1, ...]."""
+    return region.reshape(region.shape + (1,) * (ndim - 3))
 
 
 def join_images(parts: Sequence[Images]) -> Images:
-    """Returns the images of several, one after the other; on disk if any of them stays there.
+    """Returns the images of all parts, one part after the other; on disk if any part is on disk.
 
     Raises:
-        ValueError: if they are seen through different regions.
+        ValueError: if the parts have different regions.
     """
     if not any(isinstance(part, ImagesOnDisk) for part in parts):
         return np.concatenate(parts)
-    each = [
-        part if isinstance(part, ImagesOnDisk) else ImagesOnDisk.whole([part]) for part in parts
+    stores = [
+        part if isinstance(part, ImagesOnDisk) else ImagesOnDisk.from_parts([part])
+        for part in parts
     ]
-    region = each[0].region
-    if any(one.region is not region for one in each):
-        raise ValueError("images that are joined are seen through the same region, or through none")
-    starts = np.cumsum([0, *(sum(map(len, one.parts)) for one in each)])[:-1]
-    rows = [one.rows + start for one, start in zip(each, starts, strict=True)]
+    region = stores[0].region
+    if any(store.region is not region for store in stores):
+        raise ValueError("images that are joined must all have the same region, or none of them")
+    starts = np.cumsum([0, *(sum(map(len, store.parts)) for store in stores)])[:-1]
+    rows = [store.rows + start for store, start in zip(stores, starts, strict=True)]
     return ImagesOnDisk(
-        tuple(part for one in each for part in one.parts), np.concatenate(rows), region
+        tuple(part for store in stores for part in store.parts), np.concatenate(rows), region
     )

@@ -1,7 +1,7 @@
-"""Each material brought to one mean and one contrast, so that a model need not tell fabrics by brightness.
+"""Gives the images of all materials the same mean and contrast, so that a model need not learn each one's.
 
-The statistics come from training normals alone; what another light does to a test image stays in it.
-N images, H W image, C channels.
+The statistics are those of training images alone, so a test image that is darker or brighter than its
+material usually is stays so. N images, M training images, H W image, C channels.
 """
 
 import dataclasses
@@ -9,56 +9,61 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import ImagesOnDisk
-from vae_jax.data.table import Table
 from vae_jax.errors import UserError
 
-MEAN = 0.5  # of each material, on [0, 1] images
-DEVIATION = 0.15  # leaves [0, 1] to what lies more than 3.3 standard deviations from the mean
+MEAN = 0.5  # mean of each material, of images in [0, 1]
+DEVIATION = 0.15  # standard deviation of each material; [0, 1] is then the mean ± 3.3 of them
 
-_LEVELS = 256
+_NUM_LEVELS = 256
 
 
-def by_material(table: Table, train: Int[np.ndarray, "M"], dataset: str) -> Table:
-    """Returns the table with grey levels mapped so that training normals of each material are alike.
+def normalise_materials(
+    examples: Examples, train_rows: Int[np.ndarray, "M"], dataset: str
+) -> Examples:
+    """Returns the examples with grey levels mapped per material.
+
+    The map is linear, and the training images of each material get `MEAN` and `DEVIATION` by it.
 
     Args:
-        table: all images.
-        train: indices of the training normals, all that is looked at.
-        dataset: its name, for the message.
+        examples: images of all roles.
+        train_rows: rows of the training images; no other image has an influence on the maps.
+        dataset: name of the dataset, for messages.
 
     Raises:
-        UserError: if the dataset knows of no materials, one of them has no training normal,
-            or the images stay on disk.
+        UserError: if the dataset knows no materials, a material has no training image, or the images stay
+            on disk.
     """
-    if table.materials is None:
+    if examples.materials is None:
         raise UserError(
-            f"data.normalise is material, but {dataset} does not say what its images are made of; take "
+            f"data.normalise is material, but the materials of the images of {dataset} are unknown; set "
             "data.normalise=none"
         )
-    if isinstance(table.images, ImagesOnDisk):
+    if isinstance(examples.images, ImagesOnDisk):
         raise UserError(
-            f"data.normalise is material, for which the images of {dataset} must be in memory, and they "
-            "stay on disk; take data.cache=host, or data.normalise=none"
+            f"data.normalise is material, which needs the images of {dataset} in memory, but they stay on "
+            "disk; set data.cache=host, or data.normalise=none"
         )
-    materials = np.array(table.materials)
-    images = np.empty_like(table.images)
+    materials = np.array(examples.materials)
+    images = np.empty_like(examples.images)
     for material in np.unique(materials):
         rows = np.flatnonzero(materials == material)
-        known = np.intersect1d(rows, train)
-        if not len(known):
+        train_rows_of_material = np.intersect1d(rows, train_rows)
+        if not len(train_rows_of_material):
             raise UserError(
-                f"{dataset}: no training normal is of material {material or 'unknown'}, so nothing is "
-                "known of its grey levels; take data.normalise=none, or another seed"
+                f"{dataset}: no training image has the material {material or 'unknown'}, so its grey "
+                "levels cannot be normalised; set data.normalise=none, or take another seed"
             )
-        images[rows] = _levels(table.images[known])[table.images[rows]]
-    return dataclasses.replace(table, images=images)
+        new_levels = _fit_levels(examples.images[train_rows_of_material])
+        images[rows] = new_levels[examples.images[rows]]
+    return dataclasses.replace(examples, images=images)
 
 
-def _levels(images: UInt8[np.ndarray, "M H W C"]) -> UInt8[np.ndarray, "256"]:
-    """Returns what each grey level becomes: mean and deviation of these images brought to the common."""
-    counts = np.bincount(images.ravel(), minlength=_LEVELS)
-    levels = np.arange(_LEVELS)
+def _fit_levels(images: UInt8[np.ndarray, "M H W C"]) -> UInt8[np.ndarray, "256"]:
+    """Returns the new value of each grey level, after which these images have `MEAN` and `DEVIATION`."""
+    counts = np.bincount(images.ravel(), minlength=_NUM_LEVELS)
+    levels = np.arange(_NUM_LEVELS)
     mean = np.average(levels, weights=counts)
     deviation = np.sqrt(np.average(np.square(levels - mean), weights=counts))
     scaled = MEAN + DEVIATION * (levels - mean) / max(deviation, 1e-6)

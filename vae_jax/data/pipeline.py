@@ -1,197 +1,196 @@
-"""Prepared data -> decoded uint8 images with a role each.
+"""Prepared data -> a `Dataset` of decoded uint8 images, each of which has a role.
 
-Names: `N` images of a role, `H W` the square that the model sees, `C` channels.
+N images, M images of a role.
 """
 
 import collections
 import dataclasses
 import hashlib
 import logging
-from typing import Any
 
 import ml_collections
 import numpy as np
-from jaxtyping import Bool, Int, Int32, UInt8
+from jaxtyping import Int
 
-from vae_jax.data import class_roles, material_contrast, splits, table
+from vae_jax.data import class_roles, splits
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
 from vae_jax.data.framing import Framing
-from vae_jax.data.image_store import Images, take, within
+from vae_jax.data.image_store import zero_outside_region
+from vae_jax.data.material_contrast import normalise_materials
 from vae_jax.data.prepare import prepare_dataset
+from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.region import Region, load_region
 
 _log = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass(frozen=True)
-class Examples:
-    """One role.
+def prepare_datasets(data_config: ml_collections.ConfigDict) -> None:
+    """Prepares the datasets that the `data` group names; checks names before any image is read.
 
-    Attributes:
-        images: cropped and resized, decoded once; an array, or `ImagesOnDisk` where they stay on disk.
-        labels: 0 normal, 1 anomaly.
-        classes: class name of each image.
-        files: path of each image, relative to the data folder.
-        groups: patient, video or near-duplicate; never across roles.
-        stored_size: width, height (pixels) and bytes of the stored file, a trivial baseline.
-        masks: 1 where abnormal; None where the dataset has no masks.
-        has_mask: which images have a mask; a normal has an empty one.
-        offsets: where along the longer side of the stored image a tile starts, pixels; None where images
-            are not cut into tiles.
-        materials: what the object in each image is made of; None where the dataset knows of none.
-    """
-
-    images: UInt8[Images, "N H W C"]
-    labels: Int32[np.ndarray, "N"]
-    classes: list[str]
-    files: list[str]
-    groups: list[str]
-    stored_size: Int32[np.ndarray, "N 3"]
-    masks: UInt8[Images, "N H W"] | None
-    has_mask: Bool[np.ndarray, "N"]
-    offsets: Int32[np.ndarray, "N"] | None = None
-    materials: list[str] | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """A name for each image: its file, and where it is a tile also where that starts."""
-        if self.offsets is None:
-            return self.files
-        return [f"{file}@{offset}" for file, offset in zip(self.files, self.offsets, strict=True)]
-
-    def take(self, rows: Int[np.ndarray, "M"]) -> "Examples":
-        """Returns some of the images, in the order of `rows`."""
-
-        def chosen(values: Any) -> Any:
-            if values is None:
-                return None
-            if isinstance(values, list):
-                return [values[row] for row in rows]
-            return take(values, rows)
-
-        return Examples(*(chosen(getattr(self, f.name)) for f in dataclasses.fields(self)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A dataset under one anomaly protocol; `fingerprint` changes when the stored images do."""
-
-    name: str
-    fingerprint: str
-    image_size: int
-    channels: int
-    train: Examples
-    val: Examples
-    calibration: Examples
-    test: Examples
-    region: Region | None = None
-
-
-def prepare_all(data: ml_collections.ConfigDict) -> None:
-    """Prepares what the `data` group names; imports no JAX, and checks names before any image is read.
+    It does not start JAX.
 
     Raises:
-        UserError: as `load`.
+        UserError: if files are missing or damaged, or a class does not exist.
     """
-    class_roles.choose_class_roles(data)
-    _prepare(data, data.dataset, data.manual_dir)
-    if data.anomaly_dataset:
-        _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
+    class_roles.choose_class_roles(data_config)
+    _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    if data_config.anomaly_dataset:
+        _prepare(data_config, data_config.anomaly_dataset, data_config.anomaly_manual_dir)
 
 
-def load(data: ml_collections.ConfigDict, seed: int) -> Dataset:
-    """Prepares what is not prepared, decodes what is not decoded, and gives each image its role.
+def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
+    """Prepares and decodes images if no earlier start has done so, and gives each image its role.
 
     Args:
-        data: the `data` group of the configuration.
-        seed: of the split.
+        data_config: the `data` group of the config.
+        seed: seed of the split into roles.
 
     Raises:
-        UserError: if data is missing or damaged, a class does not exist, a role stays empty, or the data
-            cannot be cut or normalised as asked.
+        UserError: if files are missing or damaged, a class does not exist, a role would be empty, or the
+            images cannot be cut into tiles or normalised.
     """
-    normal, anomaly = class_roles.choose_class_roles(data)
-    framing = Framing.of(data)
-    region = load_region(data)
+    normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
+    framing = Framing.from_config(data_config)
+    region = load_region(data_config)
 
-    builder = _prepare(data, data.dataset, data.manual_dir)
-    whole = table.read(builder, framing, data.cache)
+    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    examples = read_prepared_images(builder, framing, data_config.cache)
     fingerprint = builder.preparation["fingerprint"]
-    if data.anomaly_dataset:
-        other_builder = _prepare(data, data.anomaly_dataset, data.anomaly_manual_dir)
-        other = table.read(other_builder, framing, data.cache)
-        other = table.anomalies_of(other, anomaly, data.anomaly_dataset)
-        labels = splits.label(whole.classes, normal, (), data.dataset)
-        labels[labels == 1] = -1  # the anomaly is the other dataset
-        whole = table.join(whole, other)
-        labels = np.concatenate([labels, np.ones(len(other.files), labels.dtype)])
-        both = fingerprint + other_builder.preparation["fingerprint"]
-        fingerprint = hashlib.sha256(both.encode()).hexdigest()[:16]
+    if data_config.anomaly_dataset:
+        examples = _label(examples, normal_classes, (), data_config.dataset)
+        # Only images of the other dataset are anomalies.
+        labels = np.where(examples.labels == 1, np.int32(NO_LABEL), examples.labels)
+        examples = dataclasses.replace(examples, labels=labels)
+        anomalies, other_fingerprint = _load_anomalies(data_config, framing, anomaly_classes)
+        examples = _append_anomalies(examples, anomalies)
+        fingerprint = hashlib.sha256((fingerprint + other_fingerprint).encode()).hexdigest()[:16]
     else:
-        labels = splits.label(whole.classes, normal, anomaly, data.dataset)
+        examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
     if builder.CLASSES is None:
-        _tell(whole, labels, data)
+        _log_labels(examples, data_config.dataset)
+        _log_cropping(examples, data_config)
 
-    fractions = splits.Fractions(data.val_fraction, data.calibration_fraction, data.test_fraction)
-    test_only = np.isin(whole.classes, list(builder.CLEAN_TILES.values()))
-    roles = splits.assign(labels, whole.groups, whole.official_test, fractions, seed, test_only)
-    if data.normalise == "material":
-        whole = material_contrast.by_material(whole, roles["train"], data.dataset)
-    if data.balanced_test:
-        roles["test"] = splits.balance(roles["test"], labels, whole.files, seed)
+    rows_of_role = _assign_roles(examples, builder, data_config, seed)
+    if data_config.normalise == "material":
+        examples = normalise_materials(examples, rows_of_role["train"], data_config.dataset)
     return Dataset(
-        name=data.dataset,
+        name=data_config.dataset,
         fingerprint=fingerprint,
-        image_size=data.image_size,
-        channels=data.channels,
+        image_size=data_config.image_size,
+        channels=data_config.channels,
         region=region,
-        **{role: _examples(whole, labels, indices, region) for role, indices in roles.items()},
+        **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
 
 
-def _tell(
-    whole: table.Table, labels: Int[np.ndarray, "N"], data: ml_collections.ConfigDict
-) -> None:
-    """Logs what was made of the user's own images: what each class is taken for, and what is not seen."""
-    for value, kind in ((0, "normal"), (1, "abnormal"), (-1, "left out")):
-        counts = collections.Counter(np.array(whole.classes)[labels == value].tolist())
+def _prepare(
+    data_config: ml_collections.ConfigDict, dataset: str, manual_dir: str
+) -> ImageDatasetBuilder:
+    return prepare_dataset(dataset, manual_dir, data_config.dir, data_config.skip_corrupt)
+
+
+def _label(
+    examples: Examples,
+    normal_classes: tuple[str, ...],
+    anomaly_classes: tuple[str, ...],
+    dataset: str,
+) -> Examples:
+    labels = splits.label_images(examples.classes, normal_classes, anomaly_classes, dataset)
+    return dataclasses.replace(examples, labels=labels)
+
+
+def _load_anomalies(
+    data_config: ml_collections.ConfigDict, framing: Framing, classes: tuple[str, ...]
+) -> tuple[Examples, str]:
+    """Reads the dataset whose images are the anomalies.
+
+    Args:
+        data_config: the `data` group of the config; `anomaly_dataset` names the dataset.
+        framing: which parts of a stored image the model sees.
+        classes: classes to take; () takes all.
+
+    Returns:
+        Images of its official test split, or all of them if it has none, with the label 1; and the
+        fingerprint of the whole dataset.
+
+    Raises:
+        UserError: if no image is left.
+    """
+    dataset = data_config.anomaly_dataset
+    builder = _prepare(data_config, dataset, data_config.anomaly_manual_dir)
+    examples = read_prepared_images(builder, framing, data_config.cache)
+    rows = splits.select_anomalies(examples.classes, examples.official_test, classes, dataset)
+    anomalies = examples.take(rows)
+    anomalies = dataclasses.replace(
+        anomalies,
+        labels=np.ones(len(anomalies), np.int32),
+        # Both datasets may have a class 3, or a file of the same name.
+        classes=[f"{dataset}/{name}" for name in anomalies.classes],
+        files=[f"{dataset}/{name}" for name in anomalies.files],
+        groups=[f"{dataset}/{name}" for name in anomalies.groups],
+    )
+    return anomalies, builder.preparation["fingerprint"]
+
+
+def _append_anomalies(examples: Examples, anomalies: Examples) -> Examples:
+    """Returns the images of both; if `examples` has an official test split, all anomalies belong to it."""
+    official_test = None if examples.official_test is None else np.ones(len(anomalies), bool)
+    return join_examples([examples, dataclasses.replace(anomalies, official_test=official_test)])
+
+
+def _log_labels(examples: Examples, dataset: str) -> None:
+    """Logs which classes of the user's own images are normal, abnormal or not used."""
+    for label, meaning in ((0, "normal"), (1, "abnormal"), (NO_LABEL, "not used")):
+        counts = collections.Counter(np.array(examples.classes)[examples.labels == label].tolist())
         if counts:
             listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-            _log.info("%s: %s: %s", data.dataset, kind, listed)
-    short, long = np.sort(whole.stored_size[:, :2]).T
+            _log.info("%s: %s: %s", dataset, meaning, listed)
+
+
+def _log_cropping(examples: Examples, data_config: ml_collections.ConfigDict) -> None:
+    """Logs how much of the user's own images the model does not see because they are not square."""
+    short, long = np.sort(examples.stored_size[:, :2]).T
     if (short < long).any():
         _log.info(
-            "%s: %d of %d images are not square; seen is the centre, of longer sides %.0f %% on average",
-            data.dataset, (short < long).sum(), len(short), 100 * np.mean(data.crop * short / long),
+            "%s: %d of %d images are not square; the model sees their centre, on average %.0f %% of the "
+            "longer side",
+            data_config.dataset, (short < long).sum(), len(short),
+            100 * np.mean(data_config.crop * short / long),
         )  # fmt: skip
 
 
-def _prepare(data: ml_collections.ConfigDict, dataset: str, manual_dir: str) -> ImageDatasetBuilder:
-    return prepare_dataset(dataset, manual_dir, data.dir, data.skip_corrupt)
-
-
-def _examples(
-    whole: table.Table,
-    labels: Int[np.ndarray, "N"],
-    indices: Int[np.ndarray, "M"],
-    region: Region | None,
-) -> Examples:
-    """Returns the images of a role, black outside the region of interest, so that nothing sees further."""
-    chosen = labels[indices].astype(np.int32)
-    images = take(whole.images, indices)
-    masks = None if whole.masks is None else take(whole.masks, indices)
-    if region is not None:
-        images = within(images, region.mask)
-        masks = None if masks is None else within(masks, region.mask)
-    return Examples(
-        images=images,
-        labels=chosen,
-        classes=[whole.classes[i] for i in indices],
-        files=[whole.files[i] for i in indices],
-        groups=[whole.groups[i] for i in indices],
-        stored_size=whole.stored_size[indices],
-        masks=masks,
-        has_mask=whole.has_mask[indices] | ((chosen == 0) & (masks is not None)),
-        offsets=None if whole.offsets is None else whole.offsets[indices],
-        materials=None if whole.materials is None else [whole.materials[i] for i in indices],
+def _assign_roles(
+    examples: Examples,
+    builder: ImageDatasetBuilder,
+    data_config: ml_collections.ConfigDict,
+    seed: int,
+) -> dict[str, Int[np.ndarray, "M"]]:
+    """Returns role -> rows of its images."""
+    rows_of_role = splits.assign_roles(
+        examples.labels,
+        examples.groups,
+        examples.official_test,
+        splits.Fractions(
+            data_config.val_fraction, data_config.calibration_fraction, data_config.test_fraction
+        ),
+        seed,
+        test_only=np.isin(examples.classes, list(builder.CLEAN_TILES.values())),
     )
+    if data_config.balanced_test:
+        rows_of_role["test"] = splits.balance_test(
+            rows_of_role["test"], examples.labels, examples.files, seed
+        )
+    return rows_of_role
+
+
+def _take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | None) -> Examples:
+    """Returns the images of a role. Pixels outside the region are black, so that no method uses them."""
+    role = examples.take(rows)
+    images, masks, has_mask = role.images, role.masks, role.has_mask
+    if region is not None:
+        images = zero_outside_region(images, region.mask)
+        masks = None if masks is None else zero_outside_region(masks, region.mask)
+    if masks is not None:
+        has_mask = has_mask | (role.labels == 0)  # the mask of a normal image is known to be empty
+    return dataclasses.replace(role, images=images, masks=masks, has_mask=has_mask)

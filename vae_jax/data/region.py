@@ -13,13 +13,13 @@ from PIL import Image
 
 from vae_jax.errors import UserError
 
-# The dataset's own region lies beside its images.
-OF_DATASET = "roi.png"
+# File beside the images of a dataset that holds its region; `data.roi=dataset` reads it.
+DATASET_FILE = "roi.png"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
-    """Which pixels count, the same for every image.
+    """The pixels that count, which are the same for every image.
 
     Attributes:
         mask: True where a pixel counts; at least one does.
@@ -28,9 +28,9 @@ class Region:
     mask: Bool[np.ndarray, "H W"]
 
     def select(self, values: Float[Array, "B h w C"]) -> Float[Array, "B 1 P C"]:
-        """Returns the values inside, as a line of pixels, so that means and sums run over them alone.
+        """Returns the values inside the region as one line of pixels, so that sums and means use no others.
 
-        Values of a smaller grid (as of a window that fits inside the image) lie in the image's middle.
+        A grid that is smaller than the image, as that of the windows that fit into it, is centred.
         """
         height, width = values.shape[1:3]
         top, left = (self.mask.shape[0] - height) // 2, (self.mask.shape[1] - width) // 2
@@ -39,42 +39,42 @@ class Region:
         return flat[:, inside][:, None]
 
     def zero_outside(self, images: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Returns the images, black outside."""
+        """Returns the images, black outside the region."""
         return images * self.mask[None, :, :, None].astype(np.float32)
 
 
-def load_region(data: ml_collections.ConfigDict) -> Region | None:
-    """Returns the region that `data.roi` names, as the model sees it; None where all pixels count.
+def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
+    """Returns the region that `data.roi` names; None if it is empty, so that all pixels count.
 
-    `ellipse` touches the middle of each side. A PNG is white where pixels count (at least half grey) and
-    is scaled to the square that the model sees, after the crop; `dataset` takes `roi.png` from
-    `data.manual_dir`.
+    With `ellipse` the region is an ellipse that touches the middle of each side. A PNG file is white (at
+    least half grey) where pixels count; it covers the square that the model sees, after the crop, and is
+    scaled to its size. With `dataset` it is the file `roi.png` in `data.manual_dir`.
 
     Args:
-        data: the `data` group of the configuration.
+        data_config: the `data` group of the config.
 
     Raises:
-        UserError: if there is no such file, it is no image, or no pixel counts.
+        UserError: if the file is missing, is not an image, or no pixel counts.
     """
-    if not data.roi:
+    if not data_config.roi:
         return None
-    if data.roi == "ellipse":
-        return Region(_ellipse(data.image_size))
-    path = pathlib.Path(data.roi)
-    if data.roi == "dataset":
-        path = pathlib.Path(data.manual_dir) / OF_DATASET
+    if data_config.roi == "ellipse":
+        return Region(_make_ellipse(data_config.image_size))
+    path = pathlib.Path(data_config.roi)
+    if data_config.roi == "dataset":
+        path = pathlib.Path(data_config.manual_dir) / DATASET_FILE
     try:
         with Image.open(path) as image:
-            size = (data.image_size, data.image_size)
+            size = (data_config.image_size, data_config.image_size)
             grey = np.asarray(image.convert("L").resize(size, Image.Resampling.BOX))
     except FileNotFoundError:
         raise UserError(
-            f"data.roi is {data.roi}, and there is no file {path}; give a PNG that is white where pixels "
-            "count, ellipse, or nothing for the whole image"
+            f"data.roi is {data_config.roi}, but there is no file {path}; name a PNG file that is white "
+            "where pixels count, or ellipse, or leave data.roi empty to use the whole image"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(
-            f"data.roi: {path} cannot be read as an image ({' '.join(str(error).split())})"
+            f"data.roi: {path} cannot be read as an image ({' '.join(str(error).split())}); name a PNG file"
         ) from error
     mask = grey >= 128
     if not mask.any():
@@ -82,6 +82,6 @@ def load_region(data: ml_collections.ConfigDict) -> Region | None:
     return Region(mask)
 
 
-def _ellipse(size: int) -> Bool[np.ndarray, "H W"]:
+def _make_ellipse(size: int) -> Bool[np.ndarray, "H W"]:
     rows, columns = np.mgrid[:size, :size] - (size - 1) / 2
     return np.hypot(rows, columns) <= size / 2

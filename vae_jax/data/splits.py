@@ -1,9 +1,9 @@
-"""Who is train, val, calibration and test.
+"""Assigns each image its role: train, val, calibration or test.
 
-Normals are split by group, an anomaly is only ever in the test split. Groups are ordered by a hash of the
-seed and their name, so the role of an image hardly depends on which other images there are.
+Normal images are split by group; an anomaly is only ever in the test split. Groups are ordered by a hash of
+the seed and the group's name, so the role of an image hardly depends on which other images exist.
 
-Names: `N` images; labels are 0 normal, 1 anomaly, -1 left out.
+N images; a label is 0 (normal), 1 (anomaly) or -1 (`NO_LABEL`: no role takes the image).
 """
 
 import collections
@@ -13,8 +13,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Int32
 
+from vae_jax.data.examples import NO_LABEL
 from vae_jax.errors import UserError, suggest_name
 
 ROLES = ("train", "val", "calibration", "test")
@@ -24,64 +25,112 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Fractions:
-    """Shares of the normal images; the rest is for training."""
+    """Fractions of the normal images that three roles get; the remaining images are for training."""
 
     val: float
     calibration: float
     test: float
 
 
-def canonical(
-    names: Sequence[str], known: Sequence[str], aliases: Mapping[str, str], where: str
+def resolve_class_names(
+    names: Sequence[str], classes: Sequence[str], aliases: Mapping[str, str], dataset: str
 ) -> tuple[str, ...]:
-    """Returns the dataset's own names of classes.
+    """Replaces aliases of classes by the names that the dataset itself uses, and drops repetitions.
+
+    Args:
+        names: names to resolve.
+        classes: names that the dataset uses.
+        aliases: other name of a class -> name that the dataset uses.
+        dataset: name of the dataset, for the message.
 
     Raises:
-        UserError: names a class that the dataset does not know, and the closest that it does.
+        UserError: if the dataset has no class of a name; the message suggests similar names.
     """
     for name in names:
-        if name not in known and name not in aliases:
-            hint = suggest_name(name, [*known, *aliases], max_suggestions=3)
-            message = f"{where} has no class {name!r}; valid: {', '.join(known)}"
+        if name not in classes and name not in aliases:
+            hint = suggest_name(name, [*classes, *aliases], max_suggestions=3)
+            message = f"{dataset} has no class {name!r}; valid: {', '.join(classes)}"
             raise UserError(f"{message}; {hint}" if hint else message)
     return tuple(dict.fromkeys(aliases.get(name, name) for name in names))
 
 
-def label(
-    classes: Sequence[str], normal: Sequence[str], anomaly: Sequence[str], where: str
-) -> Int[np.ndarray, "N"]:
-    """Labels each image by its class; an empty list means every class that is not in the other.
+def label_images(
+    classes: Sequence[str],
+    normal_classes: Sequence[str],
+    anomaly_classes: Sequence[str],
+    dataset: str,
+) -> Int32[np.ndarray, "N"]:
+    """Labels each image by its class.
 
-    Both lists empty: all images are normal. Both given: classes in neither are left out.
+    If one of the two lists is empty, it stands for all classes that are not in the other list. If both are
+    empty, all images are normal. If both have names, images of any other class get `NO_LABEL`.
+
+    Args:
+        classes: class of each of N images.
+        normal_classes: classes of normal images.
+        anomaly_classes: classes of anomalies.
+        dataset: name of the dataset, for messages.
 
     Raises:
-        UserError: if a class is in both lists, or no image of a list is there.
+        UserError: if a class is in both lists, or there is no image of any class of a list.
     """
-    both = sorted(set(normal) & set(anomaly))
-    if both:
+    in_both = sorted(set(normal_classes) & set(anomaly_classes))
+    if in_both:
         raise UserError(
-            f"class {both[0]} is in both data.normal_classes and data.anomaly_classes; take it out of one"
+            f"class {in_both[0]} is in both data.normal_classes and data.anomaly_classes; remove it from "
+            "one of them"
         )
     present = sorted(set(classes))
-    for name in (*normal, *anomaly):
+    for name in (*normal_classes, *anomaly_classes):
         if name not in present:
-            _log.info("%s: no image of class %s is there, going on without it", where, name)
-    normal_set = set(normal) or set(present) - set(anomaly)
-    anomaly_set = set(anomaly) or (set(present) - set(normal) if normal else set())
+            _log.info("%s: there is no image of class %s; continuing without it", dataset, name)
+    normal = set(normal_classes) or set(present) - set(anomaly_classes)
+    abnormal = set(anomaly_classes) or (set(present) - normal if normal_classes else set())
     labels = np.array(
-        [0 if name in normal_set else 1 if name in anomaly_set else -1 for name in classes],
-        dtype=np.int64,
+        [0 if name in normal else 1 if name in abnormal else NO_LABEL for name in classes], np.int32
     )
-    for value, field, wanted in ((0, "normal", normal), (1, "anomaly", anomaly)):
-        if not np.any(labels == value) and (value == 0 or wanted):
+    for label, field, names in ((0, "normal", normal_classes), (1, "anomaly", anomaly_classes)):
+        if not np.any(labels == label) and (label == 0 or names):
             raise UserError(
-                f"{where} has no image of data.{field}_classes={','.join(wanted) or '()'}; "
+                f"{dataset} has no image of data.{field}_classes={','.join(names) or '()'}; "
                 f"classes with images: {', '.join(present)}"
             )
     return labels
 
 
-def assign(
+def select_anomalies(
+    classes: Sequence[str],
+    official_test: Bool[np.ndarray, "N"] | None,
+    anomaly_classes: Sequence[str],
+    dataset: str,
+) -> Int[np.ndarray, "M"]:
+    """Selects the images of a dataset that serve as the anomalies of another dataset.
+
+    Args:
+        classes: class of each of N images.
+        official_test: which images belong to the official test split, which alone is used; None if there
+            is no such split.
+        anomaly_classes: classes to select; () selects all.
+        dataset: name of the dataset of anomalies, for the message.
+
+    Returns:
+        Indices of the selected images, ascending.
+
+    Raises:
+        UserError: if no image is left.
+    """
+    selected = np.ones(len(classes), bool) if official_test is None else official_test
+    if anomaly_classes:
+        selected = selected & np.isin(classes, anomaly_classes)
+    if not selected.any():
+        raise UserError(
+            f"{dataset} has no image of data.anomaly_classes={','.join(anomaly_classes)}"
+            f"{'' if official_test is None else ' in its official test split'}; name other classes"
+        )
+    return np.flatnonzero(selected)
+
+
+def assign_roles(
     labels: Int[np.ndarray, "N"],
     groups: Sequence[str],
     official_test: Bool[np.ndarray, "N"] | None,
@@ -89,121 +138,143 @@ def assign(
     seed: int,
     test_only: Bool[np.ndarray, "N"] | None = None,
 ) -> dict[str, Int[np.ndarray, "M"]]:
-    """Gives the images their roles.
+    """Assigns each image with a label its role.
 
-    Without an official test split, normals are split by group in `fractions`, and a group that holds an
-    anomaly goes to test as a whole. With one, that is the test split, and the official training normals are
-    split into the other roles; anomalies among the training images are not used.
+    Without an official test split, normal images are split by group according to `fractions`, and a group
+    that contains an anomaly belongs to test as a whole. An official test split becomes the test role, and
+    the other normal images are split into the other roles; other anomalies are not used.
 
     Args:
-        labels: of N images.
-        groups: of the same images; no group stands in two roles.
-        official_test: which images belong to the official test split; None where there is none.
-        fractions: of the normals that are split; `test` counts only without an official test split.
-        seed: another one gives another split.
-        test_only: images that with all their group may only be tested on; where they are normal, they are
-            no part of the normals that `fractions` speaks of. None for no such image.
+        labels: label of each of N images.
+        groups: group of each image; no group is in two roles.
+        official_test: which images belong to the official test split; None if there is no such split.
+        fractions: fractions of the normal images; `test` is used only without an official test split.
+        seed: seed of the split.
+        test_only: images that may only be in test, with all images of their groups. They do not count as
+            normal images of which `fractions` are taken. None if there are no such images.
 
     Returns:
         Role -> indices of its images, ascending.
 
     Raises:
-        UserError: if a role stays without normals.
+        UserError: if a role would have no normal image.
     """
     names = np.asarray(groups, dtype=object)
     if test_only is None:
         test_only = np.zeros(len(labels), bool)
+    labelled = labels != NO_LABEL
     normal = (labels == 0) & ~test_only
-    fixed = set(names[test_only | (labels == 1) if official_test is None else test_only])
-    in_test = np.array([group in fixed for group in names], dtype=bool)
+    # Groups that are in test whatever the seed is.
+    bound_to_test = set(names[test_only | (labels == 1) if official_test is None else test_only])
+    in_test = np.array([group in bound_to_test for group in names], dtype=bool)
     if official_test is not None:
         in_test |= official_test
-        _log_shared(set(names[in_test & (labels >= 0)]) & set(names[~in_test & normal]))
-    test_groups = set(names[in_test & (labels >= 0)])
+        _log_shared_groups(set(names[in_test & labelled]) & set(names[~in_test & normal]))
+    test_groups = set(names[in_test & labelled])
     free = normal & ~in_test & np.array([group not in test_groups for group in names], dtype=bool)
 
     if official_test is not None:
-        unused = int(((labels == 1) & ~in_test).sum())
-        if unused:
-            _log.info("%d abnormal images outside the official test split are not used", unused)
+        num_unused = int(((labels == 1) & ~in_test).sum())
+        if num_unused:
+            _log.info("%d abnormal images outside the official test split are not used", num_unused)
 
-    sizes = collections.Counter(names[free])
-    num = int(free.sum()) if official_test is not None else int(normal.sum())
-    targets = {"val": fractions.val * num, "calibration": fractions.calibration * num}
-    if official_test is None:
-        targets["test"] = max(fractions.test * num - int((normal & in_test).sum()), 0.0)
-    role_of = _roles_of_groups(sizes, targets, _hash_order(seed))
-    roles = {
-        role: np.flatnonzero(
-            free & np.array([role_of.get(group) == role for group in names], dtype=bool)
-        )
-        for role in ROLES
+    group_sizes = collections.Counter(names[free])
+    num_normal = int(free.sum()) if official_test is not None else int(normal.sum())
+    targets = {
+        "val": fractions.val * num_normal,
+        "calibration": fractions.calibration * num_normal,
     }
-    roles["test"] = np.flatnonzero(
-        (in_test & (labels >= 0)) | np.isin(np.arange(len(labels)), roles["test"])
-    )
+    if official_test is None:
+        targets["test"] = max(fractions.test * num_normal - int((normal & in_test).sum()), 0.0)
+    role_of_group = _assign_groups(group_sizes, targets, _make_hash_order(seed))
+    role_of = np.array([role_of_group.get(group) for group in names], dtype=object)
+    roles = {role: np.flatnonzero(free & (role_of == role)) for role in ROLES}
+    roles["test"] = np.union1d(np.flatnonzero(in_test & labelled), roles["test"])
     _check_filled(roles, labels, official_test is not None)
     _check_disjoint(roles, labels, names)
     return roles
 
 
-def balance(
+def balance_test(
     test: Int[np.ndarray, "M"], labels: Int[np.ndarray, "N"], files: Sequence[str], seed: int
 ) -> Int[np.ndarray, "K"]:
-    """Thins out the larger side of the test split, so that normals and anomalies are as many.
+    """Drops images of the test role, so that it has as many normal images as anomalies.
 
-    Where there are no anomalies, nothing changes.
+    Args:
+        test: indices of the images in the test role.
+        labels: label of each of N images.
+        files: unique name of each image.
+        seed: seed for the choice of images that are dropped.
+
+    Returns:
+        Indices of the images that stay, ascending; all of them if there are no anomalies.
     """
-    order = _hash_order(seed)
-    sides = [sorted(test[labels[test] == value], key=lambda i: order(files[i])) for value in (0, 1)]
-    num = min(len(side) for side in sides)
-    if num == 0:
+    order = _make_hash_order(seed)
+    normal, abnormal = (
+        sorted(test[labels[test] == label], key=lambda index: order(files[index]))
+        for label in (0, 1)
+    )
+    count = min(len(normal), len(abnormal))
+    if count == 0:
         return test
-    return np.sort(np.array([*sides[0][:num], *sides[1][:num]], dtype=test.dtype))
+    return np.sort(np.array([*normal[:count], *abnormal[:count]], dtype=test.dtype))
 
 
-def _hash_order(seed: int) -> Callable[[str], bytes]:
+def _make_hash_order(seed: int) -> Callable[[str], bytes]:
+    """Returns a sort key for names that puts them in a random order."""
     return lambda name: hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest()
 
 
-def _roles_of_groups(
+def _assign_groups(
     sizes: Mapping[str, int], targets: Mapping[str, float], order: Callable[[str], bytes]
 ) -> dict[str, str]:
-    """Fills the targets (numbers of images) with whole groups; what is left is for training.
+    """Assigns whole groups to roles until the targets are met; the remaining groups are for training.
 
-    A group larger than half of the smallest target would wreck it: such groups are placed first, each where
-    most is missing, which mostly is training.
+    A group that is larger than half of the smallest target would overshoot it. Such groups are assigned
+    first, in order of size, each to the role that lacks most images, which usually is training.
+
+    Args:
+        sizes: group -> number of its images.
+        targets: role, except train -> number of images that it should get.
+        order: sort key of the random order in which groups are assigned.
+
+    Returns:
+        Group -> role.
     """
     missing = {"train": sum(sizes.values()) - sum(targets.values()), **targets}
-    limit = max(1.0, 0.5 * min((t for t in targets.values() if t > 0), default=1.0))
+    max_size = max(1.0, 0.5 * min((t for t in targets.values() if t > 0), default=1.0))
     role_of = {}
-    for group in sorted(sizes, key=lambda g: (-sizes[g], order(g))):
-        if sizes[group] <= limit:
+    for group in sorted(sizes, key=lambda group: (-sizes[group], order(group))):
+        if sizes[group] <= max_size:
             break
-        role = max(missing, key=lambda r: missing[r])
+        role = max(missing, key=lambda role: missing[role])
         role_of[group] = role
         missing[role] -= sizes[group]
-    small = sorted((g for g in sizes if g not in role_of), key=order)
+    small_groups = sorted((group for group in sizes if group not in role_of), key=order)
     for role in targets:
-        for group in small:
+        for group in small_groups:
             if missing[role] <= 0:
                 break
-            # Only while it brings the role closer to its target.
+            # Only groups that bring the role closer to its target.
             if group not in role_of and sizes[group] < 2 * missing[role]:
                 role_of[group] = role
                 missing[role] -= sizes[group]
-    return role_of | {group: "train" for group in small if group not in role_of}
+    return role_of | {group: "train" for group in small_groups if group not in role_of}
 
 
-def _log_shared(shared: set[str]) -> None:
-    if shared:
+def _log_shared_groups(groups: set[str]) -> None:
+    if groups:
         _log.info(
-            "%d groups stand on both sides of the official split; their training images are left out",
-            len(shared),
+            "%d groups have images both inside and outside the official test split; their images outside "
+            "it are not used",
+            len(groups),
         )
 
 
-def _check_filled(roles: Mapping[str, np.ndarray], labels: np.ndarray, official_test: bool) -> None:
+def _check_filled(
+    roles: Mapping[str, np.ndarray], labels: np.ndarray, has_official_test: bool
+) -> None:
+    """Raises a UserError that says what to change if a role has no normal image."""
     counts = {role: int((labels[indices] == 0).sum()) for role, indices in roles.items()}
     listed = ", ".join(f"{role} {count}" for role, count in counts.items())
     for role, count in counts.items():
@@ -211,15 +282,16 @@ def _check_filled(roles: Mapping[str, np.ndarray], labels: np.ndarray, official_
             continue
         if not any(counts[other] for other in ROLES if other != "test"):
             advice = (
-                "take data.normal_classes of which there are images outside the test split"
-                if official_test
-                else "every normal image shares its group with one that is only tested on: part the groups"
+                "name data.normal_classes that have images outside the official test split"
+                if has_official_test
+                else "every normal image shares its group with an image that may only be in test; "
+                "separate the groups"
             )
         elif role == "train":
             advice = "lower data.val_fraction, data.calibration_fraction or data.test_fraction"
-        elif role == "test" and official_test:
+        elif role == "test" and has_official_test:
             advice = (
-                "the official test split has none of these classes; take other data.normal_classes"
+                "the official test split has no image of data.normal_classes; name other classes"
             )
         else:
             advice = f"raise data.{role}_fraction"
@@ -229,14 +301,14 @@ def _check_filled(roles: Mapping[str, np.ndarray], labels: np.ndarray, official_
 def _check_disjoint(
     roles: Mapping[str, np.ndarray], labels: np.ndarray, groups: np.ndarray
 ) -> None:
-    """Raises if the laws of the split do not hold; that would be a mistake in this module."""
+    """Raises a RuntimeError if the split breaks its own rules, which would be a bug of this module."""
     role_of: dict[str, str] = {}
     for role, indices in roles.items():
         if role != "test" and np.any(labels[indices] != 0):
-            raise RuntimeError(f"an image that is not normal got into {role}")
+            raise RuntimeError(f"an image that is not normal is in {role}")
         for group in set(groups[indices]):
             if role_of.setdefault(group, role) != role:
                 raise RuntimeError(f"group {group} is in both {role_of[group]} and {role}")
-    everyone = np.concatenate(list(roles.values()))
-    if len(np.unique(everyone)) != len(everyone):
+    indices = np.concatenate(list(roles.values()))
+    if len(np.unique(indices)) != len(indices):
         raise RuntimeError("an image has two roles")

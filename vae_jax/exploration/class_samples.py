@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Float32
 from sklearn.mixture import GaussianMixture
 
-from vae_jax.data.class_indices import class_names
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.class_indices import list_class_names
+from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.exploration import latent_draws
@@ -72,7 +72,7 @@ def by_label(trained: TrainedRun, z: Float[np.ndarray, "S Z"]) -> ClassSamples:
         )
     given = np.repeat(np.arange(num_classes, dtype=np.int32), len(z))
     images = trained.decode(np.tile(z, (num_classes, 1)), given)
-    names = class_names(trained.dataset)
+    names = list_class_names(trained.dataset)
     rows = images.reshape(num_classes, len(z), *images.shape[1:])
     return ClassSamples(rows, names, [False] * len(names), by_label=True)
 

@@ -14,8 +14,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, UInt8
 
-from vae_jax.data.batches import in_batches
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.batches import map_rows
+from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.data.shrink import shrink_images
 from vae_jax.errors import UserError
@@ -65,7 +65,7 @@ class Classifier:
         self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
     ) -> tuple[Float32[np.ndarray, "N D"], Float32[np.ndarray, "N K"]]:
         """Returns features and class probabilities of images, uint8 as stored or float32 in [0, 1]."""
-        return in_batches(
+        return map_rows(
             functools.partial(self._look, self.params), _BATCH, shrink_images(images, LARGEST)
         )
 

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
-from vae_jax.data.batches import in_batches
-from vae_jax.data.pipeline import Dataset
+from vae_jax.data.batches import map_rows
+from vae_jax.data.examples import Dataset
 from vae_jax.exploration import classifier, inception_file
 from vae_jax.metrics import inception
 
@@ -70,7 +70,7 @@ def from_inception(path: pathlib.Path) -> Features:
     def look_at(images):
         if images.dtype == np.uint8:
             images = images / np.float32(255)
-        return in_batches(functools.partial(look, params), _INCEPTION_BATCH, images)
+        return map_rows(functools.partial(look, params), _INCEPTION_BATCH, images)
 
     original = network.num_classes == inception.ORIGINAL_CLASSES
     kind = "of the original Fréchet distance" if original else "of torchvision"

@@ -6,8 +6,8 @@ N images, M of them.
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import join_images
-from vae_jax.data.pipeline import Dataset, Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 

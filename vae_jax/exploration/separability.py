@@ -21,8 +21,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import join_images
-from vae_jax.data.pipeline import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.exploration.pixels import flat

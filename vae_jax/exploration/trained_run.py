@@ -6,7 +6,7 @@ import pathlib
 import ml_collections
 
 from vae_jax.data.class_indices import class_indices
-from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.model.vae import build_model
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
 from vae_jax.training.checkpoint import load_best_params

@@ -12,8 +12,8 @@ from jaxtyping import Float, UInt8
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin_min
 
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import Images
-from vae_jax.data.pipeline import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.scoring import band_energy, trivial
 

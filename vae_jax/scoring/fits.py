@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from vae_jax.data.image_store import Images, take
+from vae_jax.data.image_store import Images, take_images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.model.vae import VAE, Posterior
 from vae_jax.scoring import latent, probabilistic
@@ -57,7 +57,7 @@ def fit_scores(
     if not names:
         return {}
     rows = draw_rows(len(images), _MOST_NORMALS, seed, in_order=True)
-    images = take(images, rows)
+    images = take_images(images, rows)
     class_indices = None if class_indices is None else class_indices[rows]
 
     def column(name: str) -> np.ndarray:

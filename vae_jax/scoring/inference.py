@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
-from vae_jax.data.batches import in_batches, to_unit
+from vae_jax.data.batches import map_rows, to_unit
 from vae_jax.data.image_store import Images
 from vae_jax.errors import UserError
 from vae_jax.model import noise
@@ -100,7 +100,7 @@ class TrainedModel:
         if not len(values):
             raise UserError("the model was given no image; choose a role that has images")
         apply = functools.partial(function, self.model, self.params)
-        return in_batches(apply, self.batch_size, values, class_indices)
+        return map_rows(apply, self.batch_size, values, class_indices)
 
 
 def draw_prior(model: VAE, count: int, seed: int) -> Float32[np.ndarray, "count Z"]:

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy import ndimage
 
-from vae_jax.data.batches import over_batches, to_unit
+from vae_jax.data.batches import map_batches, to_unit
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import Images
-from vae_jax.data.pipeline import Examples
 from vae_jax.metrics.localisation import Localisation
 from vae_jax.model.vae import VAE
 from vae_jax.runtime.progress import open_progress_bar
@@ -141,7 +141,7 @@ def model_maps(
         return {name: values for name, values in maps.items() if name in names}
 
     def mapper(images):
-        return over_batches(
+        return map_batches(
             lambda batch: one_batch(params, batch), images, scoring_config.batch_size
         )
 

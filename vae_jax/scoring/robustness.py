@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import UInt8
 
-from vae_jax.data.batches import over_batches, to_unit
+from vae_jax.data.batches import map_batches, to_unit
 from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import image_quality
@@ -47,7 +47,7 @@ def noise_sweep(
     drawn = images[draw_rows(len(images), _MOST_IMAGES, seed, in_order=False)]
     found = []
     for level in LEVELS:
-        each = over_batches(
+        each = map_batches(
             lambda batch, level=level: errors(params, batch, jnp.float32(level)), drawn, batch_size
         )
         found.append({"noise_std": level, "mse": float(each.mean())})

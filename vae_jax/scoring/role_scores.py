@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from vae_jax.data.class_indices import class_indices
-from vae_jax.data.pipeline import Dataset, Examples
+from vae_jax.data.examples import Dataset, Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE
 from vae_jax.scoring import fits

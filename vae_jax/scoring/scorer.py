@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt32
 
-from vae_jax.data.batches import Batch, batches, to_unit
+from vae_jax.data.batches import Batch, iterate_batches, to_unit
 from vae_jax.model import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel
@@ -128,7 +128,7 @@ def make_scorer(
         columns = {name: np.empty(len(own), np.float32) for name in functions}
         done = 0
         with open_progress_bar(len(own), description, unit="image") as bar:
-            for batch in batches(images, batch_size, class_indices, own):
+            for batch in iterate_batches(images, batch_size, class_indices, own):
                 count = int(batch.mask.sum())
                 host = {name: read(batch.image) for name, read in read_on_host.items()}
                 placed = jax.device_put((batch, host), by_example)

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
 
 
 @dataclasses.dataclass(frozen=True)

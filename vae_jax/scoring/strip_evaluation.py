@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics.localisation import Localisation

@@ -201,7 +201,7 @@ def load(make, data_config):
         data_config.channels = 3
         data_config.normal_classes, data_config.anomaly_classes = (), ()
         data_config.update(fields)
-        return pipeline.load(data_config, seed=0)
+        return pipeline.load_dataset(data_config, seed=0)
 
     return load
 
@@ -275,7 +275,7 @@ def test_a_mask_of_another_size_is_refused_by_name(load, make):
     names = *many("good", 20), "dent/0.png"
     write(make(*names) / "ground_truth/dent/0.png", np.full((12, 10), 255, np.uint8))
     with pytest.raises(
-        UserError, match=r"dent/0\.png \(its mask 0\.png: 10x12 pixels, its image 12x12"
+        UserError, match=r"dent/0\.png \(its mask 0\.png: 10x12 pixels, but its image has 12x12"
     ):
         load(*names)
 
@@ -284,7 +284,7 @@ def test_normals_that_all_share_groups_with_abnormal_images_are_told_apart_from_
     names = many("good", 3) + many("dent", 3)
     rows = "".join(f"good/{i}.png,{i}\ndent/{i}.png,{i}\n" for i in range(3))
     (make(*names) / "groups.csv").write_text(f"file,group\n{rows}")
-    with pytest.raises(UserError, match="shares its group with one that is only tested on"):
+    with pytest.raises(UserError, match="shares its group with an image that may only be in test"):
         load(*names)
 
 
@@ -294,9 +294,9 @@ def test_images_that_are_not_square_are_told(make, data_config, caplog):
     data_config.dataset, data_config.manual_dir, data_config.channels = "folder", str(folder), 3
     data_config.normal_classes, data_config.anomaly_classes = (), ()
     with caplog.at_level(logging.INFO):
-        pipeline.load(data_config, seed=0)
+        pipeline.load_dataset(data_config, seed=0)
     assert "1 of 20 images are not square" in caplog.text
-    assert "of longer sides 96 % on average" in caplog.text
+    assert "on average 96 % of the longer side" in caplog.text
 
 
 def test_own_images_cannot_be_downloaded(data_config):
@@ -305,4 +305,4 @@ def test_own_images_cannot_be_downloaded(data_config):
     with pytest.raises(
         UserError, match=r"^folder is not downloaded, and data\.manual_dir is empty; point"
     ):
-        pipeline.load(data_config, seed=0)
+        pipeline.load_dataset(data_config, seed=0)

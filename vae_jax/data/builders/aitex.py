@@ -93,7 +93,9 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
 def _united(paths: Sequence[pathlib.Path]) -> bytes:
     """Returns one mask, as PNG, white wherever one of them is."""
     try:
-        whole = np.stack([decode.whole_mask(path.read_bytes()) for path in paths]).any(axis=0)
+        whole = np.stack([decode.decode_whole_mask(path.read_bytes()) for path in paths]).any(
+            axis=0
+        )
     except Exception as error:  # Pillow's plugins raise anything, NumPy if sizes differ
         raise UserError(
             f"{', '.join(path.name for path in paths)} cannot be united to one mask "

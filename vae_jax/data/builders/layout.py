@@ -67,7 +67,7 @@ def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             name.encode()
         except UnicodeEncodeError:
             raise UserError(f"the name of {name!a} is not UTF-8; rename that file") from None
-    found.pop(region.OF_DATASET, None)
+    found.pop(region.DATASET_FILE, None)
     return found
 
 

@@ -70,7 +70,7 @@ def _read(item: SourceImage) -> CheckedImage | str:
     damaged = item.file
     try:
         image = item.image if isinstance(item.image, bytes) else item.image.read_bytes()
-        size = item.size or decode.check(image)
+        size = item.size or decode.check_image(image)
         mask = b""
         if item.mask is not None:
             of_bytes = isinstance(item.mask, bytes)

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vae_jax.data.pipeline import Examples
+from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.scoring.inference import TrainedModel

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax.data.class_indices import class_names
+from vae_jax.data.class_indices import list_class_names
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.exploration import class_samples as classes_lib
@@ -189,7 +189,7 @@ def traversals(trained: TrainedRun, known: EncodedTrainingSet) -> Found:
     # One class for all, where the model takes one: only the dimension is to change.
     conditional = bool(trained.model.num_classes)
     given = np.zeros(len(z), np.int32) if conditional else None
-    name = class_names(trained.dataset)[0] if conditional else None
+    name = list_class_names(trained.dataset)[0] if conditional else None
     images = trained.decode(z, given)
     rows = images.reshape(len(shown), steps, *images.shape[1:])
     return [latent_sections.traversals(rows, found, trained.model.sampled, name)], {}

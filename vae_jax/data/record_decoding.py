@@ -1,0 +1,111 @@
+"""Prepared records -> columns of the crops that the model sees."""
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.decoded_cache import Arrays
+from vae_jax.data.framing import Framing, cut_crops
+from vae_jax.errors import UserError
+from vae_jax.runtime.progress import open_progress_bar
+
+# Limits of the records that a thread decodes in one call: their number, and the bytes of their pixels.
+_MAX_CHUNK, _MAX_CHUNK_BYTES = 64, 2**24
+_SMALL_BYTES = 4096  # mean size of an encoded image up to which one thread is faster than several
+
+_log = logging.getLogger(__name__)
+
+
+def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> Iterator[Arrays]:
+    """Decodes the records of a split on all cores, and yields the columns of each record in turn.
+
+    Args:
+        builder: builder of the prepared data.
+        split: name of a split of the builder.
+        framing: which parts of a stored image the model sees.
+
+    Yields:
+        Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
+        none), `has_mask`, `stored_size`, `classes`, `files`, `groups`, and `offsets` if images are cut into
+        tiles. Text is fixed-width unicode, so that no file needs pickle.
+
+    Raises:
+        UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
+    """
+    encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
+    source = builder.as_data_source(split, decoders=encoded)
+    num_records = len(source)
+
+    def decode_chunk(indices: Sequence[int]) -> list[Arrays]:
+        records = source.__getitems__(indices)
+        return [_decode_record(record, framing, builder.CLEAN_TILES) for record in records]
+
+    # Small images are decoded while the interpreter's lock is held, where threads only wait for each other.
+    record_bytes = builder.info.splits[split].num_bytes / max(num_records, 1)
+    num_threads = os.cpu_count() if record_bytes > _SMALL_BYTES else 1
+    image_bytes = framing.image_size**2 * framing.channels
+    chunk_size = max(1, min(_MAX_CHUNK, _MAX_CHUNK_BYTES // image_bytes))
+    description = f"decoding {builder.name} {split}"
+    try:
+        with (
+            contextlib.closing(open_progress_bar(num_records, description, "image")) as bar,
+            concurrent.futures.ThreadPoolExecutor(num_threads) as pool,
+        ):
+            # `map` starts all of its calls at once. A window of two chunks per thread bounds how many
+            # decoded records wait in memory until they are written.
+            for window in _cut_range(range(num_records), 2 * num_threads * chunk_size):
+                for columns in pool.map(decode_chunk, _cut_range(window, chunk_size)):
+                    yield from columns
+                    bar.update(len(columns))
+    except UserError:
+        raise
+    except Exception as error:
+        # Every image was readable when it was prepared, so the records are damaged.
+        raise UserError(
+            f"prepared data in {builder.data_dir} is damaged ({' '.join(str(error).split())}); "
+            "delete that folder, and it will be prepared again"
+        ) from error
+
+
+def _cut_range(indices: range, size: int) -> Iterator[range]:
+    return (indices[start : start + size] for start in range(0, len(indices), size))
+
+
+def _decode_record(
+    record: Mapping[str, Any], framing: Framing, clean_tiles: Mapping[str, str]
+) -> Arrays:
+    """Returns the columns of the crops of one record.
+
+    No crop is returned if it takes a mask to know which tiles are abnormal, and the record has none.
+    """
+    class_name, file, group = (record[name].decode() for name in ("class", "file", "group"))
+    class_depends_on_mask = framing.tile_stride > 0 and class_name in clean_tiles
+    has_mask = bool(record["has_mask"])
+    crops = cut_crops(record["image"], record["mask"] if has_mask else None, framing)
+    if class_depends_on_mask and not has_mask:
+        _log.warning(
+            "%s is not used: it has no mask, so it is unknown which of its tiles are abnormal", file
+        )
+        crops = crops.drop_all()
+    num_crops = len(crops.offsets)
+    classes = np.full(num_crops, class_name)
+    if class_depends_on_mask:
+        classes = np.where(crops.has_defect, class_name, clean_tiles[class_name])
+    stored_size = np.array([record["width"], record["height"], record["bytes"]], np.int32)
+    columns = {
+        "images": crops.images,
+        "masks": np.zeros((num_crops, 0, 0), np.uint8) if crops.masks is None else crops.masks,
+        "has_mask": np.full(num_crops, has_mask),
+        "stored_size": np.tile(stored_size, (num_crops, 1)),
+        "classes": classes,
+        "files": np.full(num_crops, file),
+        "groups": np.full(num_crops, group),
+    }
+    return columns | ({"offsets": crops.offsets} if framing.tile_stride else {})
