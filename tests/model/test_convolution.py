@@ -166,7 +166,7 @@ def test_kernel_gradient_does_not_depend_on_how_many_images_a_step_sums(core, dt
     whole = gradient(kernel)
     tolerance = 1e-5 if dtype == jnp.float32 else 2**-8
     for step in (1, 2, 4):  # the last one leaves two images over
-        monkeypatch.setattr(kernel_gradient, "_step", lambda *_, step=step: step)
+        monkeypatch.setattr(kernel_gradient, "_images_per_step", lambda *_, step=step: step)
         np.testing.assert_allclose(gradient(kernel), whole, rtol=tolerance, atol=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_kernel_gradient_does_not_depend_on_how_many_images_a_step_sums(core, dt
      (4, 400, 1_000, 4), (5, 5_000, 10, 1)],
 )  # fmt: skip
 def test_steps_are_even_and_within_the_limit(batch, numbers, limit, want):
-    assert kernel_gradient._step(batch, numbers, limit) == want
+    assert kernel_gradient._images_per_step(batch, numbers, limit) == want
 
 
 @layers

@@ -1,9 +1,9 @@
 """Strided and transposed convolution layers whose gradients are fast on every backend.
 
-On GPU and TPU the library's own convolutions are right; on the CPU `strided.py` takes their place.
-Parameters are those of `nn.Conv` and `nn.ConvTranspose`, whatever the backend.
+On GPU and TPU the layers use JAX's own convolutions; on the CPU they use `strided.py` instead. With every
+backend the parameters are the same as those of `nn.Conv` and `nn.ConvTranspose`.
 
-B batch, H W image, C channels in, O channels out, k kernel, s stride.
+Shapes: B batch, H W image, C input channels, O output channels, k kernel size, s stride.
 """
 
 from collections.abc import Callable
@@ -30,18 +30,21 @@ def _library_transposed(x, kernel, stride: int):
 
 
 def _add_bias(y: Float[Array, "B h w O"], bias: Float[Array, "1 1 1 O"]) -> Float[Array, "B h w O"]:
-    # In float32, because the gradient of the bias is a sum over all pixels.
+    # The sum is computed in float32, because the gradient of the bias is a sum over all pixels.
     return (y.astype(jnp.float32) + bias).astype(y.dtype)
 
 
 def _add_bias_backward(_, y):
-    """The gradients of y and bias; on the CPU a product with ones takes a tenth of the time of a sum."""
+    """Returns the gradients with respect to y and bias.
+
+    On the CPU a product with ones takes a tenth of the time of a sum over pixels.
+    """
     pixels = y.reshape(len(y), -1, y.shape[3])
     ones = jnp.ones((len(y), 1, pixels.shape[1]), y.dtype)
-    each = lax.dot_general(
+    sums = lax.dot_general(
         ones, pixels, (((2,), (1,)), ((0,), (0,))), preferred_element_type=jnp.float32
     )
-    return y, jnp.sum(each, axis=(0, 1)).reshape(1, 1, 1, -1)
+    return y, jnp.sum(sums, axis=(0, 1)).reshape(1, 1, 1, -1)
 
 
 _add_bias_on_cpu = jax.custom_vjp(_add_bias)
@@ -49,7 +52,13 @@ _add_bias_on_cpu.defvjp(lambda y, bias: (_add_bias(y, bias), None), _add_bias_ba
 
 
 class Backend(NamedTuple):
-    """The functions that a layer is made of."""
+    """The functions that the layers of one backend call.
+
+    Attributes:
+        strided: (x, kernel, stride) -> strided convolution of x with SAME padding.
+        transposed: (x, kernel, stride) -> transposed convolution of x with SAME padding.
+        add_bias: (y, bias) -> sum of y and bias.
+    """
 
     strided: Callable
     transposed: Callable
@@ -62,7 +71,7 @@ BACKENDS = {
 }
 
 
-def _backend(name: str) -> Backend:
+def _select_backend(name: str) -> Backend:
     if name == "auto":
         name = "cpu" if jax.default_backend() == "cpu" else "library"
     return BACKENDS[name]
@@ -83,33 +92,33 @@ class _Layer(nn.Module):
 
 
 class Conv(_Layer):
-    """Convolution with SAME padding and bias; the parameters are those of `nn.Conv`.
+    """Convolution with SAME padding and bias; it has the same parameters as `nn.Conv`.
 
     Attributes:
-        features: channels out, O.
-        kernel_size: k, pixels.
-        stride: s, pixels.
-        dtype: of the products, which are summed in float32; parameters stay float32.
-        backend: "cpu", "library", or "auto": that of the device.
+        features: number of output channels O.
+        kernel_size: height and width k of the kernel, pixels.
+        stride: stride s, pixels.
+        dtype: dtype of the products, which are summed in float32; the parameters stay float32.
+        backend: "cpu", "library", or "auto", which chooses by the device.
     """
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
-        """Returns ceil(H / s) x ceil(W / s) pixels."""
+        """Returns an image of ceil(H / s) x ceil(W / s) pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        backend = _backend(self.backend)
+        backend = _select_backend(self.backend)
         return backend.add_bias(backend.strided(x.astype(self.dtype), kernel, self.stride), bias)
 
 
 class ConvTranspose(_Layer):
-    """Transposed convolution with SAME padding and bias; the parameters are those of `nn.ConvTranspose`.
+    """Transposed convolution with SAME padding and bias; it has the same parameters as `nn.ConvTranspose`.
 
-    Attributes: as `Conv`.
+    It has the same attributes as `Conv`.
     """
 
     @nn.compact
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w O"]:
-        """Returns H s x W s pixels."""
+        """Returns an image of H s x W s pixels."""
         kernel, bias = self._parameters(x.shape[3])
-        backend = _backend(self.backend)
+        backend = _select_backend(self.backend)
         return backend.add_bias(backend.transposed(x.astype(self.dtype), kernel, self.stride), bias)

@@ -1,4 +1,4 @@
-"""The decoder: z -> the raw output that a likelihood turns into p(x | z)."""
+"""The decoder: z -> raw output, from which a likelihood computes p(x | z)."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,17 @@ from vae_jax.model.convolution import ConvTranspose
 
 
 class Decoder(nn.Module):
-    """The encoder mirrored: dense, then transposed stride-2 convolutions back to the image.
+    """Mirror image of the encoder: dense layers, then transposed stride-2 convolutions.
 
     Attributes:
-        image_size: H and W.
-        channels: of the output, P: those of the image times the parameters that the likelihood takes.
-        widths: the encoder's; they are walked backwards.
-        kernel_size: of the transposed convolutions, pixels.
-        hidden_dim: width of a dense layer after z; 0 for none.
-        activation: after every layer but the last.
-        dtype: of the products; the output is float32.
+        image_size: height H and width W of the image, pixels.
+        channels: number of output channels P: image channels times parameters per channel of the
+            likelihood.
+        widths: channels after each convolution of the encoder; the decoder uses them in reverse order.
+        kernel_size: kernel size of the transposed convolutions, pixels.
+        hidden_dim: width of a dense layer after z; 0 for no such layer.
+        activation: activation function after every layer except the last.
+        dtype: dtype of the products; the output is float32.
     """
 
     image_size: int
@@ -34,7 +35,7 @@ class Decoder(nn.Module):
     def __call__(
         self, z: Float[Array, "B Z"], label: Float[Array, "B K"] | None = None
     ) -> Float[Array, "B H W P"]:
-        """Returns the raw output, before any squashing; a label joins z."""
+        """Returns the raw, unbounded output; a label is concatenated to z."""
         h = (z if label is None else jnp.concatenate([z, label], axis=1)).astype(self.dtype)
         if self.hidden_dim:
             h = self.activation(nn.Dense(self.hidden_dim, dtype=self.dtype, name="hidden")(h))

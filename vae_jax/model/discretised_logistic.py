@@ -1,7 +1,9 @@
-"""A logistic cut into the 256 grey levels: probabilities, so bounded, with a scale of each pixel.
+"""A logistic distribution discretised to the 256 grey levels, with a scale for each pixel.
 
-The level k / 255 has the probability that a logistic at `location` with scale s puts on half a level
-around it; all below falls to black, all above to white, so that the 256 probabilities sum to 1.
+The probability of the level k / 255 is the integral of a logistic density with mean `location` and scale s
+over the interval that reaches half a level to either side. The interval of black (k = 0) extends to minus
+infinity and the interval of white (k = 255) to infinity, so that the 256 probabilities sum to 1. Being
+probabilities, they are at most 1, unlike a density.
 
 Source: Salimans et al. 2017, "PixelCNN++", section 2.1, with one logistic.
 """
@@ -14,21 +16,22 @@ from jaxtyping import Array, Float
 
 from vae_jax.model.link import log_scale_between, log_sinhc
 
-_STEP = 1 / 255  # between two levels
-_LEAST_SCALE = 1 / 2048  # an eighth of a level: then one level holds 0.96 of the probability
+_STEP = 1 / 255  # distance between two grey levels
+_MIN_SCALE = 1 / 2048  # an eighth of a grey level; a level between black and white has at most 0.96
 
 
 def log_prob(
     x: Float[Array, "B H W C"], raw: Float[Array, "B H W P"], sigma: float
 ) -> Float[Array, "B H W C"]:
-    """Returns the log-probability of the level around x, nats; sigma plays no part."""
+    """Returns the log-probability of the grey level x, nats; sigma is not used."""
     del sigma
     location, log_scale = _parameters(raw)
     inverse = jnp.exp(-log_scale)
     above = (x + 0.5 * _STEP - location) * inverse
     below = (x - 0.5 * _STEP - location) * inverse
     width = _STEP * inverse
-    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)): no difference to cancel.
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which avoids
+    # cancellation.
     black, white = jax.nn.log_sigmoid(above), jax.nn.log_sigmoid(-below)
     log_width = math.log(_STEP) - log_scale
     inside = black + white + log_width - 0.5 * width + log_sinhc(0.5 * width)
@@ -36,9 +39,10 @@ def log_prob(
 
 
 def mean(raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
-    """Returns the expected x: that of the logistic with its tails folded onto 0 and 1.
+    """Returns the expectation of a logistic variable that is clipped to [0, 1].
 
-    The integral of P(x > t) over t in [0, 1]; that of the levels differs by less than half a level.
+    It is the integral of P(x > t) over t in [0, 1]. The expectation of the discrete levels differs from it
+    by less than half a level.
     """
     location, log_scale = _parameters(raw)
     scale = jnp.exp(log_scale)
@@ -47,4 +51,4 @@ def mean(raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
 
 def _parameters(raw):
     location, scale = jnp.split(raw, 2, axis=3)
-    return jax.nn.sigmoid(location), log_scale_between(_LEAST_SCALE, scale)
+    return jax.nn.sigmoid(location), log_scale_between(_MIN_SCALE, scale)

@@ -10,16 +10,16 @@ from vae_jax.model.convolution import Conv
 
 
 class Encoder(nn.Module):
-    """Stride-2 convolutions, then one linear head a statistic.
+    """Stride-2 convolutions, followed by one linear head for mu and one for logvar.
 
     Attributes:
-        widths: channels after each convolution; each halves height and width.
-        kernel_size: of the convolutions, pixels.
-        hidden_dim: width of a dense layer before the heads; 0 for none.
-        latent_dim: Z.
-        activation: after every layer but the heads.
+        widths: channels after each convolution; each convolution halves height and width.
+        kernel_size: kernel size of the convolutions, pixels.
+        hidden_dim: width of a dense layer before the heads; 0 for no such layer.
+        latent_dim: number of latent dimensions Z.
+        activation: activation function after every layer except the heads.
         sampled: whether there is a head for logvar; an autoencoder has none.
-        dtype: of the products; statistics come out in float32.
+        dtype: dtype of the products; mu and logvar are float32.
     """
 
     widths: Sequence[int]
@@ -34,9 +34,9 @@ class Encoder(nn.Module):
     def __call__(
         self, x: Float[Array, "B H W C"], label: Float[Array, "B K"] | None = None
     ) -> tuple[Float[Array, "B Z"], Float[Array, "B Z"] | None]:
-        """Returns mu and logvar; logvar is None where nothing is sampled.
+        """Returns mu and logvar; logvar is None if `sampled` is False.
 
-        A label joins after the convolutions.
+        A label is concatenated to the features after the convolutions.
         """
         h = x.astype(self.dtype)
         for i, width in enumerate(self.widths):

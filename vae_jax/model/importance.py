@@ -1,6 +1,6 @@
-"""The likelihood of an image under the model, by importance sampling.
+"""The likelihood of an image under the model, estimated by importance sampling.
 
-B batch, H W image, C channels, Z latent.
+Shapes: B batch, H W image, C channels, Z latent dimensions.
 """
 
 import jax
@@ -20,26 +20,26 @@ def log_likelihood(
 ) -> Float[Array, "B"]:
     """Returns log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x) with z_k ~ q(z | x), nats.
 
-    A lower bound on log p(x) in expectation, the ELBO at K = 1, which never falls as K grows. One
-    sample at a time, so that memory does not grow with K.
+    The expectation of the result is a lower bound on log p(x). It equals the ELBO for K = 1 and never falls
+    as K grows. Samples are drawn one at a time, so that memory does not grow with K.
+
     Source: Burda et al. 2016, "Importance weighted autoencoders", equation 8 and theorem 1.
 
     Args:
-        bound: the model.
+        bound: the model with its parameters.
         x: images.
-        posterior: q(z | x).
-        keys: one an image.
-        num_samples: K.
+        posterior: q(z | x) of the images.
+        keys: one PRNG key per image.
+        num_samples: number of samples K per image.
     """
     latent_dim = posterior.mu.shape[1]
 
     def add(total, k):
-        at_k = jax.vmap(lambda key: jax.random.fold_in(key, k))(keys)
-        eps = noise.draw_normal(at_k, latent_dim)
+        sample_keys = jax.vmap(lambda key: jax.random.fold_in(key, k))(keys)
+        eps = noise.draw_normal(sample_keys, latent_dim)
         z = posterior.sample(eps)
-        log_ratio = 0.5 * (
-            jnp.square(eps) - jnp.square(z) + posterior.logvar
-        )  # of p(z) to q(z | x)
+        # log p(z) - log q(z | x) of each latent dimension
+        log_ratio = 0.5 * (jnp.square(eps) - jnp.square(z) + posterior.logvar)
         log_prob = jnp.sum(bound.model.log_prob(x, bound.decode(z)), axis=(1, 2, 3))
         return jnp.logaddexp(total, log_prob + jnp.sum(log_ratio, axis=1)), None
 

@@ -1,4 +1,4 @@
-"""From the decoder's unbounded output to parameters of a density, and back."""
+"""Link functions: they map the decoder's unbounded output to parameters of a density, and back."""
 
 import math
 
@@ -8,24 +8,24 @@ from jaxtyping import Array, Float
 
 
 def logit(x: Float[Array, "..."], margin: float = 1e-6) -> Float[Array, "..."]:
-    """Returns raw with sigmoid(raw) = x, for x kept `margin` away from 0 and 1."""
+    """Returns raw with sigmoid(raw) = x, after x is clipped to [margin, 1 - margin]."""
     x = jnp.clip(x, margin, 1 - margin)
     return jnp.log(x) - jnp.log1p(-x)
 
 
-def log_scale_between(least: float, raw: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Returns the logarithm of a scale between `least` and 1, halfway (by ratio) where raw is 0.
+def log_scale_between(min_scale: float, raw: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Returns the logarithm of a scale between `min_scale` and 1; raw = 0 gives sqrt(min_scale).
 
-    Bounded at both ends, so that neither the scale nor its inverse overflows; no image in [0, 1]
-    needs more than 1.
+    The scale is bounded on both sides, so that neither it nor its inverse overflows. An image in [0, 1]
+    needs no scale above 1.
     """
-    return math.log(least) * jax.nn.sigmoid(-raw)
+    return math.log(min_scale) * jax.nn.sigmoid(-raw)
 
 
 def log_sinhc(u: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Returns log( sinh(u) / u ), exact to float32 with its gradient for every finite u."""
+    """Returns log( sinh(u) / u ), accurate in float32 for every finite u, as is its gradient."""
     small = jnp.abs(u) < 0.3
-    # Both branches are differentiated, so each gets only arguments where it is finite.
+    # Both branches are differentiated for every u, so each receives only arguments for which it is finite.
     near = jnp.where(small, u, 0.0)
     far = jnp.abs(jnp.where(small, 1.0, u))
     square = jnp.square(near)

@@ -1,7 +1,8 @@
 """Randomness as a function of (seed, stream, step, example).
 
-No key is split in a loop and none is saved: a key is derived from where it is used. So a resumed run is
-the same run, and the noise of an image does not depend on its batch or on how many devices share it.
+Every key is derived where it is used; no key is split in a loop and none is saved. A resumed run therefore
+equals a run that was never stopped, and the noise of an image does not depend on its batch or on the number
+of devices.
 """
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt32
 
-# A stream's number enters every key: append new names, never reorder.
+# The position of a stream in this list enters its keys: append new names, and never reorder them.
 STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample")
 
 
@@ -17,7 +18,7 @@ def stream_key(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
     """Returns the root key of a named stream.
 
     Raises:
-        ValueError: if there is no such stream.
+        ValueError: if no stream has this name.
     """
     return jax.random.fold_in(jax.random.key(seed), STREAMS.index(name))
 
@@ -25,13 +26,13 @@ def stream_key(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
 def example_keys(
     root: Key[Array, ""], step: Int[Array, ""] | int, index: Int[Array, "B"]
 ) -> Key[Array, "B"]:
-    """Returns one key an example, from the step and the example's index in the data set."""
-    at_step = jax.random.fold_in(root, step)
-    return jax.vmap(lambda i: jax.random.fold_in(at_step, i))(index)
+    """Returns one key per example, derived from the step and the index of the example in its dataset."""
+    step_key = jax.random.fold_in(root, step)
+    return jax.vmap(lambda i: jax.random.fold_in(step_key, i))(index)
 
 
 def draw_normal(keys: Key[Array, "B"], size: int) -> Float[Array, "B size"]:
-    """Draws N(0, 1) for each key, float32."""
+    """Draws `size` independent values from N(0, 1) for each key, float32."""
     return jax.vmap(lambda key: jax.random.normal(key, (size,), jnp.float32))(keys)
 
 

@@ -1,7 +1,7 @@
-"""The loss, term by term and image by image: the negative ELBO and, if asked for, the spectrum's error.
+"""The terms of the loss, one value per image: the negative ELBO and, optionally, an error of the spectrum.
 
-The un-reduced terms are the product here: training averages them, validation averages them, and a
-score is one of them.
+The terms are not averaged here, because they have three uses: training averages them over a batch,
+validation averages them over its images, and some scores are one term of an image.
 """
 
 import dataclasses
@@ -19,29 +19,31 @@ from vae_jax.model.vae import VAE, Posterior
 
 @flax.struct.dataclass
 class Terms:
-    """What the loss of each image is made of, sums over pixels, frequencies and latent dimensions.
+    """The terms of the loss, summed over pixels, frequencies and latent dimensions.
+
+    Each field is an array with one value per image, or one float: the mean over many images.
 
     Attributes:
         reconstruction: -log p(x | z), nats.
         kl: KL( q(z | x) || p(z) ), nats; zero for an autoencoder.
-        frequency: squared difference of the magnitude spectra of image and expected image.
+        frequency: squared difference between the magnitude spectra of the image and its reconstruction.
     """
 
-    reconstruction: Any  # float32 [B]; or the mean over images, a float
-    kl: Any  # as reconstruction
-    frequency: Any  # as reconstruction
+    reconstruction: Any  # float32 [B], or a float
+    kl: Any  # float32 [B], or a float
+    frequency: Any  # float32 [B], or a float
 
     @property
     def negative_elbo(self) -> Float[Array, "B"]:
-        """-ELBO = -log p(x | z) + KL( q(z | x) || p(z) ), nats (Kingma and Welling 2014, equation 3)."""
+        """Returns -ELBO = -log p(x | z) + KL( q(z | x) || p(z) ), nats (Kingma and Welling 2014, eq. 3)."""
         return self.reconstruction + self.kl
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """The loss, for training and for validation: distortion + beta * KL (Higgins et al. 2017).
+    """The loss of training and of validation: distortion + beta * KL (Higgins et al. 2017).
 
-    The terms may be arrays of one value per image, or the means of a whole role as plain numbers.
+    The terms may be arrays with one value per image, or means over many images as plain numbers.
 
     Attributes:
         pixel_weight: weight of -log p(x | z).
@@ -52,11 +54,11 @@ class Objective:
     frequency_weight: float
 
     def __call__(self, terms: Terms, beta: Float[Array, ""] | float) -> Any:
-        """Returns distortion + beta * KL; with both weights at their defaults and beta 1 it is -ELBO."""
+        """Returns distortion + beta * KL; this is -ELBO for pixel_weight 1, frequency_weight 0, beta 1."""
         return self.distortion(terms) + beta * terms.kl
 
     def distortion(self, terms: Terms) -> Any:
-        """Returns pixel_weight * reconstruction + frequency_weight * frequency: the loss without the KL."""
+        """Returns the loss without KL: pixel_weight * reconstruction + frequency_weight * frequency."""
         distortion = self.pixel_weight * terms.reconstruction
         if self.frequency_weight:
             distortion += self.frequency_weight * terms.frequency
@@ -64,24 +66,25 @@ class Objective:
 
     @property
     def term_names(self) -> tuple[str, ...]:
-        """Names of the terms that this objective weighs, and that are therefore recorded."""
-        frequency = ("frequency",) if self.frequency_weight else ()
-        return ("reconstruction", *frequency, "kl")
+        """Returns the names of the terms that are part of this loss; the history records these terms."""
+        optional = ("frequency",) if self.frequency_weight else ()
+        return ("reconstruction", *optional, "kl")
 
 
-def make_objective(objective: ml_collections.ConfigDict) -> Objective:
-    """Returns the objective that the `objective` group of the configuration describes."""
-    return Objective(objective.pixel_weight, objective.frequency_weight)
+def make_objective(objective_config: ml_collections.ConfigDict) -> Objective:
+    """Returns the objective that the `objective` group of the config describes."""
+    return Objective(objective_config.pixel_weight, objective_config.frequency_weight)
 
 
 def magnitude_error(
     x: Float[Array, "B H W C"], x_hat: Float[Array, "B H W C"]
 ) -> Float[Array, "B H W C"]:
-    """Returns ( |F x| - |F x_hat| )^2 of every frequency; the phase does not count.
+    """Returns ( |F x| - |F x_hat| )^2 of every frequency; phases are ignored.
 
-    F is the orthonormal discrete Fourier transform of each channel (`norm="ortho"`, divided by the square
-    root of H W). By Parseval and the triangle inequality the sum over frequencies is at most the sum of
-    squared errors over pixels, and its mean per frequency does not grow with the image.
+    F is the orthonormal discrete Fourier transform of each channel (`norm="ortho"`, which divides by the
+    square root of H W). By Parseval's theorem and the triangle inequality, the sum over frequencies is at
+    most the sum of squared errors over pixels. The mean over frequencies does not grow with the size of the
+    image.
     """
     magnitude, magnitude_hat = (
         jnp.abs(jnp.fft.fft2(image, axes=(1, 2), norm="ortho")) for image in (x, x_hat)
@@ -92,7 +95,16 @@ def magnitude_error(
 def compute_terms(
     model: VAE, x: Float[Array, "B H W C"], posterior: Posterior, raw: Float[Array, "B H W P"]
 ) -> Terms:
-    """Computes the terms of every image from one forward pass; XLA drops what nobody reads."""
+    """Computes the terms of every image from one forward pass.
+
+    Under jit, XLA removes the computation of terms that the caller does not use.
+
+    Args:
+        model: the model.
+        x: images in [0, 1].
+        posterior: q(z | x) of the images.
+        raw: output of the decoder for one sample z of each posterior.
+    """
     reconstruction = -jnp.sum(model.log_prob(x, raw), axis=(1, 2, 3))
     frequency = jnp.sum(magnitude_error(x, model.mean(raw)), axis=(1, 2, 3))
     if posterior.logvar is None:
@@ -107,13 +119,13 @@ def _constant(warmup_steps: float, cycle_steps: float) -> optax.Schedule:
 
 
 def _linear(warmup_steps: float, cycle_steps: float) -> optax.Schedule:
-    """Rises from 0 to 1 over the warm-up, then stays (Bowman et al. 2016)."""
+    """Returns a schedule that rises from 0 to 1 during the warm-up and stays at 1 (Bowman et al. 2016)."""
     del cycle_steps
     return lambda step: jnp.minimum(1.0, _ratio(step, warmup_steps))
 
 
 def _cyclical(warmup_steps: float, cycle_steps: float) -> optax.Schedule:
-    """Rises in the first part of every cycle, then stays until the next (Fu et al. 2019)."""
+    """Returns a schedule that repeats the rise from 0 to 1 in every cycle (Fu et al. 2019)."""
     return lambda step: jnp.minimum(
         1.0, _ratio(jnp.mod(jnp.asarray(step, jnp.float32), cycle_steps), warmup_steps)
     )
@@ -127,10 +139,15 @@ BETA_SCHEDULES = {"constant": _constant, "linear": _linear, "cyclical": _cyclica
 
 
 def make_beta_schedule(
-    objective: ml_collections.ConfigDict, steps_per_epoch: int
+    objective_config: ml_collections.ConfigDict, steps_per_epoch: int
 ) -> optax.Schedule:
-    """Returns step -> the share of `objective.beta` that weighs the KL term, in [0, 1]."""
-    return BETA_SCHEDULES[objective.beta_schedule](
-        objective.beta_warmup * steps_per_epoch,
-        objective.beta_cycle * steps_per_epoch,
+    """Returns step -> the factor in [0, 1] that `objective.beta` is multiplied by at this step.
+
+    Args:
+        objective_config: the `objective` group of the config.
+        steps_per_epoch: number of training steps in one epoch.
+    """
+    return BETA_SCHEDULES[objective_config.beta_schedule](
+        objective_config.beta_warmup * steps_per_epoch,
+        objective_config.beta_cycle * steps_per_epoch,
     )

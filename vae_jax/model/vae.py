@@ -1,10 +1,10 @@
-"""The variational autoencoder, and the plain autoencoder as its special case.
+"""The variational autoencoder, and the plain autoencoder as a special case.
 
-Pure linen modules: noise comes in as an argument, nothing is drawn inside.
+The modules are pure: noise is an argument, and nothing is drawn inside them.
 
-x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the decoder's output before
-the likelihood squashes it, P = C times the parameters of a channel; label [B, K] the class, one-hot, where
-the model is conditional on it, else None.
+Names and shapes: x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the unbounded
+output of the decoder, P = C times the number of parameters per channel; label [B, K] the one-hot class of a
+conditional model, None for other models.
 """
 
 import dataclasses
@@ -35,35 +35,35 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 @flax.struct.dataclass
 class Posterior:
-    """q(z | x) = N(mu, diag exp(logvar)); logvar is None for an autoencoder, whose q is a point."""
+    """q(z | x) = N(mu, diag exp(logvar)); for an autoencoder logvar is None and z = mu."""
 
     mu: Any  # float32 [B, Z]
     logvar: Any  # float32 [B, Z], or None
 
     def sample(self, eps: Float[Array, "B Z"]) -> Float[Array, "B Z"]:
-        """z = mu + sigma * eps (the reparameterisation of Kingma and Welling 2014)."""
+        """Returns z = mu + sigma * eps, the reparameterisation of Kingma and Welling 2014."""
         if self.logvar is None:
             return self.mu
         return self.mu + jnp.exp(0.5 * self.logvar) * eps
 
 
 class VAE(nn.Module):
-    """Encoder, decoder and the likelihood that ties the decoder's output to pixels.
+    """Encoder, decoder, and the likelihood that is computed from the decoder's output.
 
     Attributes:
-        image_size: H and W, divisible by 2 ** len(widths).
-        channels: C.
-        widths: channels after each stride-2 convolution.
-        kernel_size: of the convolutions, pixels.
-        hidden_dim: width of a dense layer on either side of the latent; 0 for none.
-        latent_dim: Z.
-        activation: a name in ACTIVATIONS.
-        likelihood_name: a name in LIKELIHOODS.
-        sigma: standard deviation of the gaussian and laplace likelihoods, in units of [0, 1] images.
-        sampled: False makes it an autoencoder: no logvar, no sampling, no KL.
-        num_classes: K, number of classes that a conditional model knows; 0 for none.
-        region: of interest; None is the whole image.
-        dtype: of the products.
+        image_size: height H and width W of an image, pixels; divisible by 2 ** len(widths).
+        channels: number of image channels C.
+        widths: channels after each stride-2 convolution of the encoder; the decoder uses the reverse order.
+        kernel_size: kernel size of the convolutions, pixels.
+        hidden_dim: width of the dense layer before and of that after the latent; 0 for no such layers.
+        latent_dim: number of latent dimensions Z.
+        activation: name of the activation function, a key of ACTIVATIONS.
+        likelihood_name: name of the likelihood, a key of LIKELIHOODS.
+        sigma: standard deviation of the gaussian and laplace likelihoods, in units of images in [0, 1].
+        sampled: True for a VAE; False for an autoencoder, which has no logvar, no sampling and no KL.
+        num_classes: number of classes K of a conditional model; 0 for a model that is not conditional.
+        region: region of interest; None if all pixels count.
+        dtype: dtype of the products in the layers.
     """
 
     image_size: int
@@ -81,7 +81,7 @@ class VAE(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
-        """Makes both halves; linen calls it."""
+        """Builds encoder and decoder; linen calls this method."""
         activation = ACTIVATIONS[self.activation]
         self.encoder = Encoder(
             self.widths, self.kernel_size, self.hidden_dim, self.latent_dim, activation,
@@ -94,7 +94,7 @@ class VAE(nn.Module):
 
     @property
     def likelihood(self) -> Likelihood:
-        """p(x | z) as functions of the decoder's output."""
+        """Returns p(x | z) as functions of the decoder's output."""
         return LIKELIHOODS[self.likelihood_name]
 
     def encode(
@@ -107,7 +107,7 @@ class VAE(nn.Module):
     def decode(
         self, z: Float[Array, "B Z"], label: Float[Array, "B K"] | None = None
     ) -> Float[Array, "B H W P"]:
-        """Returns the raw output for z; `mean` makes an image of it."""
+        """Returns the raw output for z; `mean` computes an image from it."""
         return self.decoder(z, label)
 
     def mean(self, raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
@@ -115,17 +115,20 @@ class VAE(nn.Module):
         return self.zero_outside_region(self.likelihood.mean(raw))
 
     def zero_outside_region(self, images: Float[Array, "B H W Q"]) -> Float[Array, "B H W Q"]:
-        """Returns the images, 0 outside the region of interest."""
+        """Returns the images with zeros outside the region of interest."""
         return images if self.region is None else self.region.zero_outside(images)
 
     def select_region(self, values: Float[Array, "B h w Q"]) -> Float[Array, "B i j Q"]:
-        """Returns the values that count: a line of those in the region, or all of them as they are."""
+        """Returns the values inside the region of interest as one row [B, 1, j, Q].
+
+        Without a region all values are returned in their places, [B, h, w, Q].
+        """
         return values if self.region is None else self.region.select(values)
 
     def log_prob(
         self, x: Float[Array, "B H W C"], raw: Float[Array, "B H W P"]
     ) -> Float[Array, "B i j C"]:
-        """log p(x | z) of every pixel that counts, nats."""
+        """Returns log p(x | z) of every pixel inside the region of interest, nats."""
         return self.likelihood.log_prob(self.select_region(x), self.select_region(raw), self.sigma)
 
     def __call__(
@@ -134,19 +137,22 @@ class VAE(nn.Module):
         eps: Float[Array, "B Z"],
         label: Float[Array, "B K"] | None = None,
     ) -> tuple[Posterior, Float[Array, "B H W P"]]:
-        """Returns q(z | x) and the raw output for the sample that eps picks."""
+        """Returns q(z | x) and the raw output for the sample z = mu + sigma * eps."""
         posterior = self.encode(x, label)
         return posterior, self.decode(posterior.sample(eps), label)
 
 
 @dataclasses.dataclass(frozen=True)
 class BoundModel:
-    """A model with its parameters, as plain functions for jit, grad, vmap and scan (not jvp, on the CPU).
+    """A model with its parameters, so that its methods are plain functions for jit, grad, vmap and scan.
+
+    On the CPU jvp is not supported, because the layers have no forward-mode derivative there.
 
     Attributes:
         model: the module.
-        params: its parameters.
-        class_index: the classes of a conditional model: one for all images, int32 [], or one each, [B].
+        params: parameters of the module.
+        class_index: class of each image for a conditional model, int32 [B], or one class for all images,
+            int32 []; None for a model that is not conditional.
     """
 
     model: VAE
@@ -155,17 +161,21 @@ class BoundModel:
 
     def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
         """Returns q(z | x)."""
-        return self.model.apply({"params": self.params}, x, self._label(len(x)), method=VAE.encode)
+        return self.model.apply(
+            {"params": self.params}, x, self._make_label(len(x)), method=VAE.encode
+        )
 
     def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output for z."""
-        return self.model.apply({"params": self.params}, z, self._label(len(z)), method=VAE.decode)
+        return self.model.apply(
+            {"params": self.params}, z, self._make_label(len(z)), method=VAE.decode
+        )
 
     def reconstruct(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Returns x_hat from the posterior mean, in [0, 1]."""
+        """Returns the reconstruction x_hat from the posterior mean, in [0, 1]."""
         return self.model.mean(self.decode(self.encode(x).mu))
 
-    def _label(self, count: int) -> Float[Array, "B K"] | None:
+    def _make_label(self, count: int) -> Float[Array, "B K"] | None:
         if self.class_index is None:
             return None
         label = jax.nn.one_hot(self.class_index, self.model.num_classes, dtype=jnp.float32)
@@ -176,22 +186,22 @@ def build_model(config: ml_collections.ConfigDict, region: Region | None = None)
     """Builds the model that a resolved config describes.
 
     Args:
-        config: resolved.
-        region: of interest, as `Dataset.region` holds it; None where all pixels count.
+        config: resolved config; its groups `data`, `model` and `train` are used.
+        region: region of interest, `Dataset.region`; None if all pixels count.
     """
-    model = config.model
+    model_config = config.model
     return VAE(
         image_size=config.data.image_size,
         channels=config.data.channels,
-        widths=tuple(model.widths),
-        kernel_size=model.kernel_size,
-        hidden_dim=model.hidden_dim,
-        latent_dim=model.latent_dim,
-        activation=model.activation,
-        likelihood_name=model.likelihood,
-        sigma=model.sigma,
-        sampled=model.kind == "vae",
-        num_classes=model.num_classes,
+        widths=tuple(model_config.widths),
+        kernel_size=model_config.kernel_size,
+        hidden_dim=model_config.hidden_dim,
+        latent_dim=model_config.latent_dim,
+        activation=model_config.activation,
+        likelihood_name=model_config.likelihood,
+        sigma=model_config.sigma,
+        sampled=model_config.kind == "vae",
+        num_classes=model_config.num_classes,
         region=region,
         dtype=jnp.dtype(config.train.precision),
     )
@@ -205,5 +215,5 @@ def init_params(model: VAE, key: jax.Array) -> dict:
 
 
 def count_params(params: dict) -> int:
-    """Counts the parameters."""
+    """Returns the number of parameters."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))
