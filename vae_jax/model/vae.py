@@ -8,6 +8,7 @@ conditional model, None for other models.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -207,6 +208,11 @@ def build_model(config: ml_collections.ConfigDict, region: Region | None = None)
     )
 
 
+# This program runs once, so it is not optimised. Without jit, drawing the numbers of each shape would be a
+# compilation of its own.
+@functools.partial(
+    jax.jit, static_argnums=0, compiler_options={"xla_backend_optimization_level": 0}
+)
 def init_params(model: VAE, key: jax.Array) -> dict:
     """Draws the initial parameters, float32."""
     x = jnp.zeros((1, model.image_size, model.image_size, model.channels))

@@ -1,4 +1,4 @@
-"""The training state: exactly what is saved, nothing that is a function."""
+"""The training state: exactly what is saved. It contains arrays and no functions."""
 
 import functools
 from typing import Any
@@ -17,12 +17,12 @@ class TrainState:
     """Everything that training carries from step to step.
 
     Attributes:
-        step: number of updates made.
-        params: of the model, float32.
-        opt_state: of the optax chain.
-        plateau: of the reduce-on-plateau rule.
+        step: number of updates made so far.
+        params: parameters of the model, float32.
+        opt_state: state of the optimizer.
+        plateau: state of the plateau scheduler, which lowers the learning rate.
         best_distortion: lowest distortion of the validation images so far, nats per image.
-        validations_since_best: number of validations since that one.
+        validations_since_best: number of validations since `best_distortion` was reached.
     """
 
     step: Any  # int32 scalar
@@ -34,12 +34,17 @@ class TrainState:
 
 
 def create_state(recipe: Recipe, seed: int) -> TrainState:
-    """Returns the state before the first step."""
+    """Returns the state before the first step.
 
-    # It runs once: most of its time would go into optimising the drawing of random numbers.
+    Args:
+        recipe: how the model is trained.
+        seed: seed of the run, from which the initial parameters follow.
+    """
+    params = init_params(recipe.model, noise.stream_key(seed, "init"))
+
+    # One program for all arrays of the state; it runs once, so it is not optimised.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-    def create(key):
-        params = init_params(recipe.model, key)
+    def add_training_state(params):
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -49,4 +54,4 @@ def create_state(recipe: Recipe, seed: int) -> TrainState:
             validations_since_best=jnp.zeros((), jnp.int32),
         )
 
-    return create(noise.stream_key(seed, "init"))
+    return add_training_state(params)
