@@ -149,7 +149,7 @@ def evaluate(
     )  # fmt: skip
     gallery = dataclasses.replace(gallery, strips=shown)
     warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
-    warnings += caveats.caveats(found, decision, found["decision"].get("promised"))
+    warnings += caveats.list_caveats(found, decision, found["decision"].get("promised"))
     return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
 
 
@@ -201,8 +201,8 @@ def report(
     writer.writeheader()
     writer.writerows(evaluation.rows)
     workdir_lib.write_text(workdir / "scores.csv", text.getvalue())
-    path = page.write(workdir, evaluation.gallery, evaluation.warnings)
-    print(terminal_table.terminal_table(evaluation.results))
+    path = page.write_page(workdir, evaluation.gallery, evaluation.warnings)
+    print(terminal_table.format_terminal_table(evaluation.results))
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")

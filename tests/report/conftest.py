@@ -1,4 +1,4 @@
-"""A workdir with realistic numbers, and a gallery to go with it, without training anything."""
+"""The files of a run and the images of its report, made without training a model."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def _detection(per_class: dict[str, float]) -> dict:
 
 @pytest.fixture
 def results() -> dict:
-    """`results.json` of a run on 200 test images."""
+    """`results.json` of a run with 200 test images."""
     counts = {"train": 900, "val": 90, "calibration": 150, "test_normal": 120, "test_anomaly": 80}
     per_class = {"1": 0.96, "2": 0.94, "0": 0.76}
     reconstruction = {"mse": 0.0141, "psnr": 18.51, "ssim": 0.812}
@@ -71,7 +71,7 @@ def results() -> dict:
 
 @pytest.fixture
 def strip_results() -> dict:
-    """The group `strips` of `results.json`, with one score and one map."""
+    """The section `strips` of `results.json`, with one score and one map."""
     ranked = {
         name: {"auroc": _interval(value)} for name, value in (("rolls", 0.71), ("clean", 0.62))
     }
@@ -88,7 +88,7 @@ def strip_results() -> dict:
 
 @pytest.fixture
 def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
-    """A workdir with the four files that the report reads."""
+    """A workdir that contains the four files that the report reads."""
     (tmp_path / "config.json").write_text(default().to_json(), encoding="utf-8")
     (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
     _write_scores(tmp_path / "scores.csv", num_anomalies=80)
@@ -104,7 +104,7 @@ def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
 
 
 def _write_scores(file: pathlib.Path, num_anomalies: int, num_normals: int = 120) -> None:
-    """Writes `scores.csv` with two scores and the column of one baseline."""
+    """Writes `scores.csv` with the columns of two scores and one baseline."""
     rng = np.random.default_rng(0)
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -117,7 +117,7 @@ def _write_scores(file: pathlib.Path, num_anomalies: int, num_normals: int = 120
 
 
 def _make_cases(n: int, caption: str) -> Cases:
-    """Returns cases whose error maps all differ in scale."""
+    """Returns cases with random images and reconstructions; every case has the same caption."""
     rng = np.random.default_rng(n)
     x = rng.uniform(size=(n, SIDE, SIDE, CHANNELS)).astype(np.float32)
     x_hat = np.clip(x + rng.normal(0, 0.1, x.shape), 0, 1).astype(np.float32)
@@ -126,8 +126,8 @@ def _make_cases(n: int, caption: str) -> Cases:
 
 
 @pytest.fixture
-def make_gallery() -> Callable[..., ReportImages]:
-    """A function that makes a gallery, with a chosen number of anomalies and captions."""
+def make_report_images() -> Callable[..., ReportImages]:
+    """A function that makes images of a report with a number of anomalies and a caption."""
 
     def make(num_anomalies: int = 3, caption: str = CAPTION) -> ReportImages:
         rng = np.random.default_rng(1)
@@ -144,10 +144,12 @@ def make_gallery() -> Callable[..., ReportImages]:
 
 
 @pytest.fixture
-def gallery(make_gallery: Callable[..., ReportImages]) -> ReportImages:
-    return make_gallery()
+def report_images(make_report_images: Callable[..., ReportImages]) -> ReportImages:
+    """Images of a report with the default number of anomalies and caption."""
+    return make_report_images()
 
 
 @pytest.fixture
 def write_scores() -> Callable[..., None]:
+    """A function that writes `scores.csv` with a number of anomalies."""
     return _write_scores

@@ -155,9 +155,9 @@ def test_maps_and_strips_are_compared_with_and_without_intervals(tmp_path, outco
     assert rows == ["mse, pixel auroc", "scores, mse, patch, clean, auroc"] * len(LEVELS)
 
 
-def test_images_that_repeat_are_shown_once(tmp_path, gallery):
+def test_images_that_repeat_are_shown_once(tmp_path, report_images):
     for name in ("base,seed=0", "b=1,seed=0"):
-        reconstructions.write(tmp_path, name, gallery)
+        reconstructions.write(tmp_path, name, report_images)
     first, second = reconstructions.read(tmp_path, ["base,seed=0", "b=1,seed=0", "c=1,seed=0"])
     assert (first.name, second.name) == ("base", "b=1")
     assert first.images

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from vae_jax.report.evaluation import score_plots
-from vae_jax.report.evaluation.run_files import Scores
+from vae_jax.report.evaluation.run_files import ScoreTable
 
 
-def test_curves_come_only_with_both_kinds_of_image():
-    scores = Scores(["a", "b"], np.array([0, 0]), {"mse": np.array([1.0, 2.0])})
-    assert score_plots.trade_offs(scores, {"mse": {}}, {}) == []
+def test_curves_need_normal_images_and_anomalies():
+    scores = ScoreTable(["a", "b"], np.array([0, 0]), {"mse": np.array([1.0, 2.0])})
+    assert score_plots.draw_roc_and_precision_recall(scores, {"mse": {}}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_curves_come_only_with_both_kinds_of_image():
     ids=["constant", "negative", "nine decades", "one far away"],
 )
 def test_histogram_takes_any_finite_scores(values):
-    scores = Scores(["a"] * 8, np.arange(8) % 2, {"mse": values})
-    [drawing] = score_plots.histograms(scores, {"mse": {"threshold": 1.0, "fpr": 0.25}})
+    scores = ScoreTable(["a"] * 8, np.arange(8) % 2, {"mse": values})
+    [drawing] = score_plots.draw_histograms(scores, {"mse": {"threshold": 1.0, "fpr": 0.25}})
     assert drawing.png.startswith(b"\x89PNG")
     assert "25.0 % of the normal images" in drawing.caption

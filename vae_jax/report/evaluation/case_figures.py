@@ -1,6 +1,8 @@
-"""Images, reconstructions and error maps: as tiles for the page, as sheets for `figures/`.
+"""Pictures of test images, reconstructions, error maps and samples.
 
-N cases, H W image, C channels.
+The page shows each image as a tile of its own; `figures/` gets one sheet per gallery.
+
+N cases, M samples, H W image, C channels.
 """
 
 import numpy as np
@@ -21,53 +23,62 @@ from vae_jax.report.images import (
 )
 from vae_jax.report.numerals import format_quantity
 
-_SHEET_PIXELS = 900  # smallest width of the sheet of samples, in pixels
+_MIN_SAMPLES_WIDTH = 900  # pixels; a sheet of samples is enlarged to about this width
 
 
-def tiles(cases: Cases, limit: float) -> list[tuple[bytes, bytes, bytes]]:
-    """Returns input, reconstruction and error map of each case as PNG, at most `TILE` wide."""
+def make_tiles(cases: Cases, error_limit: float) -> list[tuple[bytes, bytes, bytes]]:
+    """Returns input, reconstruction and error map of each case as PNG, no side longer than `TILE`.
+
+    Args:
+        cases: the cases to show.
+        error_limit: error at the upper end of the colour scale, in the unit of the error maps.
+    """
     triples = zip(
         to_rgb(shrink_images(cases.images, TILE)),
         to_rgb(shrink_images(cases.reconstructions, TILE)),
-        # Averaged before it is coloured: an average of colours is not the colour of an error.
-        colour_errors(shrink_images(cases.error_maps[..., None], TILE)[..., 0], limit),
+        # Errors are averaged before they are coloured: the mean of colours is not the colour of the mean.
+        colour_errors(shrink_images(cases.error_maps[..., None], TILE)[..., 0], error_limit),
         strict=True,
     )
     return [(encode_png(x), encode_png(x_hat), encode_png(error)) for x, x_hat, error in triples]
 
 
-def samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
-    """Returns one sheet of images drawn from the prior; small pixels are enlarged as squares.
+def draw_samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
+    """Returns one sheet of all samples from the prior; small images are enlarged without interpolation.
 
-    Those of a conditional model come by class in turn, so each column of the sheet is a class.
+    Args:
+        images: samples; those of a conditional model are ordered by class in turn.
+        num_classes: number of classes of a conditional model, each of which gets a column; otherwise 0.
     """
     columns = min(len(images), num_classes or (16 if len(images) > 32 else 8))
     pixels = to_rgb(shrink_images(images, TILE))
     sheet = make_mosaic(pixels, columns, gap=max(1, pixels.shape[1] // 24))
-    enlarge = max(1, round(_SHEET_PIXELS / sheet.shape[1]))
-    sheet = sheet.repeat(enlarge, 0).repeat(enlarge, 1)
+    scale = max(1, round(_MIN_SAMPLES_WIDTH / sheet.shape[1]))
+    sheet = sheet.repeat(scale, 0).repeat(scale, 1)
     return Drawing(
         "samples",
         encode_png(sheet),
-        f"{len(images)} images decoded from codes drawn from the prior, not chosen. They show what "
-        "the model takes for normal: they should look like normal images, and differ."
-        + (" Each column was drawn as one class." if num_classes else ""),
+        f"{len(images)} images decoded from codes that were drawn from the prior. None of them was "
+        "selected. They show what the model has learned as normal: they should look like normal images "
+        "and differ from each other." + (" Each column shows one class." if num_classes else ""),
         f"Grid of {len(images)} generated images.",
     )
 
 
-def sheet(name: str, title: str, cases: Cases, limit: float) -> Drawing:
-    """Returns one figure of all cases: input, reconstruction, error map, with the colour scale."""
+def draw_sheet(name: str, title: str, cases: Cases, error_limit: float) -> Drawing:
+    """Returns one figure of all cases: input, reconstruction and error map of each, and the colour scale.
+
+    Args:
+        name: name of the figure's file without the ending.
+        title: heading of the figure.
+        cases: the cases to show, one column each.
+        error_limit: error at the upper end of the colour scale, in the unit of the error maps.
+    """
     n, height, width, _ = cases.images.shape
     gap = max(1, height // 16)
+    errors = colour_errors(cases.error_maps, error_limit)
     pixels = make_mosaic(
-        np.concatenate(
-            [
-                to_rgb(cases.images),
-                to_rgb(cases.reconstructions),
-                colour_errors(cases.error_maps, limit),
-            ]
-        ),
+        np.concatenate([to_rgb(cases.images), to_rgb(cases.reconstructions), errors]),
         columns=n,
         gap=gap,
     )
@@ -77,25 +88,24 @@ def sheet(name: str, title: str, cases: Cases, limit: float) -> Drawing:
     w, h = figure.get_size_inches()
     axes = figure.add_axes((0.95 / w, 0.1 / h, cell * n / w, (h - 0.75) / h))
     axes.imshow(pixels, interpolation="nearest" if height < SMALL else "antialiased")
-    axes.set_title(f"{title}, under their scores", pad=22)
+    axes.set_title(f"{title}; the score of each image is above it", pad=22)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    axes.set_xticks(
-        (width - 1) / 2 + np.arange(n) * (width + gap),
-        [format_quantity(float(s)) for s in cases.scores],
-    )
+    scores = [format_quantity(float(score)) for score in cases.scores]
+    axes.set_xticks((width - 1) / 2 + np.arange(n) * (width + gap), scores)
     axes.xaxis.tick_top()
     axes.set_yticks(
         (height - 1) / 2 + np.arange(3) * (height + gap), ["input", "reconstruction", "error"]
     )
     axes.tick_params(length=0)
-    bar = figure.add_axes((1 - 0.8 / w, 0.1 / h, 0.12 / w, (h - 0.75) / h))
-    bar.imshow(np.linspace(1, 0, 256)[:, None], cmap=ERROR_COLOURS, aspect="auto",
-               extent=(0, 1, 0, limit))  # fmt: skip
-    bar.grid(False)
-    bar.set_xticks([])
-    bar.yaxis.tick_right()
-    bar.set_yticks(
-        [0, limit / 2, limit], ["0", format_quantity(limit / 2), f"≥ {format_quantity(limit)}"]
+    scale = figure.add_axes((1 - 0.8 / w, 0.1 / h, 0.12 / w, (h - 0.75) / h))
+    scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=ERROR_COLOURS, aspect="auto",
+                 extent=(0, 1, 0, error_limit))  # fmt: skip
+    scale.grid(False)
+    scale.set_xticks([])
+    scale.yaxis.tick_right()
+    scale.set_yticks(
+        [0, error_limit / 2, error_limit],
+        ["0", format_quantity(error_limit / 2), f"≥ {format_quantity(error_limit)}"],
     )
     return Drawing(name, drawing.encode_png(figure), "", f"{title}: {n} cases with error maps.")

@@ -1,4 +1,4 @@
-"""The images of a report: what stands in none of the files of a workdir.
+"""The images that a report shows, which are stored in no file of the workdir.
 
 N cases, M samples, H W image, C channels.
 """
@@ -13,15 +13,15 @@ from vae_jax.scoring.stitching import Strip
 
 @dataclasses.dataclass(frozen=True)
 class Cases:
-    """Images beside their reconstructions; N may be 0.
+    """Test images with their reconstructions and error maps; N may be 0.
 
     Attributes:
-        images: as the model saw them, in [0, 1].
-        reconstructions: from the posterior mean, in [0, 1].
-        error_maps: error of each pixel in standard deviations above what calibration normals have at that
-            place; 0 where it is not above.
-        captions: one line each: file, class, score, p-value. Any characters are allowed.
-        scores: of the score behind the decision, higher is more anomalous.
+        images: images as the model sees them, in [0, 1].
+        reconstructions: images decoded from the posterior means, in [0, 1].
+        error_maps: error of each pixel, in standard deviations above the mean error of calibration normals
+            at the same pixel; 0 where the error is below that mean.
+        captions: one line per image with file, class, score and p-value; it may hold any characters.
+        scores: scores of the images, by the score that decides; higher is more anomalous.
     """
 
     images: Float[np.ndarray, "N H W C"]
@@ -33,17 +33,17 @@ class Cases:
 
 @dataclasses.dataclass(frozen=True)
 class ReportImages:
-    """Every image that the report shows.
+    """All images that the report of a run shows.
 
     Attributes:
-        normals: normal test images, drawn without looking at their scores.
-        anomalies: anomalous test images, likewise.
-        best: anomalies with the highest scores and normals with the lowest.
-        worst: missed anomalies and false alarms, the most wrong ones.
-        samples: images from the prior, in [0, 1]; M may be 0.
-        error_limit: upper end of the one colour scale of all error maps, above 0, fixed from
+        normals: normal test images, chosen at random and not by their scores.
+        anomalies: anomalous test images, chosen at random and not by their scores.
+        best: the anomalies with the highest scores and the normal images with the lowest scores.
+        worst: the anomalies with the lowest scores and the normal images with the highest scores.
+        samples: images decoded from codes drawn from the prior, in [0, 1]; M may be 0.
+        error_limit: upper end of the colour scale that all error maps share, above 0 and fixed on
             calibration normals; the lower end is 0.
-        strips: whole images that were cut into tiles, with their maps; none elsewhere.
+        strips: whole images that were cut into tiles, with their anomaly maps; empty for other data.
     """
 
     normals: Cases

@@ -1,118 +1,140 @@
-"""What a reader must know before believing the numbers, found from the numbers themselves."""
+"""Reasons to doubt the results of a run, derived from the results themselves."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from scipy import stats
 
-from vae_jax.report.evaluation.ranking import lines
+from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.numerals import format_percent, format_rate
 
-UNEXPECTED = 0.01  # probability below which an achieved rate counts as not the promised one
-FEW_ACTIVE = 0.1  # share of active latent dimensions below which most of the code lies idle
-FEW_NATS = 5.0  # of KL, below which reconstructions hardly depend on the image
-FEW_ALARMS = 5  # calibration normals expected above the threshold, below which it is a loose one
+# A false-alarm rate contradicts the promised one if a rate as high has less than this probability.
+_MIN_PROBABILITY = 0.01
+# Below this share of active latent dimensions most of the latent code is unused.
+_MIN_ACTIVE_SHARE = 0.1
+# Nats of KL; below it reconstructions hardly depend on the image.
+_MIN_KL = 5.0
+# Expected number of calibration normals above the threshold; below it the threshold is not reliable.
+_MIN_EXPECTED_ALARMS = 5
 
 
-def caveats(
-    results: dict[str, Any], decision: str, false_alarm_rate: float | None = None
+def list_caveats(
+    results: dict[str, Any], decision: str, promised_rate: float | None = None
 ) -> list[str]:
-    """Returns one sentence for each reason to doubt a result.
+    """Returns one text for each reason to doubt the results.
 
     Args:
-        results: the content of `results.json`.
-        decision: name of the score behind the decision.
-        false_alarm_rate: what the quantile rule promises; None with another rule.
+        results: content of `results.json`.
+        decision: name of the score that decides.
+        promised_rate: false-alarm rate that the quantile rule promises; None for another rule.
     """
-    found = [*_rivals(results, decision), *_inverted(results), *_collapsed(results)]
-    if false_alarm_rate is not None:
-        found += _promise(results, decision, false_alarm_rate)
+    caveats = [
+        *_compare_with_baselines(results, decision),
+        *_find_inverted_scores(results),
+        *_check_posterior(results),
+    ]
+    if promised_rate is not None:
+        caveats += _check_false_alarms(results, decision, promised_rate)
     if results.get("dataset", {}).get("counts", {}).get("test_anomaly") == 0:
-        found.append("The test set holds no anomaly: detection cannot be measured on it.")
-    return found
+        caveats.append(
+            "The test set contains no anomaly: how well anomalies are detected cannot be measured."
+        )
+    return caveats
 
 
-def _rivals(results: dict[str, Any], decision: str):
+def _compare_with_baselines(results: dict[str, Any], decision: str) -> Iterator[str]:
     model = results.get("detection", {}).get(decision, {}).get("auroc")
     if not model:
         return
-    # A feature that ranks anomalies *below* normals separates them just as well.
-    found = {
-        line.name: line.auroc["value"] for line in lines(results) if line.is_baseline and line.auroc
-    }
-    strength = {name: max(value, 1 - value) for name, value in found.items()}
-    rivals = sorted((s, name) for name, s in strength.items() if s >= model["low"])[::-1]
-    if rivals:
-        named = ", ".join(
-            f"{name} ({format_rate(found[name])}{', turned round' if found[name] < s else ''})"
-            for s, name in rivals
-        )
-        does = "do as well as" if len(rivals) > 1 else "does as well as"
+    # A baseline score that ranks anomalies *below* normal images separates them just as well.
+    separations = sorted(
+        (
+            (max(row.auroc["value"], 1 - row.auroc["value"]), row.name, row.auroc["value"])
+            for row in rank_results(results)
+            if row.is_baseline and row.auroc
+        ),
+        reverse=True,
+    )
+    competitive = [
+        f"{name} ({format_rate(auroc)}{', which ranks anomalies below normals' if auroc < 0.5 else ''})"
+        for separation, name, auroc in separations
+        if separation >= model["low"]
+    ]
+    if competitive:
+        separate = "separates" if len(competitive) == 1 else "separate"
         yield (
-            f"{named} {does} the model: the AUROC of {decision} is {format_rate(model['value'])} "
-            f"[{format_rate(model['low'])}, {format_rate(model['high'])}]. The network may add nothing "
-            "to what is that easily seen; look for a shortcut in the data."
+            f"{', '.join(competitive)} {separate} anomalies from normal images as well as the model "
+            f"does: the AUROC of {decision} is {format_rate(model['value'])} "
+            f"[{format_rate(model['low'])}, {format_rate(model['high'])}]. Perhaps the network adds "
+            "nothing to what such a simple baseline already sees; check the data for a shortcut."
         )
 
 
-def _inverted(results: dict[str, Any]):
+def _find_inverted_scores(results: dict[str, Any]) -> Iterator[str]:
     for name, entry in results.get("detection", {}).items():
         auroc = entry.get("auroc")
         if auroc and auroc["high"] < 0.5:
             yield (
-                f"{name} ranks anomalies below normals: AUROC {format_rate(auroc['value'])} "
-                f"[{format_rate(auroc['low'])}, {format_rate(auroc['high'])}]. Turning it round because "
-                "of this number would be a choice made on test data."
+                f"{name} ranks anomalies below normal images: its AUROC is "
+                f"{format_rate(auroc['value'])} [{format_rate(auroc['low'])}, "
+                f"{format_rate(auroc['high'])}]. To invert the score because of this number would be "
+                "a choice made on test data."
             )
 
 
-def _collapsed(results: dict[str, Any]):
+def _check_posterior(results: dict[str, Any]) -> Iterator[str]:
     latent = results.get("latent")
     if not latent:
         return
     active, total = latent["active_units"], len(latent["kl_per_dimension"])
     nats = sum(latent["kl_per_dimension"])
-    if active >= max(1, FEW_ACTIVE * total):
+    if active >= max(1, _MIN_ACTIVE_SHARE * total):
         return
-    if nats < FEW_NATS:
+    information = (
+        f"{active} of {total} latent dimensions carry information about the image, "
+        f"{nats:.2g} nats in total"
+    )
+    if nats < _MIN_KL:
         yield (
-            f"The posterior has collapsed: {active} of {total} latent dimensions carry anything of the "
-            f"image, {nats:.2g} nats in all. Reconstructions hardly depend on the image, and no score of "
-            "the code means much; lower objective.beta, warm it up, or train longer."
+            f"The posterior has collapsed: {information}. Reconstructions hardly depend on the image, "
+            "and scores of the latent code mean little. Lower objective.beta, increase it more slowly, "
+            "or train longer."
         )
     else:
         yield (
-            f"Most of the code is unused: {active} of {total} latent dimensions carry what is known of "
-            f"the image, {nats:.2g} nats in all. A smaller model.latent_dim would do, or a lower "
-            "objective.beta would use more."
+            f"Most of the latent code is unused: {information}. A smaller model.latent_dim would be "
+            "enough; a lower objective.beta would use more dimensions."
         )
 
 
-def _promise(results: dict[str, Any], decision: str, alpha: float):
-    """Compares promised and achieved false-alarm rate.
+def _check_false_alarms(
+    results: dict[str, Any], decision: str, promised_rate: float
+) -> Iterator[str]:
+    """Compares the achieved false-alarm rate with the promised one.
 
-    With n exchangeable calibration scores the rate at their quantile is itself random,
-    Beta(k, n + 1 - k) with k = floor(alpha (n + 1)) (Vovk 2012, "Conditional validity of
-    inductive conformal predictors", Proposition 2b).
+    The threshold is a quantile of n calibration scores. If these and the scores of new normal images are
+    exchangeable, the rate on new images is random: Beta(k, n + 1 - k) with k = floor(alpha (n + 1)) (Vovk
+    2012, "Conditional validity of inductive conformal predictors", Proposition 2b).
     """
     counts = results.get("dataset", {}).get("counts", {})
     n, n_test = counts.get("calibration", 0), counts.get("test_normal", 0)
-    k = math.floor(alpha * (n + 1) + 1e-9)  # 0.29 * 100 is a hair below 29
+    k = math.floor(promised_rate * (n + 1) + 1e-9)  # in floats 0.29 * 100 is a little less than 29
     if k < 1:
-        return  # the threshold itself carries a warning then
-    if alpha * n < FEW_ALARMS:
+        return  # in this case the threshold itself comes with a warning
+    if promised_rate * n < _MIN_EXPECTED_ALARMS:
         low, high = stats.beta.ppf([0.025, 0.975], k, n + 1 - k)
         yield (
-            f"Only {n} calibration images set the threshold: at a promised false-alarm rate of "
-            f"{format_percent(alpha)}, the rate on new normal images may lie anywhere between "
-            f"{format_percent(low)} and {format_percent(high)} (95 % interval)."
+            f"Only {n} calibration images determine the threshold: it promises a false-alarm rate of "
+            f"{format_percent(promised_rate)}, but the rate on new normal images may be anywhere "
+            f"between {format_percent(low)} and {format_percent(high)} (95 % interval)."
         )
     fpr = results.get("detection", {}).get(decision, {}).get("fpr")
     if fpr is not None and n_test:
         alarms = stats.betabinom(n_test, k, n + 1 - k)
-        if alarms.sf(round(fpr * n_test) - 1) < UNEXPECTED:
+        if alarms.sf(round(fpr * n_test) - 1) < _MIN_PROBABILITY:
             yield (
-                f"{decision} flags {format_percent(fpr)} of the normal test images, promised were "
-                f"{format_percent(alpha)}. That is more than chance explains: the calibration images "
-                "do not resemble the normal images of the test set."
+                f"{decision} flags {format_percent(fpr)} of the normal test images, but its threshold "
+                f"promises {format_percent(promised_rate)}. Chance alone does not explain the "
+                "difference: the calibration images do not resemble the normal images of the test set."
             )

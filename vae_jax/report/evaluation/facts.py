@@ -1,4 +1,4 @@
-"""The figures of a run that stand alone: summary, key figures, cost, and whatever else was measured."""
+"""Single numbers and short texts about a run: its setup, its headline numbers and its other measures."""
 
 from typing import Any
 
@@ -12,27 +12,32 @@ from vae_jax.report.numerals import (
     format_size,
 )
 
-Fact = tuple[str, str]  # what, and its value with its unit
+Fact = tuple[str, str]  # a name, and its value with its unit
+
+# Groups of results.json whose numbers no other table of the page shows.
+_OTHER_GROUPS = ("likelihood", "localisation", "latent", "generation")
 
 
-def summary(config: ml_collections.ConfigDict, results: dict[str, Any]) -> dict[str, list[Fact]]:
-    """Returns groups of facts about the run: data, model, training."""
+def summarise_run(
+    config: ml_collections.ConfigDict, results: dict[str, Any]
+) -> dict[str, list[Fact]]:
+    """Returns facts about the data, the model and the training of a run, by the title of their group."""
     groups = {
-        "Data": _data(config, results.get("dataset", {})),
-        "Model": _model(config, results.get("cost", {})),
-        "Training": _training(config, results.get("cost", {})),
+        "Data": _list_data_facts(config, results.get("dataset", {})),
+        "Model": _list_model_facts(config, results.get("cost", {})),
+        "Training": _list_training_facts(config, results.get("cost", {})),
     }
     return {title: facts for title, facts in groups.items() if facts}
 
 
-def _data(config: ml_collections.ConfigDict, dataset: dict[str, Any]) -> list[Fact]:
+def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any]) -> list[Fact]:
     if not dataset:
         return []
     counts = dataset["counts"]
-    size_px, channels = dataset["image_size"], dataset["channels"]
+    image_size, channels = dataset["image_size"], dataset["channels"]
     facts = [
         ("dataset", dataset["name"]),
-        ("images", f"{size_px} x {size_px} x {channels} pixels"),
+        ("images", f"{image_size} x {image_size} x {channels} pixels"),
         ("train", f"{counts['train']:,} normal"),
         ("validation", f"{counts['val']:,} normal"),
         ("calibration", f"{counts['calibration']:,} normal"),
@@ -40,13 +45,13 @@ def _data(config: ml_collections.ConfigDict, dataset: dict[str, Any]) -> list[Fa
     ]
     if config.data.anomaly_dataset:
         facts.append(("anomalies from", config.data.anomaly_dataset))
-    for role in ("normal", "anomaly"):
-        if classes := config.data[f"{role}_classes"]:
-            facts.append((f"{role} classes", ", ".join(classes)))
+    for label in ("normal", "anomaly"):
+        if classes := config.data[f"{label}_classes"]:
+            facts.append((f"{label} classes", ", ".join(classes)))
     return [*facts, ("fingerprint", dataset["fingerprint"])]
 
 
-def _model(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
+def _list_model_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
     model, objective = config.model, config.objective
     sigma = f", sigma {model.sigma:g}" if model.likelihood == "gaussian" else ""
     facts = [
@@ -62,13 +67,14 @@ def _model(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact
     return facts
 
 
-def _training(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
-    train = config.train
+def _list_training_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
+    train_config = config.train
+    schedule = train_config.learning_rate_schedule
     facts = [
-        ("epochs, at most", f"{train.epochs:,}"),
-        ("batch size", f"{train.batch_size:,}"),
-        ("learning rate", f"{train.learning_rate:g}, {train.learning_rate_schedule}"),
-        ("precision", train.precision),
+        ("maximum epochs", f"{train_config.epochs:,}"),
+        ("batch size", f"{train_config.batch_size:,}"),
+        ("learning rate", f"{train_config.learning_rate:g}, {schedule}"),
+        ("precision", train_config.precision),
         ("seed", str(config.seed)),
     ]
     if "train_seconds" in cost:
@@ -80,50 +86,65 @@ def _training(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[F
     return facts
 
 
-def headline(
-    entry: dict[str, Any], decision: dict[str, Any], promised: float | None
+def list_headline_numbers(
+    entry: dict[str, Any], decision: dict[str, Any], promised_rate: float | None
 ) -> list[tuple[str, str, str]]:
-    """Returns what, value and explanation of the few numbers that a reader looks for first.
+    """Returns the few numbers that a reader looks for first, for the head of the page.
 
     Args:
-        entry: the ranking of the score that decides.
-        decision: which score decides, by which rule, and how well.
-        promised: the false-alarm rate that the threshold promises; None with a rule that promises none.
+        entry: measures of the score that decides.
+        decision: the section `decision` of `results.json`: score, rule, recall and false alarms.
+        promised_rate: false-alarm rate that the threshold promises; None for a rule that promises none.
+
+    Returns:
+        Name, value and explanation of each number.
     """
-    found = []
+    numbers = []
     for measure, name in (("auroc", "AUROC"), ("auprc", "AUPRC")):
         if value := entry.get(measure):
             interval = f"95 % interval {format_rate(value['low'])} to {format_rate(value['high'])}"
-            found.append((f"{name} of {decision['score']}", format_rate(value["value"]), interval))
+            numbers.append(
+                (f"{name} of {decision['score']}", format_rate(value["value"]), interval)
+            )
     if "recall" in decision:
-        found.append(("Anomalies found", format_percent(decision["recall"]), decision["rule"]))
+        numbers.append(
+            (
+                "Anomalies found",
+                format_percent(decision["recall"]),
+                f"decision rule: {decision['rule']}",
+            )
+        )
     if alarms := decision.get("false_alarms"):
-        note = f"{format_percent(promised)} promised, " if promised is not None else ""
-        interval = (
-            f"95 % interval {format_percent(alarms['low'])} to {format_percent(alarms['high'])}"
+        promise = f"promised {format_percent(promised_rate)}; " if promised_rate is not None else ""
+        interval = f"{format_percent(alarms['low'])} to {format_percent(alarms['high'])}"
+        numbers.append(
+            (
+                "False alarms",
+                format_percent(alarms["value"]),
+                f"of the normal test images; {promise}95 % interval {interval}",
+            )
         )
-        found.append(
-            ("False alarms", format_percent(alarms["value"]), f"of test normals; {note}{interval}")
-        )
-    return found
+    return numbers
 
 
-def others(results: dict[str, Any]) -> list[Fact]:
-    """Returns the single numbers of the optional groups of `results.json`, path and value."""
-    groups = ("likelihood", "localisation", "latent", "generation")
-    return [fact for group in groups for fact in _flatten(group, results.get(group, {}))]
+def list_other_measures(results: dict[str, Any]) -> list[Fact]:
+    """Returns path and value of each number in the optional groups of `results.json`."""
+    return [
+        fact for group in _OTHER_GROUPS for fact in _flatten_facts(group, results.get(group, {}))
+    ]
 
 
-def _flatten(path: str, node: Any) -> list[Fact]:
+def _flatten_facts(path: str, node: Any) -> list[Fact]:
     if isinstance(node, dict):
         intervals = node.get("intervals", {})
         facts = []
         for name in node:
             if name in intervals:
-                ends = f" ({format_rate(intervals[name]['low'])} to {format_rate(intervals[name]['high'])})"
+                interval = intervals[name]
+                ends = f" ({format_rate(interval['low'])} to {format_rate(interval['high'])})"
                 facts.append((f"{path}.{name}", format_quantity(node[name]) + ends))
             elif name != "intervals":
-                facts += _flatten(f"{path}.{name}", node[name])
+                facts += _flatten_facts(f"{path}.{name}", node[name])
         return facts
     if isinstance(node, str):
         return [(path, node)]

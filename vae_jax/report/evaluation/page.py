@@ -1,6 +1,7 @@
-"""The report: one self-contained page, and its figures as files."""
+"""The report of one run: one self-contained HTML page, and its figures as files."""
 
 import importlib.metadata
+import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Sequence
@@ -11,22 +12,22 @@ import matplotlib
 import vae_jax
 from vae_jax import workdir as workdir_lib
 from vae_jax.report import drawing, html, numerals, reproduce
-from vae_jax.report import images as report_images
+from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation import (
     case_figures,
     facts,
-    ranking,
-    run_files,
     score_plots,
     strips,
     training_curves,
 )
 from vae_jax.report.evaluation.cases import Cases, ReportImages
-from vae_jax.report.evaluation.run_files import RunFiles
+from vae_jax.report.evaluation.ranking import rank_results
+from vae_jax.report.evaluation.run_files import RunFiles, read_run_files
 from vae_jax.report.film import FILM_CAPTIONS
+from vae_jax.report.images import SMALL, list_scale_colours
 from vae_jax.scoring.scores import SCORE_TEXTS, deciding_score
 
-# Attribute of ReportImages -> its heading; the template says how to read each.
+# Attribute of ReportImages -> heading of its gallery; the template explains each gallery.
 _GALLERIES = {
     "normals": "Normal images",
     "anomalies": "Anomalous images",
@@ -35,17 +36,17 @@ _GALLERIES = {
 }
 
 
-def write(
-    workdir: pathlib.Path, gallery: ReportImages, warnings: Sequence[str] = ()
+def write_page(
+    workdir: pathlib.Path, report_images: ReportImages, warnings: Sequence[str] = ()
 ) -> pathlib.Path:
     """Writes `report.html` and `figures/*.png` from the files of a workdir.
 
-    The same files and gallery give the same bytes.
+    The same files and images give the same bytes.
 
     Args:
-        workdir: with `config.json`, `results.json`, `metrics.jsonl` and `scores.csv`.
-        gallery: the images.
-        warnings: sentences that stand at the head of the page.
+        workdir: folder with `config.json`, `results.json`, `metrics.jsonl` and `scores.csv`.
+        report_images: the images to show.
+        warnings: sentences for the box at the top of the page.
 
     Returns:
         The path of the page.
@@ -53,108 +54,135 @@ def write(
     Raises:
         UserError: a file of the workdir is missing or not readable.
     """
-    run = run_files.read(workdir)
+    run = read_run_files(workdir)
     with matplotlib.rc_context(drawing.STYLE):
-        sections = _draw(run, gallery)
-    figures = workdir / "figures"
-    figures.mkdir(exist_ok=True)
-    for figure in sections["figures"]:
-        (figures / f"{figure.name}.png").write_bytes(figure.png)
+        figures = _draw_figures(run, report_images)
+        sheets = [
+            case_figures.draw_sheet(name, title, cases, report_images.error_limit)
+            for name, title, cases in _list_galleries(report_images)
+        ]
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
+    for figure in itertools.chain(*figures.values(), sheets):
+        (folder / f"{figure.name}.png").write_bytes(figure.png)
     films = [
-        (path.read_bytes(), reading)
-        for name, reading in FILM_CAPTIONS.items()
-        if (path := figures / f"{name}.gif").is_file()
+        (path.read_bytes(), caption)
+        for name, caption in FILM_CAPTIONS.items()
+        if (path := folder / f"{name}.gif").is_file()
     ]
     page = html.render_template(
-        "evaluation/page.html.jinja", **sections, **_numbers(run, warnings), films=films
+        "evaluation/page.html.jinja",
+        **figures,
+        **_collect_images(report_images),
+        **_collect_results(run),
+        **_collect_run_facts(run),
+        films=films,
+        warnings=list(warnings),
     )
     workdir_lib.write_text(workdir / "report.html", page)
     return workdir / "report.html"
 
 
-def _draw(run: RunFiles, gallery: ReportImages) -> dict[str, Any]:
-    """Returns what the page shows, and under `figures` what goes into files as well."""
-    baselines, scores = run.results.get("baselines", {}), run.scores
-    detected = run.results.get("detection", {})
-    drawn = {
-        "curves": training_curves.draw(run.history),
-        "robustness": score_plots.robustness(run.results.get("robustness", [])),
-        "histograms": score_plots.histograms(scores, detected),
-        "trade_offs": score_plots.trade_offs(scores, detected, baselines),
-        "samples": [case_figures.samples(gallery.samples, run.config.model.num_classes)]
-        if len(gallery.samples)
-        else [],
-    }
-    drawn["strips"] = strips.draw(gallery.strips)
-    shown, sheets = [], []
-    for name, title in _GALLERIES.items():
-        cases: Cases = getattr(gallery, name)
-        if len(cases.scores):
-            sheets.append(case_figures.sheet(name, title, cases, gallery.error_limit))
-            tiles = case_figures.tiles(cases, gallery.error_limit)
-            shown.append((name, title, list(zip(tiles, cases.captions, strict=True))))
-    return drawn | {
-        "figures": [figure for group in drawn.values() for figure in group] + sheets,
-        "galleries": shown,
-        "error_limit": gallery.error_limit,
-        "scale": report_images.list_scale_colours(),
-        "pixelated": gallery.normals.images.shape[1] < report_images.SMALL,
-    }
-
-
-def _numbers(run: RunFiles, warnings: Sequence[str]) -> dict[str, Any]:
-    """Returns the words and numbers of the page."""
-    config, results = run.config, run.results
-    detected = results.get("detection", {})
-    decision = deciding_score(config.scoring.decision, list(detected)) if detected else ""
-    promised = results.get("decision", {}).get("promised")
-    lines = ranking.lines(results)
-    intervals = [line.auroc for line in lines if line.auroc]
+def _draw_figures(run: RunFiles, report_images: ReportImages) -> dict[str, list[Drawing]]:
+    """Returns the figures of each section, by the name that the template uses."""
+    scores, detection = run.scores, run.results.get("detection", {})
+    baselines = run.results.get("baselines", {})
+    samples, num_classes = report_images.samples, run.config.model.num_classes
     return {
-        "name": config.name,
-        "warnings": list(warnings),
-        "headline": facts.headline(
-            detected.get(decision, {}), results.get("decision", {}), promised
+        "curves": training_curves.draw_training_curves(run.history),
+        "robustness": score_plots.draw_robustness(run.results.get("robustness", [])),
+        "histograms": score_plots.draw_histograms(scores, detection),
+        "roc_and_precision_recall": score_plots.draw_roc_and_precision_recall(
+            scores, detection, baselines
         ),
-        "summary": facts.summary(config, results),
-        "lines": lines,
-        "decision": decision,
+        "samples": [case_figures.draw_samples(samples, num_classes)] if len(samples) else [],
+        "strips": strips.draw_strips(report_images.strips),
+    }
+
+
+def _list_galleries(report_images: ReportImages) -> list[tuple[str, str, Cases]]:
+    """Returns name, heading and cases of each gallery that is not empty."""
+    galleries = [(name, title, getattr(report_images, name)) for name, title in _GALLERIES.items()]
+    return [gallery for gallery in galleries if len(gallery[2].scores)]
+
+
+def _collect_images(report_images: ReportImages) -> dict[str, Any]:
+    """Returns what the template needs for the section with images and error maps."""
+    galleries = []
+    for name, title, cases in _list_galleries(report_images):
+        tiles = case_figures.make_tiles(cases, report_images.error_limit)
+        galleries.append((name, title, list(zip(tiles, cases.captions, strict=True))))
+    return {
+        "galleries": galleries,
+        "error_limit": report_images.error_limit,
+        "scale_colours": list_scale_colours(),
+        "pixelated": report_images.normals.images.shape[1] < SMALL,
+    }
+
+
+def _collect_results(run: RunFiles) -> dict[str, Any]:
+    """Returns what the template needs for the head of the page and the sections with results."""
+    config, results = run.config, run.results
+    detection, decision = results.get("detection", {}), results.get("decision", {})
+    deciding = deciding_score(config.scoring.decision, list(detection)) if detection else ""
+    promised_rate = decision.get("promised")
+    rows = rank_results(results)
+    # The axis of the bars begins at a multiple of 0.1, at 0.5 or below every interval.
+    axis_low = min([0.5, *(row.auroc["low"] // 0.1 / 10 for row in rows if row.auroc)])
+    return {
+        "headline": facts.list_headline_numbers(
+            detection.get(deciding, {}), decision, promised_rate
+        ),
+        "rows": rows,
+        "deciding_score": deciding,
         "differences": results.get("differences", {}),
-        "promised": promised,
-        "axis_low": min([0.5, *(interval["low"] // 0.1 / 10 for interval in intervals)]),
-        "detection": detected,
-        "rules": sorted({entry["threshold_rule"] for entry in detected.values()}),
-        "classes": _classes(run),
+        "promised_rate": promised_rate,
+        "axis_low": axis_low,
+        "detection": detection,
+        "rules": sorted({entry["threshold_rule"] for entry in detection.values()}),
+        "class_rows": _list_class_rows(run),
         "reconstruction": results.get("reconstruction", {}),
+        "other_measures": facts.list_other_measures(results),
+        "strip_rows": strips.list_strip_rows(results),
+        "strip_columns": strips.STRIP_COLUMNS,
+        "strip_counts": strips.describe_strip_counts(results),
+        "strip_caveat": strips.STRIP_CAVEAT,
+        "score_texts": {name: SCORE_TEXTS[name] for name in detection},
         "rate": numerals.format_rate,
         "quantity": numerals.format_quantity,
-        "others": facts.others(results),
-        "strip_lines": strips.strip_lines(results),
-        "strip_columns": strips.COLUMNS,
-        "strip_counts": strips.strip_counts(results),
-        "strip_reading": strips.READING,
-        "meanings": {name: SCORE_TEXTS[name] for name in detected},
-        "milestones": training_curves.milestones(run.history),
-        "command": reproduce.make_command(config),
-        "config": config.to_json(indent=2, sort_keys=True),
-        "versions": _versions(),
     }
 
 
-def _classes(run: RunFiles) -> list[tuple[str, int, int, dict[str, float]]]:
-    """Returns name, label, number of test images and share judged rightly by each score."""
-    judged = {
-        s: e["per_class"] for s, e in run.results.get("detection", {}).items() if "per_class" in e
+def _collect_run_facts(run: RunFiles) -> dict[str, Any]:
+    """Returns what the template needs to describe the run, its training and how to repeat it."""
+    return {
+        "name": run.config.name,
+        "summary": facts.summarise_run(run.config, run.results),
+        "milestones": training_curves.pick_milestones(run.history),
+        "command": reproduce.make_command(run.config),
+        "config": run.config.to_json(indent=2, sort_keys=True),
+        "versions": _list_versions(),
     }
-    counted = Counter(zip(run.scores.labels.tolist(), run.scores.classes, strict=True))
+
+
+def _list_class_rows(run: RunFiles) -> list[tuple[str, int, int, dict[str, float]]]:
+    """Returns name, label, number of test images and, for each score, the share of correct decisions."""
+    shares_by_score = {
+        score: entry["per_class"]
+        for score, entry in run.results.get("detection", {}).items()
+        if "per_class" in entry
+    }
+    counts = Counter(zip(run.scores.labels.tolist(), run.scores.classes, strict=True))
     rows = []
-    for (label, name), count in sorted(counted.items()):
-        shares = {score: shares[name] for score, shares in judged.items() if name in shares}
+    for (label, name), count in sorted(counts.items()):
+        shares = {
+            score: shares[name] for score, shares in shares_by_score.items() if name in shares
+        }
         if shares:
             rows.append((name, label, count, shares))
     return rows
 
 
-def _versions() -> str:
-    others = (f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "numpy"))
-    return ", ".join((f"vae_jax {vae_jax.__version__}", *others))
+def _list_versions() -> str:
+    libraries = (f"{name} {importlib.metadata.version(name)}" for name in ("jax", "flax", "numpy"))
+    return ", ".join((f"vae_jax {vae_jax.__version__}", *libraries))

@@ -1,12 +1,18 @@
-"""The lines of the results table, shared by the page and the terminal."""
+"""The rows of the results table, which the page and the terminal share."""
 
 import dataclasses
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Line:
-    """One score of the model, or one baseline, with what `results.json` holds for it."""
+class ResultRow:
+    """The measures of one score of the model, or of one baseline.
+
+    Attributes:
+        name: name of the score or the baseline.
+        is_baseline: whether it is a baseline score, which needs no trained network.
+        measures: its entry in `results.json`.
+    """
 
     name: str
     is_baseline: bool
@@ -14,17 +20,24 @@ class Line:
 
     @property
     def auroc(self) -> dict[str, float] | None:
-        """`value`, `low` and `high`, or None where the test set holds no anomaly."""
+        """`value`, `low` and `high` of the AUROC; None where the test set holds no anomaly."""
         return self.measures.get("auroc")
 
-    def value(self, measure: str) -> float | None:
-        """Returns one number: of a measure with an interval, its value; None where absent."""
+    def get_value(self, measure: str) -> float | None:
+        """Returns a measure without its interval; None where the row lacks the measure."""
         entry = self.measures.get(measure)
         return entry["value"] if isinstance(entry, dict) else entry
 
 
-def lines(results: dict[str, Any]) -> list[Line]:
-    """Returns scores and baselines, the highest AUROC first, those without one last."""
-    found = [Line(name, False, entry) for name, entry in results.get("detection", {}).items()]
-    found += [Line(name, True, entry) for name, entry in results.get("baselines", {}).items()]
-    return sorted(found, key=lambda line: -line.auroc["value"] if line.auroc else 1.0)
+def rank_results(results: dict[str, Any]) -> list[ResultRow]:
+    """Returns a row for each score and each baseline.
+
+    Args:
+        results: content of `results.json`.
+
+    Returns:
+        The rows, the highest AUROC first and rows without an AUROC last.
+    """
+    rows = [ResultRow(name, False, entry) for name, entry in results.get("detection", {}).items()]
+    rows += [ResultRow(name, True, entry) for name, entry in results.get("baselines", {}).items()]
+    return sorted(rows, key=lambda row: -row.auroc["value"] if row.auroc else 1.0)

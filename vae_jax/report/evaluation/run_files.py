@@ -1,4 +1,4 @@
-"""What a run left in its workdir, read back for the report."""
+"""The files that a run has written to its workdir, read again for the report. N test images."""
 
 import csv
 import dataclasses
@@ -14,36 +14,43 @@ from vae_jax.training import history
 
 
 @dataclasses.dataclass(frozen=True)
-class Scores:
-    """`scores.csv` in columns: a row per test image.
+class ScoreTable:
+    """The content of `scores.csv`: one row per test image, stored by column.
 
     Attributes:
         classes: class name of each image.
-        labels: 0 normal, 1 anomaly.
-        columns: the numeric columns by name: scores, and baselines where they were written.
+        labels: 0 for a normal image, 1 for an anomaly.
+        columns: name -> values, for each column of numbers: scores, and the baselines that were written.
     """
 
     classes: list[str]
     labels: Int[np.ndarray, " N"]
     columns: dict[str, np.ndarray]
 
-    def of(self, name: str, label: int) -> Float[np.ndarray, " n"]:
-        """Returns the column `name` of the images with this label."""
+    def select_column(self, name: str, label: int) -> Float[np.ndarray, " n"]:
+        """Returns the values of one column for the images with this label."""
         return self.columns[name][self.labels == label]
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-    """A run: its config, `results.json` with `details.json`, the lines of `metrics.jsonl`, `scores.csv`."""
+    """The files of a run that the report shows.
+
+    Attributes:
+        config: content of `config.json`.
+        results: content of `results.json` and `details.json`.
+        history: rows of `metrics.jsonl`, one per epoch and split.
+        scores: content of `scores.csv`.
+    """
 
     config: ml_collections.ConfigDict
     results: dict[str, Any]
     history: list[dict[str, Any]]
-    scores: Scores
+    scores: ScoreTable
 
 
-def read(workdir: pathlib.Path) -> RunFiles:
-    """Returns the record of the run in `workdir`; a missing history or score table reads as empty.
+def read_run_files(workdir: pathlib.Path) -> RunFiles:
+    """Reads the files of a run; a missing `metrics.jsonl` or `scores.csv` counts as an empty file.
 
     Raises:
         UserError: `config.json` or `results.json` is missing or not readable.
@@ -52,25 +59,26 @@ def read(workdir: pathlib.Path) -> RunFiles:
         config=workdir_lib.read_config(workdir),
         results=workdir_lib.read_results(workdir),
         history=history.read_metrics(workdir),
-        scores=_scores(workdir / "scores.csv"),
+        scores=_read_scores(workdir / "scores.csv"),
     )
 
 
-def _scores(file: pathlib.Path) -> Scores:
+def _read_scores(file: pathlib.Path) -> ScoreTable:
     rows = []
     if file.exists():
         with file.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream))
-    columns = {name: _numbers(rows, name) for name in rows[0]} if rows else {}
-    return Scores(
+    columns = {name: _parse_numbers(rows, name) for name in rows[0]} if rows else {}
+    return ScoreTable(
         classes=[row["class"] for row in rows],
         labels=np.array([int(row["label"]) for row in rows], np.int64),
         columns={name: column for name, column in columns.items() if column is not None},
     )
 
 
-def _numbers(rows: list[dict[str, str]], name: str) -> np.ndarray | None:
+def _parse_numbers(rows: list[dict[str, str]], name: str) -> np.ndarray | None:
+    """Returns a column as numbers; None for a column of words, such as the file names."""
     try:
         return np.array([float(row[name]) for row in rows])
     except ValueError:
-        return None  # a column of words, such as the file names
+        return None

@@ -1,29 +1,35 @@
-"""Score histograms, ROC and precision-recall curves, and the error of reconstructions under noise."""
+"""Histograms of scores, ROC and precision-recall curves, and the reconstruction error under noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from vae_jax.metrics import detection
+from vae_jax.metrics import detection as detection_metrics
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.evaluation.run_files import Scores
+from vae_jax.report.evaluation.run_files import ScoreTable
 from vae_jax.report.numerals import format_percent, format_quantity, format_rate
 
-_LOG_RATIO = 50.0  # of the 99.5th to the 0.5th percentile, above which the axis is logarithmic
+# If the 99.5th percentile is more than this many times the 0.5th percentile, the axis is logarithmic.
+_LOG_RATIO = 50.0
 
 
-def histograms(scores: Scores, detected: dict[str, Any]) -> list[Drawing]:
-    """Returns a histogram for each score, normals against anomalies, with its threshold."""
+def draw_histograms(scores: ScoreTable, detection: dict[str, Any]) -> list[Drawing]:
+    """Returns one histogram per score, of normal images and of anomalies, with the threshold.
+
+    Args:
+        scores: scores of the test images.
+        detection: the section `detection` of `results.json`.
+    """
     return [
-        _histogram(name, scores, entry)
-        for name, entry in detected.items()
+        _draw_histogram(name, scores, entry)
+        for name, entry in detection.items()
         if name in scores.columns and len(scores.labels)
     ]
 
 
-def _histogram(name: str, scores: Scores, entry: dict[str, Any]) -> Drawing:
+def _draw_histogram(name: str, scores: ScoreTable, entry: dict[str, Any]) -> Drawing:
     values = scores.columns[name]
     low, high = np.percentile(values, [0.5, 99.5])
     logarithmic = values.min() > 0 and high > _LOG_RATIO * low
@@ -32,18 +38,19 @@ def _histogram(name: str, scores: Scores, entry: dict[str, Any]) -> Drawing:
     edges = 10**edges if logarithmic else edges
     figure, axes = drawing.make_panel(legend_rows=1)
     groups = (("normal", 0, drawing.NORMAL), ("anomaly", 1, drawing.ANOMALY))
-    for label, positive, colour in groups:
-        group = scores.of(name, positive)
-        if len(group):
-            # A share and not a count: the two groups may differ a hundredfold in size.
-            weights = np.full(len(group), 100 / len(group))
+    for group, label, colour in groups:
+        group_values = scores.select_column(name, label)
+        count = len(group_values)
+        if count:
+            # The bars are shares and not counts, since one group may be a hundred times the other.
+            weights = np.full(count, 100 / count)
             style = {"color": colour, "histtype": "stepfilled", "linewidth": 1.2}
-            axes.hist(group, edges, weights=weights, alpha=0.35, **style)
-            axes.hist(group, edges, weights=weights, **style | {"histtype": "step"},
-                      label=f"{label} (n = {len(group):,})")  # fmt: skip
+            axes.hist(group_values, edges, weights=weights, alpha=0.35, **style)
+            axes.hist(group_values, edges, weights=weights, **style | {"histtype": "step"},
+                      label=f"{group} (n = {count:,})")  # fmt: skip
     limits = [entry[key] for key in ("threshold_low", "threshold") if key in entry]
     for limit in limits:
-        # Two limits, one entry of the legend: a label that begins with "_" is left out.
+        # Two limits share one entry of the legend: matplotlib omits labels that begin with "_".
         label = "threshold" if limit == limits[-1] else "_"
         axes.axvline(limit, color=drawing.INK, linestyle="--", linewidth=1.2, label=label)
     if logarithmic:
@@ -58,33 +65,44 @@ def _histogram(name: str, scores: Scores, entry: dict[str, Any]) -> Drawing:
         for measure, group in (("recall", "anomalies"), ("fpr", "normal images"))
         if measure in entry
     ]
-    caption = f"{name}, threshold {' and '.join(map(format_quantity, limits))}" if limits else name
-    caption += f": flags {' and '.join(flagged)}." if flagged else "."
+    caption = name
+    if limits:
+        thresholds = " and ".join(map(format_quantity, limits))
+        caption += f", threshold{'s' if len(limits) > 1 else ''} {thresholds}"
+    caption += f": it flags {' and '.join(flagged)}." if flagged else "."
     alt = f"Histogram of the score {name} for normal and anomalous test images."
     return Drawing(f"histogram_{name}", drawing.encode_png(figure), caption, alt)
 
 
-def trade_offs(
-    scores: Scores, detected: dict[str, Any], baselines: dict[str, Any]
+def draw_roc_and_precision_recall(
+    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any]
 ) -> list[Drawing]:
-    """Returns the ROC and the precision-recall plot of every score and baseline with a column."""
+    """Returns the ROC plot and the precision-recall plot, each with all scores and baselines.
+
+    Args:
+        scores: scores of the test images; a score or baseline without a column is left out.
+        detection: the section `detection` of `results.json`.
+        baselines: the section `baselines` of `results.json`.
+
+    Returns:
+        Two plots; none if the test set lacks anomalies or normal images.
+    """
     positives = int(scores.labels.sum())
     if not 0 < positives < len(scores.labels):
         return []
-    styled = list(_styled(scores, detected, baselines))
-    legend_rows = len(styled) // 2 + 1
+    curves = list(_style_curves(scores, detection, baselines))
+    legend_rows = len(curves) // 2 + 1
     roc_figure, roc = drawing.make_panel(4.2, 3.9, legend_rows)
     pr_figure, pr = drawing.make_panel(4.2, 3.9, legend_rows)
     prevalence = positives / len(scores.labels)
     chance = {"color": drawing.GREY, "linewidth": 1, "linestyle": ":"}
     roc.plot([0, 1], [0, 1], **chance, label="chance (0.500)")
     pr.axhline(prevalence, **chance, label=f"chance ({format_rate(prevalence)})")
-    for name, entry, style in styled:
-        curve = detection.curve(scores.columns[name], scores.labels)
-        roc.plot(curve.fpr, curve.recall, **style, label=_named(name, entry.get("auroc")))
-        pr.plot(
-            curve.recall[1:], curve.precision[1:], **style, label=_named(name, entry.get("auprc"))
-        )
+    for name, entry, style in curves:
+        curve = detection_metrics.curve(scores.columns[name], scores.labels)
+        roc.plot(curve.fpr, curve.recall, **style, label=_label_curve(name, entry.get("auroc")))
+        label = _label_curve(name, entry.get("auprc"))
+        pr.plot(curve.recall[1:], curve.precision[1:], **style, label=label)
         if "recall" in entry:
             point = {"marker": "o", "ms": 5, "mec": "white", "color": style["color"], "zorder": 5}
             roc.plot(entry["fpr"], entry["recall"], **point)
@@ -98,49 +116,61 @@ def trade_offs(
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0.2)
     return [
         Drawing("roc", drawing.encode_png(roc_figure),
-                "Recall against the false-alarm rate as the threshold moves; the legend gives the "
-                "area (AUROC). The upper left corner is perfect. Dots: the threshold in use. "
-                "Dashed: baselines.",
-                "ROC curves. " + _areas(detected, "auroc")),
+                "Recall against the false-alarm rate, for every threshold. The legend shows the area "
+                "under each curve (AUROC). A perfect score reaches the upper left corner. Dots mark the "
+                "threshold in use; grey dashed curves are baselines.",
+                "ROC curves. " + _list_areas(detection, "auroc")),
         Drawing("precision_recall", drawing.encode_png(pr_figure),
-                "Precision against recall; the legend gives the area (AUPRC). The upper right "
-                "corner is perfect. Chance is the share of anomalies in the test set, so these "
-                "areas do not compare between test sets of another composition.",
-                "Precision-recall curves. " + _areas(detected, "auprc")),
+                "Precision against recall, for every threshold. The legend shows the area under each "
+                "curve (AUPRC). A perfect score reaches the upper right corner. The chance level is the "
+                "share of anomalies in the test set, so areas from test sets with different shares "
+                "cannot be compared.",
+                "Precision-recall curves. " + _list_areas(detection, "auprc")),
     ]  # fmt: skip
 
 
-def _styled(scores: Scores, detected: dict[str, Any], baselines: dict[str, Any]):
-    """Yields name, entry and line style of whatever has a column: scores solid, baselines not."""
-    for i, (name, entry) in enumerate(detected.items()):
+def _style_curves(
+    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yields name, measures and line style: scores are solid and coloured, baselines dashed and grey."""
+    for i, (name, entry) in enumerate(detection.items()):
         if name in scores.columns:
             yield name, entry, {"color": drawing.CYCLE[i % len(drawing.CYCLE)]}
     for i, (name, entry) in enumerate(baselines.items()):
-        if name in scores.columns and name not in detected:
+        if name in scores.columns and name not in detection:
             dash = ("--", "-.", (0, (1, 1)))[i % 3]
             yield name, entry, {"color": drawing.GREY, "linestyle": dash, "linewidth": 1.2}
 
 
-def _named(name: str, measure: dict[str, float] | None) -> str:
+def _label_curve(name: str, measure: dict[str, float] | None) -> str:
     return f"{name} ({format_rate(measure['value'])})" if measure else name
 
 
-def _areas(detected: dict[str, Any], measure: str) -> str:
-    found = (f"{n} {format_rate(e[measure]['value'])}" for n, e in detected.items() if measure in e)
-    return f"{measure.upper()}: {', '.join(found)}."
+def _list_areas(detection: dict[str, Any], measure: str) -> str:
+    areas = (
+        f"{name} {format_rate(entry[measure]['value'])}"
+        for name, entry in detection.items()
+        if measure in entry
+    )
+    return f"{measure.upper()}: {', '.join(areas)}."
 
 
-def robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
-    """Returns one plot of what `robustness` in results.json holds; none where there is nothing."""
+def draw_robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
+    """Returns one plot of the reconstruction error over the noise on the input.
+
+    Args:
+        sweep: the section `robustness` of `results.json`: `noise_std` and `mse` of each noise level.
+
+    Returns:
+        The plot in a list; an empty list if the section is empty.
+    """
     if not sweep:
         return []
     levels, errors = ([entry[name] for entry in sweep] for name in ("noise_std", "mse"))
     figure, axes = drawing.make_panel()
     axes.plot(levels, errors, "o-", color=drawing.BLUE, ms=4, label="reconstruction")
-    # What an untouched noisy image would be off by: below it the model takes noise away.
-    axes.plot(
-        levels, [level**2 for level in levels], "--", color=drawing.GREY, label="the noise itself"
-    )
+    # The error of the noisy image itself: where the model is below it, it removes noise.
+    axes.plot(levels, [level**2 for level in levels], "--", color=drawing.GREY, label="noisy image")
     axes.set_title("Reconstruction under noise")
     axes.set_xlabel("standard deviation of the noise")
     axes.set_ylabel("MSE against the clean image")
@@ -151,7 +181,8 @@ def robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
         Drawing(
             "robustness",
             drawing.encode_png(figure),
-            f"Normal test images: {ends}. Below the dashed line the model takes noise away.",
-            f"Error of reconstructions over the noise on the input: {ends}.",
+            f"Reconstruction error of normal test images: {ends}. Below the dashed line the model "
+            "removes noise.",
+            f"Reconstruction error over the noise on the input: {ends}.",
         )
     ]

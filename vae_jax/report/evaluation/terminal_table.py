@@ -1,110 +1,46 @@
-"""The final table of a run, for the terminal."""
+"""The table of results that a run prints in the terminal at its end."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vae_jax.report.evaluation.ranking import Line, lines
-from vae_jax.report.evaluation.strips import READING, strip_counts, strip_lines
+from vae_jax.report.evaluation.ranking import ResultRow, rank_results
+from vae_jax.report.evaluation.strips import STRIP_CAVEAT, describe_strip_counts, list_strip_rows
 from vae_jax.report.numerals import format_duration, format_quantity, format_rate, format_size
 
-_HEAD = ("", "AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
-_WIDTH = 100
+_HEADINGS = ("AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
+_WIDTH = 100  # characters
 _NAME_WIDTH = 30
-_WIDTHS = (_NAME_WIDTH, 22, 7, 7, 8, 22)
+_SCORE_WIDTHS = (22, 7, 7, 8, 22)
 _STRIP_WIDTHS = (22, 22, 10, 8, 8)
+_RECONSTRUCTION_WIDTHS = (11, 11, 11)
 
 
-def terminal_table(results: dict[str, Any]) -> str:
-    """Returns the content of `results.json` as aligned plain text, at most 100 columns wide.
+def format_terminal_table(results: dict[str, Any]) -> str:
+    """Returns the content of `results.json` as aligned plain text, at most 100 characters wide.
 
-    Scores stand first, baselines below and marked as such, both with the highest AUROC first.
-    Recall and FPR are at the threshold, which comes from calibration normals.
+    Scores come first and baselines below them under a heading of their own, both with the highest AUROC
+    first. Recall and FPR are those at the threshold, which is set on calibration normals.
     """
-    ranked = lines(results)
-    scores = [line for line in ranked if not line.is_baseline]
-    baselines = [line for line in ranked if line.is_baseline]
-    rows = [_row(_HEAD)]
-    rows += map(_score, scores)
-    if baselines:
-        rows += ["  baselines", *map(_score, baselines)]
-    others = (_strips, _decision, _reconstruction, _cost)
-    sections = [list(_dataset(results)), rows, *(list(other(results)) for other in others)]
-    return "\n\n".join("\n".join(section) for section in sections if section)
-
-
-def _row(cells) -> str:
-    name, *numbers = cells
-    aligned = (cell.rjust(width) for cell, width in zip(numbers, _WIDTHS[1:], strict=True))
-    return (_shorten(name).ljust(_NAME_WIDTH) + "".join(aligned)).rstrip()
-
-
-def _shorten(name: str) -> str:
-    name = name if name.isprintable() else repr(name)
-    return name if len(name) < _NAME_WIDTH else name[: _NAME_WIDTH - 4] + "..."
-
-
-def _score(line: Line) -> str:
-    rates = (_optional(line, name) for name in ("auprc", "fpr95", "recall"))
-    false_alarms = _interval(line.measures.get("false_alarms"))
-    return _row(("  " + line.name, _interval(line.auroc), *rates, false_alarms))
-
-
-def _interval(found: dict[str, float] | None) -> str:
-    if not found:
-        return ""
-    return (
-        f"{format_rate(found['value'])} [{format_rate(found['low'])}, {format_rate(found['high'])}]"
+    sections = (
+        _format_dataset,
+        _format_scores,
+        _format_strips,
+        _format_decision,
+        _format_reconstruction,
+        _format_cost,
     )
+    texts = ("\n".join(format_section(results)) for format_section in sections)
+    return "\n\n".join(text for text in texts if text)
 
 
-def _optional(line: Line, measure: str) -> str:
-    value = line.value(measure)
-    return "" if value is None else format_rate(value)
-
-
-def _strips(results: dict[str, Any]) -> Iterator[str]:
-    found = strip_lines(results)
-    if not found:
-        return
-    yield from textwrap.wrap(strip_counts(results), _WIDTH)
-    yield _strip_row("AUROC", "strips", "tiles, same strips", "normal", "pixels", "AUPRO")
-    for line in found:
-        intervals = (_interval(line.measures.get(name)) for name in ("image", "clean"))
-        names = ("rolls", "pixel_auroc", "aupro")
-        others = (
-            format_rate(line.measures[n]["value"]) if n in line.measures else "" for n in names
-        )
-        yield _strip_row("  " + line.name, *intervals, *others)
-    yield from textwrap.wrap(f"normal: tiles of normal strips. {READING}", _WIDTH)
-
-
-def _strip_row(name: str, *numbers: str) -> str:
-    aligned = (number.rjust(width) for number, width in zip(numbers, _STRIP_WIDTHS, strict=True))
-    return (_shorten(name).ljust(_NAME_WIDTH) + "".join(aligned)).rstrip()
-
-
-def _decision(results: dict[str, Any]) -> Iterator[str]:
-    decision = results.get("decision")
-    if not decision:
-        return
-    yield f"decides: {decision['score']}, {decision['rule']}"
-    promised = decision.get("promised")
-    if promised is not None and "false_alarms" in decision:
-        achieved = _interval(decision["false_alarms"])
-        yield (
-            f"false alarms among normal test images: {achieved} achieved, "
-            f"{format_rate(promised)} promised"
-        )
-
-
-def _dataset(results: dict[str, Any]) -> Iterator[str]:
+def _format_dataset(results: dict[str, Any]) -> Iterator[str]:
     dataset = results.get("dataset")
     if not dataset:
         return
-    size_px, channels = dataset["image_size"], dataset["channels"]
+    image_size, channels = dataset["image_size"], dataset["channels"]
     counts = dataset["counts"]
-    yield f"{dataset['name']}, {size_px} x {size_px} x {channels} pixels"
+    yield f"{dataset['name']}, {image_size} x {image_size} x {channels} pixels"
     yield (
         f"images: {counts['train']:,} train, {counts['val']:,} val, "
         f"{counts['calibration']:,} calibration; test {counts['test_normal']:,} normal, "
@@ -112,26 +48,94 @@ def _dataset(results: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _reconstruction(results: dict[str, Any]) -> Iterator[str]:
-    found = results.get("reconstruction", {})
-    kinds = [kind for kind in ("normal", "anomaly") if kind in found]
-    if kinds:
-        yield _columns("reconstruction", "MSE", "PSNR dB", "SSIM")
-    for kind in kinds:
-        values = found[kind]
-        yield _columns(
-            f"  {kind}",
-            format_quantity(values["mse"]),
-            f"{values['psnr']:.2f}",
-            format_rate(values["ssim"]),
+def _format_scores(results: dict[str, Any]) -> Iterator[str]:
+    rows = rank_results(results)
+    yield _align_cells("", _HEADINGS, _SCORE_WIDTHS)
+    yield from (_format_score(row) for row in rows if not row.is_baseline)
+    baselines = [row for row in rows if row.is_baseline]
+    if baselines:
+        yield "  baselines"
+        yield from map(_format_score, baselines)
+
+
+def _align_cells(name: str, cells: Sequence[str], widths: Sequence[int]) -> str:
+    aligned = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return (_shorten(name).ljust(_NAME_WIDTH) + "".join(aligned)).rstrip()
+
+
+def _shorten(name: str) -> str:
+    # Control characters in a name could change the terminal.
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) < _NAME_WIDTH else name[: _NAME_WIDTH - 4] + "..."
+
+
+def _format_score(row: ResultRow) -> str:
+    rates = (_format_value(row, name) for name in ("auprc", "fpr95", "recall"))
+    false_alarms = _format_interval(row.measures.get("false_alarms"))
+    cells = (_format_interval(row.auroc), *rates, false_alarms)
+    return _align_cells("  " + row.name, cells, _SCORE_WIDTHS)
+
+
+def _format_interval(measure: dict[str, float] | None) -> str:
+    if not measure:
+        return ""
+    value, low, high = (format_rate(measure[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _format_value(row: ResultRow, measure: str) -> str:
+    value = row.get_value(measure)
+    return "" if value is None else format_rate(value)
+
+
+def _format_strips(results: dict[str, Any]) -> Iterator[str]:
+    rows = list_strip_rows(results)
+    if not rows:
+        return
+    yield from textwrap.wrap(describe_strip_counts(results), _WIDTH)
+    headings = ("strips", "tiles, same strips", "normal", "pixels", "AUPRO")
+    yield _align_cells("AUROC", headings, _STRIP_WIDTHS)
+    for row in rows:
+        intervals = (_format_interval(row.measures.get(name)) for name in ("image", "clean"))
+        rates = (
+            format_rate(row.measures[name]["value"]) if name in row.measures else ""
+            for name in ("rolls", "pixel_auroc", "aupro")
+        )
+        yield _align_cells("  " + row.name, (*intervals, *rates), _STRIP_WIDTHS)
+    yield from textwrap.wrap(
+        f'The column "normal" compares with the tiles of normal strips. {STRIP_CAVEAT}', _WIDTH
+    )
+
+
+def _format_decision(results: dict[str, Any]) -> Iterator[str]:
+    decision = results.get("decision")
+    if not decision:
+        return
+    yield f"deciding score: {decision['score']}, {decision['rule']}"
+    promised = decision.get("promised")
+    if promised is not None and "false_alarms" in decision:
+        achieved = _format_interval(decision["false_alarms"])
+        yield (
+            f"false-alarm rate on normal test images: {achieved} achieved, "
+            f"{format_rate(promised)} promised"
         )
 
 
-def _columns(name: str, *numbers: str) -> str:
-    return name.ljust(_NAME_WIDTH) + "".join(number.rjust(11) for number in numbers)
+def _format_reconstruction(results: dict[str, Any]) -> Iterator[str]:
+    reconstruction = results.get("reconstruction", {})
+    kinds = [kind for kind in ("normal", "anomaly") if kind in reconstruction]
+    if kinds:
+        headings = ("MSE", "PSNR dB", "SSIM")
+        yield _align_cells("reconstruction", headings, _RECONSTRUCTION_WIDTHS)
+    for kind in kinds:
+        values = reconstruction[kind]
+        mse, ssim = format_quantity(values["mse"]), format_rate(values["ssim"])
+        yield _align_cells(
+            f"  {kind}", (mse, f"{values['psnr']:.2f}", ssim), _RECONSTRUCTION_WIDTHS
+        )
 
 
-def _cost(results: dict[str, Any]) -> Iterator[str]:
+def _format_cost(results: dict[str, Any]) -> Iterator[str]:
     cost = results.get("cost", {})
     parts = []
     if "train_seconds" in cost:

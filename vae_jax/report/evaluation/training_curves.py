@@ -1,4 +1,4 @@
-"""Training curves: a small plot for each quantity of `metrics.jsonl`."""
+"""Training curves: one small plot for each quantity in `metrics.jsonl`, and a table of a few epochs."""
 
 from typing import Any
 
@@ -8,81 +8,93 @@ from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 
 _SPLITS = {"train": (drawing.BLUE, "-"), "val": (drawing.VERMILION, "--")}
-# Above this ratio of largest to smallest value the axis is logarithmic, so that the first epoch
-# does not flatten the rest.
+# If the largest value is more than this many times the smallest one, the axis is logarithmic, so that the
+# high values of the first epochs do not make all later values look equal.
 _LOG_RATIO = 20.0
 
+# Quantity -> title, unit of the vertical axis, and caption of its plot.
 _CURVES = {
     "loss": (
         "Loss",
         "per image",
-        "What training minimises: reconstruction + beta x KL, with the weights of the objective.",
+        "The quantity that training minimises: reconstruction + beta x KL, weighted as the objective says.",
     ),
     "reconstruction": (
         "Reconstruction term",
         "nats per image",
-        "Negative log-likelihood of the image. Validation rising while training falls: overfitting.",
+        "Negative log-likelihood of the image. If val rises while train falls, the model overfits.",
     ),
     "frequency": (
         "Spectral term",
         "per image",
-        "Squared difference of the magnitude spectra, summed over frequencies.",
+        "Squared difference between the spectra of image and reconstruction, summed over frequencies.",
     ),
     "kl": (
         "KL term",
         "nats per image",
-        "Information in the latent code. Near zero: the code is unused (posterior collapse).",
+        "Information about the image in the latent code. Near zero, the code is unused (collapse).",
     ),
-    "beta": ("Beta", "weight of the KL term", "The schedule of the KL term's weight."),
-    "learning_rate": ("Learning rate", "", "After warm-up, schedule and plateau rule."),
-    "mse": ("Mean squared error", "per pixel", "Of the reconstruction. Lower is better."),
+    "beta": ("Beta", "weight of the KL term", "The weight of the KL term, by its schedule."),
+    "learning_rate": (
+        "Learning rate",
+        "",
+        "The step size of the optimiser, after warm-up, schedule and plateau rule.",
+    ),
+    "mse": (
+        "Mean squared error",
+        "per pixel",
+        "Mean squared error of the reconstruction. Lower is better.",
+    ),
     "psnr": ("PSNR", "dB", "Peak signal-to-noise ratio of the reconstruction. Higher is better."),
-    "ssim": ("SSIM", "", "Structural similarity of the reconstruction; 1 is a perfect copy."),
+    "ssim": ("SSIM", "", "Structural similarity of image and reconstruction; 1 is perfect."),
 }
 
 
-def draw(history: list[dict[str, Any]]) -> list[Drawing]:
-    """Returns a plot over epochs for each quantity that the lines of `history` hold."""
-    found = (_curve(name, history) for name in _CURVES)
-    return [curve for curve in found if curve]
+def draw_training_curves(history: list[dict[str, Any]]) -> list[Drawing]:
+    """Returns a plot over epochs for each quantity that the rows of `history` hold."""
+    curves = (_draw_curve(name, history) for name in _CURVES)
+    return [curve for curve in curves if curve]
 
 
-def milestones(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns how training stood at epochs 1, 10, 50, 100 and so on, and at the last.
+def pick_milestones(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the values at epochs 1, 10, 50, 100, 200 and so on, and at the last epoch.
 
-    Each with `epoch`, the `loss`, `reconstruction` and `kl` of training, and the `val_loss` and `val_mse`
-    of the validation of that epoch, as far as they were written.
+    Returns:
+        One dict per epoch with `epoch`; `loss`, `reconstruction` and `kl` of training; `val_loss` and
+        `val_mse` of validation. Values that were not written are left out.
     """
-    lines = {
+    rows = {
         split: {row["epoch"]: row for row in history if row.get("split") == split}
         for split in _SPLITS
     }
-    epochs = sorted(lines["train"])
+    epochs = sorted(rows["train"])
     if not epochs:
         return []
-    marks = {1, 10, 50, *range(100, epochs[-1], 100), epochs[-1]}
+    milestones = {1, 10, 50, *range(100, epochs[-1], 100), epochs[-1]}
     return [
         {"epoch": epoch}
-        | _pick(lines["train"][epoch], {n: n for n in ("loss", "reconstruction", "kl")})
-        | _pick(lines["val"].get(epoch, {}), {"loss": "val_loss", "mse": "val_mse"})
-        for epoch in sorted(marks & set(epochs))
+        | _pick_fields(rows["train"][epoch], {n: n for n in ("loss", "reconstruction", "kl")})
+        | _pick_fields(rows["val"].get(epoch, {}), {"loss": "val_loss", "mse": "val_mse"})
+        for epoch in sorted(milestones & set(epochs))
     ]
 
 
-def _pick(row: dict[str, Any], names: dict[str, str]) -> dict[str, float]:
+def _pick_fields(row: dict[str, Any], names: dict[str, str]) -> dict[str, float]:
+    """Returns the fields of a row that `names` lists, each under its new name."""
     return {new: row[name] for name, new in names.items() if name in row}
 
 
-def _curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
+def _draw_curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
     series = {}
     for split in _SPLITS:
         points = [(r["epoch"], r[name]) for r in history if r.get("split") == split and name in r]
         if points:
             series[split] = points
     values = [value for points in series.values() for _, value in points]
-    if not any(values):  # not written, or zero throughout: an autoencoder has no KL
+    # The values are missing, or all are zero: the KL term of an autoencoder, for example.
+    if not any(values):
         return None
-    title, unit, reading = _CURVES[name]
+    title, unit, caption = _CURVES[name]
     figure, axes = drawing.make_panel(3.6, 2.5)
     for split, points in series.items():
         colour, dash = _SPLITS[split]
@@ -100,5 +112,5 @@ def _curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
         axes.legend(loc="best")
     ends = ", ".join(f"{split} ends at {points[-1][1]:.4g}" for split, points in series.items())
     return Drawing(
-        f"curve_{name}", drawing.encode_png(figure), reading, f"{title} over epochs: {ends}."
+        f"curve_{name}", drawing.encode_png(figure), caption, f"{title} over epochs: {ends}."
     )

@@ -1,0 +1,60 @@
+import pytest
+
+from vae_jax.config import default
+from vae_jax.report.evaluation import facts
+
+
+def test_summary_shows_counts_model_and_cost(results):
+    summary = {group: dict(rows) for group, rows in facts.summarise_run(default(), results).items()}
+    assert summary["Data"]["test"] == "120 normal, 80 anomalous"
+    assert summary["Model"]["kind"] == "variational autoencoder"
+    assert summary["Model"]["parameters"] == "91,234"
+    assert summary["Training"]["training time"] == "43.2 s"
+
+
+def test_an_autoencoder_has_no_beta(results):
+    config = default()
+    config.model.kind = "ae"
+    names = dict(facts.summarise_run(config, results)["Model"])
+    assert names["kind"] == "autoencoder"
+    assert "beta" not in names
+
+
+def test_a_run_without_data_section_has_no_group_of_data():
+    assert set(facts.summarise_run(default(), {})) == {"Model", "Training"}
+
+
+def test_headline_shows_the_deciding_score_and_what_its_threshold_promises(results):
+    decision = results["decision"] | {"recall": 0.76}
+    numbers = facts.list_headline_numbers(results["detection"]["mse"], decision, 0.05)
+    assert [(title, value) for title, value, _ in numbers] == [
+        ("AUROC of mse", "0.910"),
+        ("AUPRC of mse", "0.880"),
+        ("Anomalies found", "76.0 %"),
+        ("False alarms", "5.0 %"),
+    ]
+    notes = [note for *_, note in numbers]
+    assert notes[0] == "95 % interval 0.870 to 0.950"
+    assert notes[3] == "of the normal test images; promised 5.0 %; 95 % interval 1.9 % to 10.6 %"
+
+
+def test_headline_of_a_rule_that_promises_no_rate_shows_no_promise(results):
+    numbers = facts.list_headline_numbers({}, results["decision"], None)
+    assert [title for title, *_ in numbers] == ["False alarms"]
+    assert "promised" not in numbers[0][2]
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"latent": {"active_units": 11, "kl": [0.1, 0.2]}}, [("latent.active_units", "11")]),
+        (
+            {"localisation": {"mse": {"aupro": 0.5, "intervals": {"aupro": {"low": 0.4, "high": 0.6}}}}},
+            [("localisation.mse.aupro", "0.5000 (0.400 to 0.600)")],
+        ),
+        ({"generation": {"classifier": "inception"}}, [("generation.classifier", "inception")]),
+        ({"unknown": {"a": 1}}, []),
+    ],
+)  # fmt: skip
+def test_other_measures_have_a_path_and_their_interval(section, expected):
+    assert facts.list_other_measures(section) == expected
