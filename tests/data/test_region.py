@@ -1,9 +1,10 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_jax.config import default
-from vae_jax.data.region import load_region
+from vae_jax.data.region import Region, load_region
 from vae_jax.errors import UserError
 
 
@@ -58,3 +59,25 @@ def test_what_cannot_be_a_region_is_refused_in_one_line(data, tmp_path):
     data.roi = save(tmp_path / "black.png", np.zeros((8, 8)))
     with pytest.raises(UserError, match="is black everywhere"):
         load_region(data)
+
+
+MASK = np.zeros((4, 4), bool)
+MASK[1:3, 1:4] = True
+
+
+def test_selected_values_are_those_inside_in_reading_order():
+    values = jnp.arange(32.0).reshape(2, 4, 4, 1)
+    selected = Region(MASK).select(values)
+    np.testing.assert_array_equal(selected[0, 0, :, 0], [5, 6, 7, 9, 10, 11])
+    assert selected.shape == (2, 1, 6, 1)
+
+
+def test_a_smaller_grid_belongs_to_the_middle_of_the_image():
+    values = jnp.arange(4.0).reshape(1, 2, 2, 1)  # rows 1 to 2, columns 1 to 2 of the image
+    np.testing.assert_array_equal(Region(MASK).select(values)[0, 0, :, 0], [0, 1, 2, 3])
+
+
+def test_zeroed_images_are_black_outside_and_unchanged_inside():
+    images = np.asarray(Region(MASK).zero_outside(jnp.ones((2, 4, 4, 3))))
+    assert np.all(images[:, MASK] == 1)
+    assert np.all(images[:, ~MASK] == 0)

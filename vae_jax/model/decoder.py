@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.model.convolution import ConvTranspose
@@ -29,7 +30,7 @@ class Decoder(nn.Module):
     kernel_size: int
     hidden_dim: int
     activation: Callable[[Array], Array]
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.model.convolution import Conv
@@ -28,7 +29,7 @@ class Encoder(nn.Module):
     latent_dim: int
     activation: Callable[[Array], Array]
     sampled: bool = True
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -17,6 +17,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.data.region import Region
@@ -79,7 +80,7 @@ class VAE(nn.Module):
     sampled: bool = True
     num_classes: int = 0
     region: Region | None = None
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     def setup(self):
         """Builds encoder and decoder; linen calls this method."""
