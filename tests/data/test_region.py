@@ -9,24 +9,24 @@ from vae_jax.errors import UserError
 
 
 @pytest.fixture
-def data():
-    data = default().data
-    data.image_size = 8
-    return data
+def data_config():
+    data_config = default().data
+    data_config.image_size = 8
+    return data_config
 
 
-def save(path, mask):
+def save_mask(path, mask):
     Image.fromarray(np.uint8(mask) * 255).save(path)
     return str(path)
 
 
-def test_nothing_named_is_the_whole_image(data):
-    assert load_region(data) is None
+def test_without_a_name_there_is_no_region(data_config):
+    assert load_region(data_config) is None
 
 
-def test_ellipse_touches_the_sides_and_leaves_the_corners(data):
-    data.roi = "ellipse"
-    mask = load_region(data).mask
+def test_the_ellipse_touches_every_side_and_has_no_corner(data_config):
+    data_config.roi = "ellipse"
+    mask = load_region(data_config).mask
     assert not mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
     assert mask[0].any()
     assert mask[:, 0].any()
@@ -35,49 +35,52 @@ def test_ellipse_touches_the_sides_and_leaves_the_corners(data):
 
 
 @pytest.mark.parametrize("scale", [1, 4])
-def test_png_of_any_size_is_white_where_pixels_count(data, tmp_path, scale):
+def test_a_png_of_any_size_is_scaled_to_the_image(data_config, tmp_path, scale):
     mask = np.zeros((8, 8), bool)
     mask[2:5, 1:7] = True
-    data.roi = save(tmp_path / "mask.png", np.kron(mask, np.ones((scale, scale))))
-    np.testing.assert_array_equal(load_region(data).mask, mask)
+    data_config.roi = save_mask(tmp_path / "mask.png", np.kron(mask, np.ones((scale, scale))))
+    np.testing.assert_array_equal(load_region(data_config).mask, mask)
 
 
-def test_dataset_takes_the_file_beside_its_images(data, tmp_path):
-    save(tmp_path / "roi.png", np.eye(8))
-    data.roi, data.manual_dir = "dataset", str(tmp_path)
-    np.testing.assert_array_equal(load_region(data).mask, np.eye(8, dtype=bool))
+def test_the_region_of_the_dataset_is_the_file_beside_its_images(data_config, tmp_path):
+    save_mask(tmp_path / "roi.png", np.eye(8))
+    data_config.roi, data_config.manual_dir = "dataset", str(tmp_path)
+    np.testing.assert_array_equal(load_region(data_config).mask, np.eye(8, dtype=bool))
 
 
-def test_what_cannot_be_a_region_is_refused_in_one_line(data, tmp_path):
-    data.roi = str(tmp_path / "absent.png")
+def test_a_file_that_is_missing_or_not_an_image_or_black_is_refused(data_config, tmp_path):
+    data_config.roi = str(tmp_path / "absent.png")
     with pytest.raises(UserError, match=r"there is no file .*absent.png"):
-        load_region(data)
+        load_region(data_config)
     (tmp_path / "text.png").write_text("no image")
-    data.roi = str(tmp_path / "text.png")
+    data_config.roi = str(tmp_path / "text.png")
     with pytest.raises(UserError, match="cannot be read as an image"):
-        load_region(data)
-    data.roi = save(tmp_path / "black.png", np.zeros((8, 8)))
+        load_region(data_config)
+    data_config.roi = save_mask(tmp_path / "black.png", np.zeros((8, 8)))
     with pytest.raises(UserError, match="is black everywhere"):
-        load_region(data)
+        load_region(data_config)
 
 
-MASK = np.zeros((4, 4), bool)
-MASK[1:3, 1:4] = True
+def test_selecting_keeps_the_values_inside_the_region_in_their_order():
+    mask = np.zeros((4, 4), bool)
+    mask[1, 2] = mask[2, 1] = mask[3, 3] = True
+    values = np.arange(2 * 16 * 3, dtype=np.float32).reshape(2, 4, 4, 3)
+    np.testing.assert_array_equal(
+        Region(mask).select(jnp.asarray(values)), values[:, mask][:, None]
+    )
 
 
-def test_selected_values_are_those_inside_in_reading_order():
-    values = jnp.arange(32.0).reshape(2, 4, 4, 1)
-    selected = Region(MASK).select(values)
-    np.testing.assert_array_equal(selected[0, 0, :, 0], [5, 6, 7, 9, 10, 11])
-    assert selected.shape == (2, 1, 6, 1)
+def test_selecting_from_a_smaller_grid_centres_it():
+    mask = np.zeros((4, 4), bool)
+    mask[0, 0] = mask[1, 2] = True
+    values = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+    # The grid covers rows and columns 1 and 2 of the image.
+    assert Region(mask).select(jnp.asarray(values)).ravel().tolist() == [1.0]
 
 
-def test_a_smaller_grid_belongs_to_the_middle_of_the_image():
-    values = jnp.arange(4.0).reshape(1, 2, 2, 1)  # rows 1 to 2, columns 1 to 2 of the image
-    np.testing.assert_array_equal(Region(MASK).select(values)[0, 0, :, 0], [0, 1, 2, 3])
-
-
-def test_zeroed_images_are_black_outside_and_unchanged_inside():
-    images = np.asarray(Region(MASK).zero_outside(jnp.ones((2, 4, 4, 3))))
-    assert np.all(images[:, MASK] == 1)
-    assert np.all(images[:, ~MASK] == 0)
+def test_images_are_black_outside_the_region_and_unchanged_inside():
+    mask = np.eye(4, dtype=bool)
+    images = np.random.default_rng(0).random((2, 4, 4, 3), np.float32)
+    masked = np.asarray(Region(mask).zero_outside(jnp.asarray(images)))
+    np.testing.assert_array_equal(masked[:, mask], images[:, mask])
+    assert not masked[:, ~mask].any()

@@ -4,7 +4,7 @@ from typing import Any
 
 import ml_collections
 
-from vae_jax.data import splits
+from vae_jax.data.labels import resolve_class_names
 from vae_jax.data.prepare import BUILDERS, list_manual_files
 from vae_jax.errors import UserError
 from vae_jax.validate import parse_names
@@ -42,9 +42,7 @@ def choose_class_roles(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...]
 
 
 def _known(names: Any, dataset: str, present: tuple[str, ...]) -> tuple[str, ...]:
-    return splits.resolve_class_names(
-        parse_names(names), present, BUILDERS[dataset].ALIASES, dataset
-    )
+    return resolve_class_names(parse_names(names), present, BUILDERS[dataset].ALIASES, dataset)
 
 
 def _classes(dataset: str, manual_dir: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Images with everything that is known about each of them, and the four roles of a dataset.
+"""Images with their labels, classes, masks and other columns, and the four roles of a dataset.
 
 N images, H W image that the model sees, C channels.
 """

@@ -17,6 +17,7 @@ from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
+from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
 from vae_jax.data.prepare import prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
@@ -96,7 +97,7 @@ def _label(
     anomaly_classes: tuple[str, ...],
     dataset: str,
 ) -> Examples:
-    labels = splits.label_images(examples.classes, normal_classes, anomaly_classes, dataset)
+    labels = label_images(examples.classes, normal_classes, anomaly_classes, dataset)
     return dataclasses.replace(examples, labels=labels)
 
 
@@ -120,7 +121,7 @@ def _load_anomalies(
     dataset = data_config.anomaly_dataset
     builder = _prepare(data_config, dataset, data_config.anomaly_manual_dir)
     examples = read_prepared_images(builder, framing, data_config.cache)
-    rows = splits.select_anomalies(examples.classes, examples.official_test, classes, dataset)
+    rows = select_anomalies(examples.classes, examples.official_test, classes, dataset)
     anomalies = examples.take(rows)
     anomalies = dataclasses.replace(
         anomalies,

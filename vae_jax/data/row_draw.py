@@ -1,4 +1,4 @@
-"""Random choice of at most so many images, determined by a seed."""
+"""Draws a limited number of rows, for example of images, at random."""
 
 import numpy as np
 from jaxtyping import Int
@@ -11,7 +11,7 @@ def draw_rows(
 
     Args:
         count: number of rows to draw from.
-        max_rows: number of rows to draw; all rows are drawn where there are no more.
+        max_rows: number of rows to draw; if there are fewer rows, all are drawn.
         seed: seed of the draw, or a generator that several draws share.
         in_order: True returns the rows in ascending order, False in the random order of the draw.
 

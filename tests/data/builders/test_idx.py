@@ -54,3 +54,15 @@ def test_a_missing_file_is_named_with_its_address(make_idx):
         Mnist.locate_files(folder)
     assert "lacks train" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_real_files_of_the_mnist_family_are_complete(real_data, dataset):
+    cls = {"mnist": Mnist, "fashion_mnist": FashionMnist}[dataset]
+    files = cls.locate_files(real_data / dataset)
+    for part, num in (("train", 60_000), ("t10k", 10_000)):
+        images = read_idx(files[f"{part}-images-idx3-ubyte.gz"], 3)
+        labels = read_idx(files[f"{part}-labels-idx1-ubyte.gz"], 1)
+        assert images.shape == (num, 28, 28)
+        assert labels.shape == (num,)
+        assert set(labels.tolist()) == set(range(10))
