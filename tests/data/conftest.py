@@ -1,4 +1,4 @@
-"""Tiny datasets in their official layouts, made of noise."""
+"""Tiny datasets of random pixels in the official layouts."""
 
 import gzip
 import io
@@ -12,16 +12,16 @@ from PIL import Image
 from vae_jax import config
 
 
-def _encoded(rng, size=(24, 20), form="JPEG"):
+def _encode_noise(rng, size=(24, 20), image_format="JPEG"):
     pixels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, form)
+    Image.fromarray(pixels).save(file, image_format)
     return file.getvalue()
 
 
 @pytest.fixture
 def make_kvasir(tmp_path):
-    """Returns a function that writes a folder per class: {folder: number of images} -> root."""
+    """Returns a function that writes one folder per class: {folder: number of images} -> root."""
 
     def make(counts, name="kvasir_files", masks=0):
         rng = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def make_kvasir(tmp_path):
         for folder, count in counts.items():
             (root / folder).mkdir(parents=True)
             for i in range(count):
-                (root / folder / f"{i:03}.jpg").write_bytes(_encoded(rng))
+                (root / folder / f"{i:03}.jpg").write_bytes(_encode_noise(rng))
         if masks:
             (root / "polyps-masks").mkdir()
         for i in range(masks):
@@ -43,12 +43,12 @@ def make_kvasir(tmp_path):
 
 @pytest.fixture
 def make_aitex(tmp_path):
-    """Returns a function that writes strips of 64x16 pixels of two fabrics -> root.
+    """Returns a function that writes strips of two fabrics, 64x16 pixels each -> root.
 
-    Defective strips bear a bright square at columns 40 to 43; the first has its mask in two parts.
+    Defective strips have a bright square at columns 40 to 43. The mask of the first one is in two parts.
     """
 
-    def grey(path, pixels, mode="L"):
+    def save_grey(path, pixels, mode="L"):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path)
 
@@ -58,12 +58,12 @@ def make_aitex(tmp_path):
         for fabric, level in (("02", 80), ("04", 160)):
             for i in range(rolls):
                 strip = rng.normal(level, 10, (16, 64)).clip(0, 255)
-                strip[:, :5] = 255  # the end of the cloth
-                grey(root / f"NODefect_images/{fabric}u/{i:04}_000_{fabric}.png", strip, "LA")
+                strip[:, :5] = 255  # the strip is longer than the fabric
+                save_grey(root / f"NODefect_images/{fabric}u/{i:04}_000_{fabric}.png", strip, "LA")
             for i in range(defects):
                 strip = rng.normal(level, 10, (16, 64)).clip(0, 255)
                 strip[6:10, 40:44] = 250
-                grey(root / f"Defect_images/{i:04}_006_{fabric}.png", strip)
+                save_grey(root / f"Defect_images/{i:04}_006_{fabric}.png", strip)
                 mask = np.zeros((16, 64))
                 mask[6:10, 40:44] = 200
                 mask[5, 40:44] = 100  # smoothed border
@@ -71,10 +71,10 @@ def make_aitex(tmp_path):
                 if i == 0:
                     left, right = mask.copy(), mask.copy()
                     left[:, 42:], right[:, :42] = 0, 0
-                    grey(stem.with_name(stem.name + "1.png"), left)
-                    grey(stem.with_name(stem.name + "2.png"), right, "LA")
+                    save_grey(stem.with_name(stem.name + "1.png"), left)
+                    save_grey(stem.with_name(stem.name + "2.png"), right, "LA")
                 elif masks is None or i < masks:
-                    grey(stem.with_name(stem.name + ".png"), mask)
+                    save_grey(stem.with_name(stem.name + ".png"), mask)
         return root
 
     return make
@@ -98,7 +98,7 @@ def write_idx(path: pathlib.Path, array: np.ndarray, magic: int | None = None) -
 
 @pytest.fixture
 def make_idx(tmp_path):
-    """Returns a function that writes the four files of the MNIST family -> (folder, arrays)."""
+    """Returns a function that writes the four files of an MNIST dataset -> (folder, {part: images, labels})."""
 
     def make(name="idx_files", num_train=60, num_test=20, suffix=".gz"):
         rng = np.random.default_rng(0)
@@ -118,7 +118,7 @@ def make_idx(tmp_path):
 
 @pytest.fixture
 def data_config(tmp_path):
-    """The `data` group of the default config, with prepared data under the test's own folder."""
+    """Returns the `data` group of the default config; prepared data goes into a folder of the test."""
     data = config.default().data
     data.dir = str(tmp_path / "prepared")
     return data

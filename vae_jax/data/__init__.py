@@ -1,1 +1,1 @@
-"""Files -> prepared TFDS data -> decoded uint8 images with a role each."""
+"""Source files -> prepared TFDS data -> decoded uint8 images, each of which has a role."""
