@@ -98,7 +98,7 @@ def write_idx(path: pathlib.Path, array: np.ndarray, magic: int | None = None) -
 
 @pytest.fixture
 def make_idx(tmp_path):
-    """Returns a function that writes the four files of an MNIST dataset -> (folder, {part: images, labels})."""
+    """Returns a function that writes the four files of an MNIST dataset -> (folder, arrays)."""
 
     def make(name="idx_files", num_train=60, num_test=20, suffix=".gz"):
         rng = np.random.default_rng(0)
