@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,19 @@ def test_the_default_run_writes_every_file_that_the_contract_names(uninterrupted
     page = (workdir / "report.html").read_text()
     assert 'src="http' not in page
     assert "mse" in out
+
+
+def test_the_readme_shows_the_table_that_the_default_run_prints(uninterrupted):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"\n\n((?:    [^\n]*\n)*    +knn +0(?:[^\n]|\n    )*)\n", readme)
+
+    def without_numbers(text):
+        return [re.sub(r"[\d.,]+", "#", line).split() for line in text.splitlines() if line]
+
+    printed = without_numbers(uninterrupted[1])
+    assert len(without_numbers(table)) == 10
+    for line in without_numbers(table):
+        assert line in printed
 
 
 def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path, data_dir):
