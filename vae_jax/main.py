@@ -39,10 +39,12 @@ def main(argv: Sequence[str]) -> int:
             workdir_lib.claim_workdir(command.workdir, command.config)
         # This imports TFDS but not JAX: missing data is reported before the slower import.
         from vae_jax.data.pipeline import prepare_datasets
+        from vae_jax.data.prepare import list_folders_once
 
-        prepare_datasets(command.config.data)
-        with _join_cluster(command.cluster):
-            _run_mode(command)
+        with list_folders_once():
+            prepare_datasets(command.config.data)
+            with _join_cluster(command.cluster):
+                _run_mode(command)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

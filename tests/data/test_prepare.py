@@ -1,10 +1,15 @@
 import logging
 import os
+import types
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from vae_jax.data import decode
-from vae_jax.data.prepare import prepare_dataset
+from vae_jax import main as main_module
+from vae_jax.data import decode, pipeline
+from vae_jax.data.builders import layout
+from vae_jax.data.prepare import list_folders_once, list_manual_files, prepare_dataset
 from vae_jax.errors import UserError
 
 
@@ -55,7 +60,7 @@ def test_the_fingerprint_is_of_the_content(make_kvasir, data_dir):
 def test_the_second_time_no_image_is_read(make_kvasir, data_dir, monkeypatch):
     root = str(make_kvasir({"polyps": 3}))
     prepare_dataset("kvasir", root, data_dir)
-    monkeypatch.setattr(decode, "check", None)
+    monkeypatch.setattr(decode, "check_image", None)
     assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
@@ -119,7 +124,7 @@ def test_damaged_images_are_skipped_and_listed_when_asked(damaged, data_dir, cap
 def test_nothing_left_after_skipping_is_refused(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 1})
     (root / "polyps" / "000.jpg").write_text("no image")
-    with pytest.raises(UserError, match="not one image could be read"):
+    with pytest.raises(UserError, match="no image could be read"):
         prepare_dataset("kvasir", str(root), data_dir, skip_corrupt=True)
 
 
@@ -132,7 +137,7 @@ def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(decode, "check", stop)
+        patch.setattr(decode, "check_image", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare_dataset("kvasir", root, data_dir)
     assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
@@ -193,3 +198,69 @@ def test_preparing_prints_nothing_on_stdout(make_kvasir, data_dir, capsys):
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "preparing" in printed.err
+
+
+@pytest.fixture
+def own_folder(tmp_path):
+    """Images in the splits train and test, and one image outside of both."""
+    rng = np.random.default_rng(0)
+    for name in [f"train/good/{i}.png" for i in range(20)] + [
+        "test/good/0.png",
+        "test/bad/0.png",
+        "notes/0.png",
+    ]:
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (12, 12), np.uint8)).save(path)
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def listed_folders(monkeypatch):
+    """The folders that have been listed, one entry per listing."""
+    folders = []
+
+    def walk(folder, **options):
+        folders.append(str(folder))
+        return os.walk(folder, **options)
+
+    monkeypatch.setattr(layout, "os", types.SimpleNamespace(walk=walk))
+    return folders
+
+
+# ml_collections loads config files with a method that Python 3.12 deprecates.
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+def test_one_start_lists_the_users_folder_once_and_warns_once(
+    own_folder, listed_folders, tmp_path, monkeypatch, caplog
+):
+    for name in ("keep_memory", "choose_xla_options"):  # they would change the process of the tests
+        monkeypatch.setattr(main_module, name, lambda *args: None)
+    datasets = []
+    monkeypatch.setattr(
+        main_module,
+        "_run_mode",
+        lambda command: datasets.append(pipeline.load_dataset(command.config.data, seed=0)),
+    )
+    flags = [
+        "--config.data.dataset=folder",
+        "--config.data.normal_classes=good",
+        "--config.data.anomaly_classes=bad",
+        f"--config.data.manual_dir={own_folder}",
+        f"--config.data.dir={tmp_path / 'prepared'}",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    for num_starts in (1, 2):
+        assert main_module.main(["main", *flags]) == 0
+        assert listed_folders == [str(own_folder)] * num_starts
+        assert caplog.text.count("ignored what is outside train and test: notes") == num_starts
+    assert len(datasets) == 2
+
+
+def test_outside_of_a_start_every_call_lists_the_folder(own_folder, listed_folders):
+    list_manual_files("folder", str(own_folder))
+    (own_folder / "train/good/0.png").unlink()
+    assert "train/good/0.png" not in list_manual_files("folder", str(own_folder)).files
+    with list_folders_once(), list_folders_once():
+        first = list_manual_files("folder", str(own_folder))
+        assert list_manual_files("folder", str(own_folder)) is first
+    assert len(listed_folders) == 3

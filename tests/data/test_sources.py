@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import os
 import threading
 import zipfile
 
@@ -11,6 +12,7 @@ from vae_jax.data import sources
 from vae_jax.data.builders.idx import Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
 from vae_jax.data.prepare import prepare_dataset
+from vae_jax.data.sources import FileListing
 from vae_jax.errors import UserError
 
 
@@ -72,7 +74,9 @@ def test_official_files_are_downloaded_once_and_prepared_data_is_used_offline(
 def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
     path = official_mnist / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(UserError, match=r"wrong checksum.*damaged or was changed"):
+    with pytest.raises(
+        UserError, match=r"wrong checksum.*damaged or the official file has changed"
+    ):
         prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
     # Not beside it: the other downloads are still being moved to their places.
     assert not list((tmp_path / "prepared" / "vae_jax_mnist").glob("**/preparation.json"))
@@ -80,7 +84,7 @@ def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
 
 def test_a_file_that_the_server_lacks_is_told(official_mnist, tmp_path):
     (official_mnist / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"the download broke off .*404"):
+    with pytest.raises(UserError, match=r"the download stopped early .*404"):
         prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
 
 
@@ -140,20 +144,13 @@ def test_a_closed_port_is_unreachable():
     assert "refused" in sources._find_connection_problem("http://127.0.0.1:9/x")
 
 
-def test_the_key_changes_with_name_size_and_time(tmp_path):
-    a, b = tmp_path / "a", tmp_path / "b"
-    a.write_text("x")
-    key = sources.hash_listing({"a": a})
-    assert sources.hash_listing({"a": a}) == key
-    b.write_text("xy")
-    assert (
-        len(
-            {
-                key,
-                sources.hash_listing({"b": a}),
-                sources.hash_listing({"a": b}),
-                sources.hash_listing({}),
-            }
-        )
-        == 4
-    )
+def test_the_digest_of_a_listing_depends_on_names_sizes_and_times(tmp_path):
+    short, long, late = (tmp_path / name for name in ("short", "long", "late"))
+    for path, text in ((short, "x"), (long, "xy"), (late, "x")):
+        path.write_text(text)
+        os.utime(path, (0, 0))
+    digest = FileListing({"a": short}).digest
+    assert FileListing({"a": short}).digest == digest
+    os.utime(late, (1, 1))
+    others = [FileListing(files).digest for files in ({"b": short}, {"a": long}, {"a": late}, {})]
+    assert len({digest, *others}) == 5

@@ -1,4 +1,4 @@
-"""Which classes are normal and which abnormal, told from names alone, before any image is read."""
+"""Which classes are normal and which abnormal. Names alone decide this, before any image is read."""
 
 from typing import Any
 
@@ -11,40 +11,42 @@ from vae_jax.validate import parse_names
 
 
 def choose_class_roles(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the normal and the abnormal classes in the datasets' own spelling; () stands for all others.
+    """Returns the normal and the abnormal classes, spelled as in the dataset; () means all other classes.
 
-    Where folders name the classes and the configuration names no normal one, those are normal that are
-    called as normal ones usually are.
+    If the classes are named by the user's folders and the configuration names no normal class, then the
+    classes with a usual name for normal images are normal.
 
     Args:
         data: the `data` group of the configuration.
 
     Raises:
-        UserError: names a class that is not known, or, if no class is named and none has a usual name, all
-            that are there.
+        UserError: if the configuration names a class that does not exist, or if it names no class and no
+            class has a usual name. The message lists the classes that exist.
     """
-    present = _classes(data.dataset, data.manual_dir)
-    normal = _known(data.normal_classes, data.dataset, present)
+    classes = _list_classes(data.dataset, data.manual_dir)
+    normal = _spell_as_in_dataset(data.normal_classes, data.dataset, classes)
     if data.anomaly_dataset:
-        others = _classes(data.anomaly_dataset, data.anomaly_manual_dir)
-        anomaly = _known(data.anomaly_classes, data.anomaly_dataset, others)
+        anomaly_classes = _list_classes(data.anomaly_dataset, data.anomaly_manual_dir)
+        anomaly = _spell_as_in_dataset(data.anomaly_classes, data.anomaly_dataset, anomaly_classes)
     else:
-        anomaly = _known(data.anomaly_classes, data.dataset, present)
-    usual = BUILDERS[data.dataset].USUAL_NORMAL_CLASSES
-    if usual and not normal:
-        normal = tuple(name for name in present if name.lower() in usual)
+        anomaly = _spell_as_in_dataset(data.anomaly_classes, data.dataset, classes)
+    usual_names = BUILDERS[data.dataset].USUAL_NORMAL_CLASSES
+    if usual_names and not normal:
+        normal = tuple(name for name in classes if name.lower() in usual_names)
         if not normal and (data.anomaly_dataset or not anomaly):
             raise UserError(
-                f"no class in {data.manual_dir} is called {', '.join(usual)}; say which are normal with "
-                f"--config.data.normal_classes=NAME; there are {', '.join(present)}"
+                f"no class in {data.manual_dir} is called {', '.join(usual_names)}; name the normal "
+                f"classes with --config.data.normal_classes=NAME; the classes are {', '.join(classes)}"
             )
     return normal, anomaly
 
 
-def _known(names: Any, dataset: str, present: tuple[str, ...]) -> tuple[str, ...]:
-    return resolve_class_names(parse_names(names), present, BUILDERS[dataset].ALIASES, dataset)
+def _spell_as_in_dataset(names: Any, dataset: str, classes: tuple[str, ...]) -> tuple[str, ...]:
+    return resolve_class_names(parse_names(names), classes, BUILDERS[dataset].ALIASES, dataset)
 
 
-def _classes(dataset: str, manual_dir: str) -> tuple[str, ...]:
-    cls = BUILDERS[dataset]
-    return cls.CLASSES or cls.list_classes(list_manual_files(dataset, manual_dir))
+def _list_classes(dataset: str, manual_dir: str) -> tuple[str, ...]:
+    builder_class = BUILDERS[dataset]
+    if builder_class.CLASSES is not None:
+        return builder_class.CLASSES
+    return builder_class.list_classes(list_manual_files(dataset, manual_dir).files)

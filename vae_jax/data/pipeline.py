@@ -19,13 +19,14 @@ from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
-from vae_jax.data.prepare import prepare_dataset
+from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.region import Region, load_region
 
 _log = logging.getLogger(__name__)
 
 
+@list_folders_once()
 def prepare_datasets(data_config: ml_collections.ConfigDict) -> None:
     """Prepares the datasets that the `data` group names; checks names before any image is read.
 
@@ -40,6 +41,7 @@ def prepare_datasets(data_config: ml_collections.ConfigDict) -> None:
         _prepare(data_config, data_config.anomaly_dataset, data_config.anomaly_manual_dir)
 
 
+@list_folders_once()
 def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     """Prepares and decodes images if no earlier start has done so, and gives each image its role.
 

@@ -1,9 +1,11 @@
-"""The name of a dataset -> its prepared TFDS data, made on the first call."""
+"""The name of a dataset -> its prepared TFDS data, which is made on the first call."""
 
 import contextlib
+import contextvars
 import io
 import logging
 import pathlib
+from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
@@ -15,7 +17,8 @@ from vae_jax.data.builders.chest_xray import ChestXray
 from vae_jax.data.builders.digits import Digits
 from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
-from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
+from vae_jax.data.builders.kvasir import Kvasir
+from vae_jax.data.sources import FileListing
 from vae_jax.errors import UserError
 
 BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
@@ -30,107 +33,142 @@ BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
 
 _log = logging.getLogger(__name__)
 
+# (dataset, manual_dir) -> listing, inside a block of `list_folders_once`; None outside.
+_listings: contextvars.ContextVar[dict[tuple[str, str], FileListing] | None] = (
+    contextvars.ContextVar("listings", default=None)
+)
+
+
+@contextlib.contextmanager
+def list_folders_once() -> Iterator[None]:
+    """Keeps every listing of a folder until the `with` block ends, so that one start lists a folder once.
+
+    A block inside another block uses the listings of the outer one.
+    """
+    if _listings.get() is not None:
+        yield
+        return
+    token = _listings.set({})
+    try:
+        yield
+    finally:
+        _listings.reset(token)
+
 
 def prepare_dataset(
     dataset: str, manual_dir: str = "", data_dir: str = "", skip_corrupt: bool = False
 ) -> ImageDatasetBuilder:
-    """Returns the builder of a dataset, prepared.
+    """Returns the builder of a dataset, after its data has been prepared.
 
-    Prepared data is kept under a hash of its source, so another folder, or a changed one, is never mistaken
-    for it.
+    The folder of prepared data is named by a hash of its source. Data from another folder, or from a folder
+    that has changed since, is therefore never used by mistake.
 
     Args:
         dataset: one of BUILDERS.
-        manual_dir: folder in the official layout, or the one above an official dataset's, that holds a
-            folder of its name; "" downloads what can be, unless that has been prepared before.
-        data_dir: where prepared data goes; "" is TFDS's own default.
-        skip_corrupt: skip and list unreadable images instead of refusing them.
+        manual_dir: a folder in the official layout or, for an official dataset, the folder above it, in
+            which it has the name of the dataset. "" downloads the files unless they have been prepared.
+        data_dir: the folder for prepared data; "" is TFDS's own default.
+        skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
 
     Raises:
         UserError: if files are missing or damaged, or `data_dir` cannot be written.
     """
-    cls = BUILDERS[dataset]
+    builder_class = BUILDERS[dataset]
+    official = builder_class.OFFICIAL
     root = pathlib.Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser()
     files: dict[str, pathlib.Path] = {}
-    if cls.OFFICIAL is None:
-        key = "embedded"
-    elif manual_dir or cls.OFFICIAL.manual_only:
-        files = list_manual_files(dataset, manual_dir)
-        key = f"files-{sources.hash_listing(files)}"
+    if official is None:
+        source_name = "embedded"
+    elif manual_dir or official.manual_only:
+        listing = list_manual_files(dataset, manual_dir)
+        files |= listing.files
+        source_name = f"files-{listing.digest}"
     else:
-        key = f"download-{sources.hash_source(cls.OFFICIAL)}"
+        source_name = f"download-{sources.hash_source(official)}"
     config = SourceConfig(
-        name=key + ("-skip" if skip_corrupt else ""), files=files, skip_corrupt=skip_corrupt
+        name=source_name + ("-skip" if skip_corrupt else ""), files=files, skip_corrupt=skip_corrupt
     )
     try:
-        builder = _open(cls, config, root)
+        builder = _open_builder(builder_class, config, root)
         if not builder.is_prepared():
-            if cls.OFFICIAL is not None and not manual_dir:
-                config.files.update(_downloaded(dataset, cls, root / "downloads"))
-            builder = _write(builder, root)
+            if official is not None and not manual_dir:
+                with _silence_tfds():
+                    downloads = sources.download_files(dataset, official, root / "downloads")
+                config.files.update(builder_class.locate_downloads(downloads))
+            builder = _write_records(builder, root)
     except OSError as error:
         raise UserError(
             f"prepared data cannot be written to {root} ({error.strerror or error}); "
-            "name another place with --config.data.dir=DIR"
+            "name another folder with --config.data.dir=DIR"
         ) from error
     return builder
 
 
-def list_manual_files(dataset: str, manual_dir: str) -> dict[str, pathlib.Path]:
-    """Returns official relative name -> file, of a dataset whose files were put somewhere by hand.
+def list_manual_files(dataset: str, manual_dir: str) -> FileListing:
+    """Returns the files of a dataset whose folder the user has filled.
+
+    Inside a block of `list_folders_once` the folder is listed at the first call only.
+
+    Args:
+        dataset: one of BUILDERS; its files do not have to be official.
+        manual_dir: as for `prepare_dataset`.
 
     Raises:
-        UserError: as `prepare`.
+        UserError: if there is no such folder, or files are missing.
     """
-    cls = BUILDERS[dataset]
+    listings = _listings.get()
+    if listings is None:
+        return _list_manual_files(dataset, manual_dir)
+    if (dataset, manual_dir) not in listings:
+        listings[dataset, manual_dir] = _list_manual_files(dataset, manual_dir)
+    return listings[dataset, manual_dir]
+
+
+def _list_manual_files(dataset: str, manual_dir: str) -> FileListing:
+    builder_class = BUILDERS[dataset]
+    official = builder_class.OFFICIAL
     if not manual_dir:
-        raise cls.OFFICIAL.make_error(f"{dataset} is not downloaded, and data.manual_dir is empty")
+        raise official.make_error(
+            f"{dataset} cannot be downloaded automatically, and data.manual_dir is empty"
+        )
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
-        raise cls.OFFICIAL.make_error(f"data.manual_dir={manual_dir} is not a folder")
-    # The user's own images are not called after the dataset: what is there by its name is a class.
+        raise official.make_error(f"data.manual_dir={manual_dir} is not a folder")
+    # In a folder of the user's own images, a folder with the name of the dataset is a class.
     inner = folder / dataset
-    return cls.locate_files(inner if cls.OFFICIAL.files and inner.is_dir() else folder)
+    return FileListing(
+        builder_class.locate_files(inner if official.files and inner.is_dir() else folder)
+    )
 
 
-def _downloaded(
-    dataset: str, cls: type[ImageDatasetBuilder], folder: pathlib.Path
-) -> dict[str, pathlib.Path]:
-    with _quiet():
-        files = sources.download_files(dataset, cls.OFFICIAL, folder)
-    if ARCHIVE in files:
-        archive = files[ARCHIVE]
-        return cls.locate_files(sources.unpack_zip(archive, archive.with_suffix("")))
-    return files
-
-
-def _open(
-    cls: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
+def _open_builder(
+    builder_class: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
 ) -> ImageDatasetBuilder:
-    with _quiet():
-        return cls(config=config, data_dir=root)
+    with _silence_tfds():
+        return builder_class(config=config, data_dir=root)
 
 
-def _write(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDatasetBuilder:
+def _write_records(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDatasetBuilder:
+    """Writes the records of a dataset, and logs the images that it has skipped."""
     try:
-        with _quiet():
+        with _silence_tfds():
             builder.download_and_prepare(file_format="array_record")
     except OSError:
-        # Another process may have been first: then the rename fails, and its data is as good.
+        # Renaming the folder fails if another process has finished first. Its data is equal.
         if not builder.is_prepared():
             raise
-        return _open(type(builder), builder.builder_config, root)
+        return _open_builder(type(builder), builder.builder_config, root)
     skipped = builder.preparation["skipped"]
     if skipped:
-        listed = "; ".join(f"{file} ({why})" for file, why in skipped.items())
-        _log.warning("%s: skipped %d unreadable images: %s", builder.name, len(skipped), listed)
+        reasons = "; ".join(f"{file} ({reason})" for file, reason in skipped.items())
+        _log.warning("%s: skipped %d unreadable images: %s", builder.name, len(skipped), reasons)
     _log.info("%s: prepared in %s", builder.name, builder.data_dir)
     return builder
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Hides what TFDS prints and logs of its own accord; its progress bars and errors stay."""
+def _silence_tfds() -> Iterator[None]:
+    """Hides what TFDS prints and logs; its progress bars and errors stay visible."""
     verbosity = absl_logging.get_verbosity()
     absl_logging.set_verbosity(absl_logging.ERROR)
     try:

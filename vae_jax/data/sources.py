@@ -1,7 +1,8 @@
-"""Where a dataset's files come from: a folder that the user filled, or the official address."""
+"""Where the files of a dataset come from: a folder that the user has filled, or the official address."""
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import http.client
 import os
@@ -18,7 +19,8 @@ from tensorflow_datasets.core.download import checksums
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
-_PROBE_SECONDS = 1.2  # so that, with the imports, a machine without a network answers within two
+# Together with the imports, a machine without a network then reports the problem within two seconds.
+_PROBE_SECONDS = 1.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +28,12 @@ class OfficialSource:
     """The official files of a dataset.
 
     Attributes:
-        address: what each file's name is appended to.
-        files: name -> (size in bytes, SHA-256), or None where no checksum is published; none at all where
+        address: the address that the name of a file is appended to. If `manual_only`, the address of a
+            page for people, or "" if there is none.
+        files: name -> (size in bytes, SHA-256), or name -> None if no checksum is published. It is empty if
             the images are the user's own.
-        layout: what belongs into `data.manual_dir`, in words.
-        manual_only: nothing is downloaded; the address, if there is one, is a page for people.
+        layout: a description of the folder that `data.manual_dir` must name.
+        manual_only: whether people must fetch the files themselves, because nothing can be downloaded.
     """
 
     address: str
@@ -39,65 +42,93 @@ class OfficialSource:
     manual_only: bool = False
 
     def make_error(self, problem: str) -> UserError:
-        """Returns the error for missing files: the problem, the files, their address, where to put them."""
-        get = f"get {', '.join(self.files)} from {self.address} and " if self.files else ""
-        return UserError(f"{problem}; {get}point --config.data.manual_dir=DIR at {self.layout}")
+        """Returns the error for missing files; it says where to get them and where to put them."""
+        fetch = f"get {', '.join(self.files)} from {self.address} and " if self.files else ""
+        return UserError(f"{problem}; {fetch}point --config.data.manual_dir=DIR at {self.layout}")
 
 
-def hash_listing(files: Mapping[str, pathlib.Path]) -> str:
-    """Returns a short hash of a listing: names, sizes and times of change."""
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        stat = files[name].stat()
-        digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-    return digest.hexdigest()[:10]
+@dataclasses.dataclass(frozen=True)
+class FileListing:
+    """The files of one dataset in one folder, as they were when the folder was listed.
+
+    Attributes:
+        files: official relative name -> file.
+    """
+
+    files: Mapping[str, pathlib.Path]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """A short hash of the names, sizes and modification times."""
+        digest = hashlib.sha256()
+        for name in sorted(self.files):
+            stat = self.files[name].stat()
+            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+        return digest.hexdigest()[:10]
 
 
 def hash_source(official: OfficialSource) -> str:
-    """Returns a short hash of what would be downloaded."""
-    listed = f"{official.address}\0{sorted(official.files.items())}"
-    return hashlib.sha256(listed.encode()).hexdigest()[:10]
+    """Returns a short hash of the files that would be downloaded."""
+    text = f"{official.address}\0{sorted(official.files.items())}"
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def download_files(
-    name: str, official: OfficialSource, folder: pathlib.Path
+    dataset: str, official: OfficialSource, folder: pathlib.Path
 ) -> dict[str, pathlib.Path]:
-    """Downloads the official files into `folder` (or finds them there) with TFDS's download manager.
+    """Downloads the official files with TFDS's download manager, unless the folder already holds them.
+
+    Args:
+        dataset: name of the dataset, for messages.
+        official: the files and their address.
+        folder: where the downloads are stored.
 
     Returns:
         Official name -> file.
 
     Raises:
-        UserError: if the host does not answer, the download breaks, or a checksum differs.
+        UserError: if the server does not answer, the download stops early, or a checksum differs.
     """
     urls = {file: official.address + file for file in official.files}
-    why = _find_connection_problem(next(iter(urls.values())))
-    if why:
+    problem = _find_connection_problem(next(iter(urls.values())))
+    if problem:
         raise official.make_error(
-            f"{name} is not there and {official.address} cannot be reached ({why})"
+            f"{dataset} has not been downloaded, and {official.address} cannot be reached ({problem})"
         )
-    known = {
-        urls[file]: checksums.UrlInfo(size=tfds.core.units.Size(size), checksum=sha, filename=file)
-        for file, (size, sha) in ((f, c) for f, c in official.files.items() if c is not None)
+    url_infos = {
+        urls[file]: checksums.UrlInfo(
+            size=tfds.core.units.Size(checksum[0]), checksum=checksum[1], filename=file
+        )
+        for file, checksum in official.files.items()
+        if checksum is not None
     }
     try:
         manager = tfds.download.DownloadManager(
-            download_dir=folder, url_infos=known, dataset_name=name
+            download_dir=folder, url_infos=url_infos, dataset_name=dataset
         )
         return {file: pathlib.Path(path) for file, path in manager.download(urls).items()}
     except tfds.core.download.download_manager.NonMatchingChecksumError as error:
-        first = str(error).splitlines()[0].rstrip(":")
+        reason = str(error).splitlines()[0].rstrip(":")
         raise official.make_error(
-            f"{name}: {first}, the download is damaged or was changed"
+            f"{dataset}: {reason}, so the download is damaged or the official file has changed"
         ) from error
-    except Exception as error:  # the manager passes on whatever requests and its threads raise
+    except Exception as error:  # the manager passes on any error of requests and of its threads
         if isinstance(error, OSError) and error.filename is not None:
-            raise
-        raise official.make_error(f"{name}: the download broke off ({_one_line(error)})") from error
+            raise  # a local file, for example on a full disk
+        raise official.make_error(
+            f"{dataset}: the download stopped early ({_join_lines(error)})"
+        ) from error
 
 
 def unpack_zip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Unpacks an archive, whole or not at all; TFDS's own way needs TensorFlow.
+    """Unpacks an archive completely or not at all. TFDS's own function needs TensorFlow.
+
+    Args:
+        archive: a zip file.
+        folder: the folder that receives its content. If it exists, nothing is unpacked.
+
+    Returns:
+        `folder`.
 
     Raises:
         UserError: if the archive is damaged.
@@ -119,27 +150,29 @@ def unpack_zip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
 
 
 def _find_connection_problem(url: str) -> str:
-    """Returns why nothing can be downloaded from a URL, "" if it can. Proxies are respected."""
-    why = [f"no answer within {_PROBE_SECONDS} s"]
+    """Returns why nothing can be downloaded from a URL, or "" if it can. Proxies are respected."""
+    problem = f"no answer within {_PROBE_SECONDS} s"
 
     def probe() -> None:
+        nonlocal problem
         request = urllib.request.Request(url, method="HEAD")
         try:
             with urllib.request.urlopen(request, timeout=_PROBE_SECONDS):
-                why[0] = ""
+                problem = ""
         except urllib.error.HTTPError as error:
             error.close()
-            # A server may forbid only the question.
-            why[0] = "" if error.code in (405, 501) else f"HTTP status {error.code}"
+            # A server may refuse HEAD requests only.
+            problem = "" if error.code in (405, 501) else f"HTTP status {error.code}"
         except (OSError, ValueError, http.client.HTTPException) as error:
-            why[0] = _one_line(getattr(error, "reason", error))
+            problem = _join_lines(getattr(error, "reason", error))
 
-    # Looking up a name knows no timeout of its own; a daemon does not hold up the exit.
+    # The look-up of a host name has no timeout. A daemon thread does not delay the exit of the process.
     thread = threading.Thread(target=probe, daemon=True)
     thread.start()
     thread.join(_PROBE_SECONDS)
-    return why[0]
+    return problem
 
 
-def _one_line(error: object) -> str:
+def _join_lines(error: object) -> str:
+    """Returns the text of an error as one line, or its type if it has no text."""
     return " ".join(str(error).split()) or type(error).__name__

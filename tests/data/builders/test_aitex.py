@@ -61,8 +61,8 @@ def test_masks_without_a_strip_and_unknown_names_are_warned_of(make_aitex, caplo
     Image.new("L", (9, 9)).save(root / "Defect_images/notes.png")
     with caplog.at_level(logging.WARNING, "vae_jax"):
         assert len(items(root)) == 21
-    assert "strips that are not there: 0001_006_02" in caplog.text
-    assert "unknown name: Defect_images/notes.png" in caplog.text
+    assert "strips that do not exist: 0001_006_02" in caplog.text
+    assert "do not follow the pattern: Defect_images/notes.png" in caplog.text
 
 
 @pytest.mark.parametrize("gone", ["NODefect_images", "Defect_images", "Mask_images"])

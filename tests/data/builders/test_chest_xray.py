@@ -85,7 +85,9 @@ def test_missing_folders_are_named_with_the_address(root, tmp_path, gone):
 
 
 def test_without_files_the_address_is_told_and_nothing_downloaded(tmp_path):
-    with pytest.raises(UserError, match=r"is not downloaded.*https://data.mendeley.com"):
+    with pytest.raises(
+        UserError, match=r"cannot be downloaded automatically.*https://data.mendeley.com"
+    ):
         pipeline.prepare_dataset("chest_xray", "", str(tmp_path))
 
 

@@ -74,7 +74,9 @@ def test_images_without_a_folder_are_normal(make):
     [("good/0.png", "a.png"), ("train/0.png", "test/a.png"), ("train/good/0.png", "train/a.png")],
 )
 def test_an_image_of_no_class_among_others_is_refused(make, names):
-    with pytest.raises(UserError, match=r"a\.png stands in no folder of a class"):
+    with pytest.raises(
+        UserError, match=r"a\.png is not in the folder of a class; move it into one"
+    ):
         Folder.locate_files(make(*names))
 
 
@@ -115,7 +117,7 @@ def test_a_training_image_has_no_mask_of_a_tested_one_of_its_name(make):
 
 def test_two_masks_of_one_image_are_refused(make):
     folder = make(*CLASSES, "ground_truth/scratch/0.png", "ground_truth/scratch/0_mask.png")
-    with pytest.raises(UserError, match=r"0\.png and .*0_mask\.png are masks of one image"):
+    with pytest.raises(UserError, match=r"0\.png and .*0_mask\.png are masks of the same image"):
         items(folder)
 
 
@@ -123,8 +125,8 @@ def test_what_has_no_role_is_told_by_name(make, caplog):
     folder = make(*SPLIT_UP, "ground_truth/scratch/9.png", "notes/0.png")
     with caplog.at_level(logging.WARNING):
         items(folder)
-    assert "left out beside train and test: notes" in caplog.text
-    assert "1 masks belong to no image, as ground_truth/scratch/9.png" in caplog.text
+    assert "ignored what is outside train and test: notes" in caplog.text
+    assert "ignored 1 masks without an image, for example ground_truth/scratch/9.png" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -132,13 +134,13 @@ def test_what_has_no_role_is_told_by_name(make, caplog):
     [
         (
             ("good/0.png", "masks/0.png"),
-            "masks/0.png looks like a mask; put it into .*own/ground_truth",
+            "masks/0.png looks like a mask; if it is one, move it below .*own/ground_truth",
         ),
         (("good/0.png", "bad/GT/0.png"), "bad/GT/0.png looks like a mask"),
         (("good/0.png", "good/0_mask.png"), "good/0_mask.png looks like a mask"),
         ((*SPLIT_UP, "masks/bad/0.png"), "masks/bad/0.png looks like a mask"),
-        (("good/0.png", "test/0.png"), "has a folder test and none called train"),
-        (("test/good/0.png", "test/bad/0.png"), "has a folder test and none called train"),
+        (("good/0.png", "test/0.png"), "has a folder test but no folder train"),
+        (("test/good/0.png", "test/bad/0.png"), "has a folder test but no folder train"),
         (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
     ],
 )
@@ -165,7 +167,10 @@ def test_groups_and_duplicates_stay_together(make):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("0.png,7", r"1 of 1 rows name no image that is there, as '0\.png'; .* as 'good/0\.png'"),
+        (
+            "0.png,7",
+            r"1 of 1 rows name an image that does not exist, .* '0\.png'; .* example 'good/0\.png'",
+        ),
         ("good/0.png,7\ngood/0.png,8", r"puts good/0\.png into the groups 7 and 8"),
     ],
 )
@@ -187,7 +192,7 @@ def test_what_is_hidden_or_no_image_the_region_of_interest_and_runs_are_passed_o
 def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
     folder = make("ground_truth/scratch/0.png")
     with pytest.raises(
-        UserError, match=r"has no images .*; point .* a folder of images for each class"
+        UserError, match=r"has no images .*; point .* one folder of images per class"
     ):
         Folder.locate_files(folder)
 
@@ -241,7 +246,7 @@ def test_an_official_test_split_is_kept_and_its_normals_need_no_mask(load, caplo
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, r"is called good, normal, ok; say which are normal .*; there are dent, fine"),
+        ({}, r"is called good, normal, ok; name the normal .*; the classes are dent, fine"),
         ({"normal_classes": ("fine", "fime")}, r"folder has no class 'fime'; .* did you mean fine"),
         ({"anomaly_classes": ("dents",)}, r"folder has no class 'dents'; .* did you mean dent"),
     ],
@@ -303,6 +308,7 @@ def test_own_images_cannot_be_downloaded(data_config):
     data_config.dataset = "folder"
     data_config.normal_classes, data_config.anomaly_classes = (), ()
     with pytest.raises(
-        UserError, match=r"^folder is not downloaded, and data\.manual_dir is empty; point"
+        UserError,
+        match=r"^folder cannot be downloaded automatically, and data\.manual_dir is empty; point",
     ):
         pipeline.load_dataset(data_config, seed=0)

@@ -26,8 +26,8 @@ def test_an_idx_file_is_read_packed_or_not(tmp_path, packed):
     ("magic", "shape", "num_bytes", "message"),
     [
         (0x801, (2, 3, 4), 24, "starts with 0x00000801, not 0x00000803"),
-        (0x803, (2, 3, 4), 23, "asks for 24 bytes, 23 follow"),
-        (0x803, (2, 3, 4), 25, "asks for 24 bytes, 25 follow"),
+        (0x803, (2, 3, 4), 23, "announces 24 bytes, but 23 follow"),
+        (0x803, (2, 3, 4), 25, "announces 24 bytes, but 25 follow"),
         (0x803, (2**31, 2**31, 4), 24, "24 follow"),
         (0x803, (2,), 0, "within its header"),
     ],

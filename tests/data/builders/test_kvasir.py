@@ -92,7 +92,7 @@ def test_a_folder_of_unknown_name_is_warned_of_and_left_out(make_kvasir, caplog)
 @pytest.mark.parametrize(
     ("counts", "masks", "message"),
     [
-        ({"kittens": 1}, 0, "has no folder of a class"),
+        ({"kittens": 1}, 0, "has no folder with the name of a class"),
         ({"polyps": 2, "normal-cecum": 0}, 0, "normal-cecum is empty"),
         ({"polyps": 2, "polyps-masks": 0}, 0, "polyps-masks is empty"),
         ({"normal-cecum": 2}, 2, "masks but no images of polyps"),

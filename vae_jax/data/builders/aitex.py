@@ -1,4 +1,4 @@
-"""AITEX: woven fabric in strips of 4096x256 pixels, by the roll without defects, and with masks of defects.
+"""AITEX: woven fabric in strips of 4096x256 pixels. Some have no defect, some have defects and masks.
 
 Source: J. Silvestre-Blanes et al., A Public Fabric Database for Defect Detection Methods and Results,
 Autex Research Journal 19(4), 2019.
@@ -20,17 +20,18 @@ from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
 _ROLLS, _DEFECTS, _MASKS = "NODefect_images", "Defect_images", "Mask_images"
-# Number of the image, code of the defect (000 none), code of the fabric.
+# The number of the image, the code of the defect (000 means none) and the code of the fabric.
 _NAME = re.compile(r"(?P<strip>\d+_\d+_(?P<fabric>\d+))(?P<mask>_mask\d*)?\.png", re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
 
 class Aitex(ImageDatasetBuilder, skip_registration=True):
-    """One split, `train`; an image is a whole strip, and so is a group.
+    """One split, `train`. Each image is a whole strip and a group of its own.
 
-    Cut into tiles, a defective strip gives tiles of the class `defect`, where the mask marks a pixel, and
-    `clean` ones elsewhere, which are only ever tested on. Where a strip has several masks, they are one.
+    If strips are cut into tiles, a tile of a defective strip has the class `defect` if the mask marks one
+    of its pixels; otherwise it has the class `clean` and is always a test image. Several masks of one strip
+    are united.
     """
 
     name = "vae_jax_aitex"
@@ -39,66 +40,68 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
     OFFICIAL = OfficialSource(
         address="https://www.aitex.es/afid/",
         files={f"{folder}.7z": None for folder in (_ROLLS, _DEFECTS, _MASKS)},
-        layout=f"the folder with the unpacked {_ROLLS} (one folder a roll), {_DEFECTS} and {_MASKS}",
+        layout=f"the folder with the unpacked {_ROLLS} (one folder per roll), {_DEFECTS} and {_MASKS}",
         manual_only=True,
     )
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-        """Finds the PNG files of the three folders; warns of those whose names say nothing."""
-        found, unknown = {}, []
+        """Finds the PNG files of the three folders; warns of file names that do not follow the pattern."""
+        located, unknown = {}, []
         for part in (_ROLLS, _DEFECTS, _MASKS):
             paths = [path for path in sorted((folder / part).rglob("*.png")) if path.name[0] != "."]
             if not paths:
                 raise cls.OFFICIAL.make_error(f"{folder / part} has no images")
             for path in paths:
-                known = _NAME.fullmatch(path.name)
-                if known and bool(known["mask"]) == (part == _MASKS):
-                    found[path.relative_to(folder).as_posix()] = path
+                match = _NAME.fullmatch(path.name)
+                if match and bool(match["mask"]) == (part == _MASKS):
+                    located[path.relative_to(folder).as_posix()] = path
                 else:
                     unknown.append(path.relative_to(folder).as_posix())
         if unknown:
-            _log.warning("aitex: left out files of unknown name: %s", ", ".join(unknown))
-        return found
+            _log.warning(
+                "aitex: ignored files whose names do not follow the pattern: %s", ", ".join(unknown)
+            )
+        return located
 
     @classmethod
     def parse_material(cls, file: str) -> str:
         """Returns the code of the fabric, the last of the three numbers in the name."""
-        found = _NAME.fullmatch(file.rpartition("/")[2])
-        return found["fabric"] if found else ""
+        match = _NAME.fullmatch(file.rpartition("/")[2])
+        return match["fabric"] if match else ""
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins strips and masks by name.
 
         Raises:
-            UserError: names masks of one strip that cannot be united.
+            UserError: if the masks of one strip cannot be united. The message names them.
         """
         masks = collections.defaultdict(list)
         for name, path in files.items():
             if name.startswith(_MASKS):
                 masks[_NAME.fullmatch(path.name)["strip"]].append(path)
-        listed = []
+        images = []
         for name, path in files.items():
             if name.startswith(_ROLLS):
-                listed.append(SourceImage(path, "roll", name, name))
+                images.append(SourceImage(path, "roll", name, name))
             elif name.startswith(_DEFECTS):
-                own = masks.pop(path.stem, [])
-                mask = _united(own) if len(own) > 1 else own[0] if own else None
-                listed.append(SourceImage(path, "defect", name, name, mask))
+                parts = masks.pop(path.stem, [])
+                mask = _unite_masks(parts) if len(parts) > 1 else parts[0] if parts else None
+                images.append(SourceImage(path, "defect", name, name, mask))
         if masks:
-            _log.warning("aitex: masks of strips that are not there: %s", ", ".join(sorted(masks)))
-        return {"train": listed}
+            _log.warning(
+                "aitex: ignored the masks of strips that do not exist: %s", ", ".join(sorted(masks))
+            )
+        return {"train": images}
 
 
-def _united(paths: Sequence[pathlib.Path]) -> bytes:
-    """Returns one mask, as PNG, white wherever one of them is."""
+def _unite_masks(paths: Sequence[pathlib.Path]) -> bytes:
+    """Returns one mask as PNG; it is white where at least one of the given masks is white."""
     try:
-        whole = np.stack([decode.decode_whole_mask(path.read_bytes()) for path in paths]).any(
-            axis=0
-        )
-    except Exception as error:  # Pillow's plugins raise anything, NumPy if sizes differ
+        mask = np.stack([decode.decode_whole_mask(path.read_bytes()) for path in paths]).any(axis=0)
+    except Exception as error:  # Pillow's plugins raise any error; NumPy raises one if sizes differ
         raise UserError(
-            f"{', '.join(path.name for path in paths)} cannot be united to one mask "
-            f"({' '.join(str(error).split())}); get them again"
+            f"{', '.join(path.name for path in paths)} cannot be united into one mask "
+            f"({' '.join(str(error).split())}); get these files again"
         ) from error
-    return png.encode_images(whole[None] * np.uint8(255))[0]
+    return png.encode_images(mask[None] * np.uint8(255))[0]

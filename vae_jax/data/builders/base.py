@@ -1,7 +1,7 @@
-"""The base of all builders: images as they are stored, checked once, written with TFDS.
+"""The base of all builders: it checks stored images once and writes them, still encoded, with TFDS.
 
-TFDS prepares and reads `array_record` without TensorFlow as long as images come encoded. Of its builders
-only the shard-based one does so for any size: the others shuffle what exceeds 1 GB through TensorFlow.
+TFDS prepares and reads `array_record` without TensorFlow as long as images arrive encoded. Of its builders
+only the shard-based one does so for data of any size: the others shuffle more than 1 GB with TensorFlow.
 """
 
 import abc
@@ -26,20 +26,20 @@ from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
-# Written beside the records: fingerprint, and the files that were skipped.
+# A file beside the records, with the fingerprint of the data and the files that were skipped.
 PREPARATION = "preparation.json"
 
-_SHARD_BYTES = 128 * 2**20  # of encoded images; also bounds the memory that preparing needs
-_NAMED = 5  # damaged files that an error names; the rest is counted
+_SHARD_BYTES = 128 * 2**20  # encoded images per shard; this also limits the memory for preparing
+_MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
 
 @dataclasses.dataclass(eq=False)
 class SourceConfig(tfds.core.BuilderConfig):
-    """Which source is prepared; `name` must tell sources apart, as it names the folder.
+    """The source that is prepared; each source needs its own `name`, because `name` is part of the folder.
 
     Attributes:
         files: official relative name -> file.
-        skip_corrupt: skip and list unreadable images instead of refusing them.
+        skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
     """
 
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
@@ -47,21 +47,22 @@ class SourceConfig(tfds.core.BuilderConfig):
 
 
 class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Builder whose subclasses say which files make up the dataset and what each image is."""
+    """A builder; each subclass knows the files of one dataset and what is known of every image."""
 
     VERSION = tfds.core.Version("1.0.0")
-    # Every class that the dataset can have; None where its folders name them.
+    # Every class that the dataset can have; None if its folders name the classes.
     CLASSES: ClassVar[tuple[str, ...] | None]
-    USUAL_NORMAL_CLASSES: ClassVar[tuple[str, ...]] = ()  # normal where the user names no class
-    ALIASES: ClassVar[dict[str, str]] = {}  # other names of classes
-    OFFICIAL: ClassVar[
-        OfficialSource | None
-    ]  # where it is downloaded; None where no file is needed
-    # Class of an image with a mask -> class of its tiles beside the mask. Such a tile is free of defects
-    # but not of the image's light, so it is only ever in the test split.
+    # Lower-case names of classes that are normal if the user names no normal class.
+    USUAL_NORMAL_CLASSES: ClassVar[tuple[str, ...]] = ()
+    ALIASES: ClassVar[dict[str, str]] = {}  # another name of a class -> the name of the class
+    # The official files and their address; None if the dataset needs no file.
+    OFFICIAL: ClassVar[OfficialSource | None]
+    # Class of an image with a mask -> class of those of its tiles that the mask does not touch. Such a tile
+    # has no defect, but it shares the illumination of a defective image, so it is always a test image.
     CLEAN_TILES: ClassVar[dict[str, str]] = {}
 
-    # Checksums stand in OFFICIAL; TFDS would look for a file of them, with a package that may be missing.
+    # The checksums are in OFFICIAL. Without this line TFDS would search for a file of checksums, with a
+    # package that may not be installed.
     url_infos = None
 
     @classmethod
@@ -70,31 +71,40 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Returns official relative name -> file, for a folder in the official layout.
 
         Raises:
-            UserError: names what is missing, its official address, and where to put it.
+            UserError: if files are missing. The message names them, their official address and where to
+                put them.
         """
 
     @classmethod
+    def locate_downloads(cls, downloads: Mapping[str, pathlib.Path]) -> dict[str, pathlib.Path]:
+        """Returns official relative name -> file, as `locate_files`, from official name -> downloaded file.
+
+        A builder whose official file is an archive unpacks it here.
+        """
+        return dict(downloads)
+
+    @classmethod
     def list_classes(cls, files: Iterable[str]) -> tuple[str, ...]:
-        """Returns the classes of what `locate` found, for a dataset whose folders name them."""
+        """Returns the classes in the files of `locate_files`, if the folders of the dataset name them."""
         raise NotImplementedError
 
     @abc.abstractmethod
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
-        """Returns split -> its images, from what `locate` found."""
+        """Returns split -> its images, from the files of `locate_files`."""
 
     @classmethod
     def parse_material(cls, file: str) -> str:
-        """Returns what the object in an image is made of, from the image's name; "" where unknown."""
+        """Returns the material of the object in an image, from the name of its file; "" if unknown."""
         del file
         return ""
 
     @property
     def preparation(self) -> dict[str, Any]:
-        """What is known of prepared data: `fingerprint` (hex) and `skipped` (file -> why)."""
+        """A summary of the prepared data: `fingerprint` (hexadecimal) and `skipped` (file -> reason)."""
         return json.loads((self.data_path / PREPARATION).read_text())
 
     def is_prepared(self) -> bool:
-        """Returns whether the records are there, whole."""
+        """Returns whether the records are complete."""
         return (self.data_path / PREPARATION).is_file()
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -119,92 +129,98 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         self._hash = hashlib.sha256()
         self._unreadable: dict[str, str] = {}
-        self._items = self.list_images(self.builder_config.files)
-        total = sum(len(split) for split in self._items.values())
+        self._images = self.list_images(self.builder_config.files)
+        total = sum(len(images) for images in self._images.values())
         with contextlib.closing(
             open_progress_bar(total, f"preparing {self.name}", "image")
         ) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
         if self._unreadable and not self.builder_config.skip_corrupt:
-            raise UserError(_refusal(self._unreadable))
+            raise UserError(_describe_unreadable(self._unreadable))
         if not any(split.num_examples for split in self.info.splits.values()):
-            raise UserError("not one image could be read; " + _refusal(self._unreadable))
-        # TFDS renames the folder when all is written, so this file is there exactly if the records are.
-        about = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
-        (self.data_path / PREPARATION).write_text(json.dumps(about, indent=1))
+            raise UserError("no image could be read; " + _describe_unreadable(self._unreadable))
+        # TFDS renames the folder when everything is written, so this file exists if and only if the records
+        # are complete.
+        summary = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
+        (self.data_path / PREPARATION).write_text(json.dumps(summary, indent=1))
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list[Any]]:
         del dl_manager
         return {
-            split: [functools.partial(self._examples, split, shard) for shard in _shards(listed)]
-            for split, listed in self._items.items()
+            split: [
+                functools.partial(self._generate_records, split, shard)
+                for shard in _divide_into_shards(images)
+            ]
+            for split, images in self._images.items()
         }
 
     def _example_writer(self) -> writer.ExampleWriter:
         return _UncompressedWriter(self.info.file_format)
 
-    def _examples(
-        self, split: str, items: Sequence[SourceImage]
+    def _generate_records(
+        self, split: str, images: Sequence[SourceImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for item, read in zip(items, read_images(items), strict=True):
+        for source, checked in zip(images, read_images(images), strict=True):
             self._bar.update()
-            if isinstance(read, str):
-                self._unreadable[item.file] = read
+            if isinstance(checked, str):
+                self._unreadable[source.file] = checked
                 continue
-            for part in (split, item.file, item.class_name, item.group, read.digest):
+            for part in (split, source.file, source.class_name, source.group, checked.digest):
                 self._hash.update(f"{part}\0".encode())
             yield (
-                item.file,
+                source.file,
                 {
-                    "image": io.BytesIO(read.image),
-                    "class": item.class_name,
-                    "file": item.file,
-                    "group": item.group,
-                    "width": read.size[0],
-                    "height": read.size[1],
-                    "bytes": len(read.image),
-                    "mask": io.BytesIO(read.mask),
-                    "has_mask": item.mask is not None,
+                    "image": io.BytesIO(checked.image),
+                    "class": source.class_name,
+                    "file": source.file,
+                    "group": source.group,
+                    "width": checked.size[0],
+                    "height": checked.size[1],
+                    "bytes": len(checked.image),
+                    "mask": io.BytesIO(checked.mask),
+                    "has_mask": source.mask is not None,
                 },
             )
 
 
 class _UncompressedWriter(writer.ExampleWriter):
-    """Leaves out TFDS's compression of records: it gains nothing on JPEGs and takes a third of the time."""
+    """Writes records without compression, which saves nothing on JPEGs and takes a third of the time."""
 
     def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> None:
         records = array_record_module.ArrayRecordWriter(
             os.fspath(path), "group_size:1,uncompressed"
         )
         for _, record in examples:
-            _as_os_error(records.write, record)
-        _as_os_error(records.close)
+            _raise_os_error(records.write, record)
+        _raise_os_error(records.close)
 
 
-def _as_os_error(write: Callable[..., Any], *args: Any) -> None:
-    """Calls the record writer, whose way to tell of a full disk is a RuntimeError."""
+def _raise_os_error(write: Callable[..., Any], *args: Any) -> None:
+    """Calls the record writer, and turns the RuntimeError that it raises on a full disk into an OSError."""
     try:
         write(*args)
     except RuntimeError as error:
         raise OSError(str(error)) from error
 
 
-def _shards(items: Sequence[SourceImage]) -> list[list[SourceImage]]:
+def _divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
     shards: list[list[SourceImage]] = [[]]
-    size = 0
-    for item in items:
-        if size > _SHARD_BYTES:
+    num_bytes = 0
+    for image in images:
+        if num_bytes > _SHARD_BYTES:
             shards.append([])
-            size = 0
-        shards[-1].append(item)
-        size += len(item.image) if isinstance(item.image, bytes) else item.image.stat().st_size
+            num_bytes = 0
+        shards[-1].append(image)
+        encoded = image.image
+        num_bytes += len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
     return shards
 
 
-def _refusal(unreadable: Mapping[str, str]) -> str:
-    named = "; ".join(f"{file} ({why})" for file, why in list(unreadable.items())[:_NAMED])
-    more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+def _describe_unreadable(reasons: Mapping[str, str]) -> str:
+    """Returns an error message that names unreadable images, from file -> reason."""
+    named = "; ".join(f"{file} ({reason})" for file, reason in list(reasons.items())[:_MAX_NAMED])
+    more = f"; and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
     return (
-        f"{len(unreadable)} unreadable image{'s' if len(unreadable) > 1 else ''}: {named}{more}; "
+        f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {named}{more}; "
         "replace them, or skip and list them with --config.data.skip_corrupt=true"
     )

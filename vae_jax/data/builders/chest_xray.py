@@ -1,4 +1,4 @@
-"""Chest X-rays of children, healthy and with pneumonia, with the official test split.
+"""Chest X-rays of healthy children and of children with pneumonia, with the official test split.
 
 Source: D. Kermany et al., Identifying Medical Diagnoses and Treatable Diseases by Image-Based Deep
 Learning, Cell 172, 2018; data: Mendeley Data, rscbjbr9sj, CC BY 4.0.
@@ -14,19 +14,20 @@ from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
-# Kaggle's copy took 16 images out of the official training folder and called them validation.
+# Kaggle's copy has moved 16 images of the official training folder into a folder `val`.
 _SPLITS = {"train": "train", "val": "train", "test": "test"}
-_ARCHIVE = "chest_xray"  # the folder that the archive unpacks to, in Kaggle's copy twice
+_ARCHIVE_FOLDER = "chest_xray"  # the folder in the archive; Kaggle's copy nests two of them
 _PATIENT = re.compile(r"(person\d+)_|((?:NORMAL\d+-)?IM-\d+)-")
 
 
 class ChestXray(ImageDatasetBuilder, skip_registration=True):
-    """Splits `train` and `test`; a group is a patient of a split.
+    """Splits `train` and `test`. A group is a patient of a split.
 
-    `personN` names the patient of a pneumonia; of a healthy child the name of the file gives a running
-    number of the study (`IM-0429-0001-0002`, `NORMAL2-IM-0587-0001`), under which there may be several
-    images. Numbers restart between train and test, so a group is named by its split as well. Images that
-    are equal pixel by pixel are one group, whatever their names.
+    The name of a pneumonia image starts with its patient, `personN`. The name of a normal image contains
+    the running number of a study, which may have several images (`IM-0429-0001-0002`,
+    `NORMAL2-IM-0587-0001`). Both splits use the same numbers for different patients, so the name of a group
+    contains its split.
+    Images with equal pixels are one group, whatever their names.
     """
 
     name = "vae_jax_chest_xray"
@@ -40,37 +41,40 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-        """Finds the four folders here or as far down as the archives put them; `val` adds to train."""
-        nested = [folder, folder / _ARCHIVE, folder / _ARCHIVE / _ARCHIVE]
-        root = next((place for place in nested if (place / "train").is_dir()), None)
+        """Finds the four folders, here or inside the folders of an archive; `val` belongs to train."""
+        nested = [folder, folder / _ARCHIVE_FOLDER, folder / _ARCHIVE_FOLDER / _ARCHIVE_FOLDER]
+        root = next((inner for inner in nested if (inner / "train").is_dir()), None)
         if root is None:
             raise cls.OFFICIAL.make_error(f"{folder} has no folder train")
-        found = {}
+        located = {}
         for split in _SPLITS:
             for class_name in cls.CLASSES:
-                place = root / split / class_name
+                class_folder = root / split / class_name
                 images = {}
-                if place.is_dir():
+                if class_folder.is_dir():
                     images = {
                         f"{split}/{class_name}/{path.name}": path
-                        for path in sorted(place.iterdir())
+                        for path in sorted(class_folder.iterdir())
                         if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
                     }
                 if not images and split != "val":
-                    raise cls.OFFICIAL.make_error(f"{place} has no images")
-                found |= images
-        return found
+                    raise cls.OFFICIAL.make_error(f"{class_folder} has no images")
+                located |= images
+        return located
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
-        """Reads split, class and patient from each name, and joins duplicates."""
-        listed: dict[str, list[SourceImage]] = {"train": [], "test": []}
+        """Reads split, class and patient from each name, and merges the groups of equal images."""
+        images: dict[str, list[SourceImage]] = {"train": [], "test": []}
         for name, path in files.items():
             folder, class_name, file = name.split("/")
             split = _SPLITS[folder]
-            listed[split].append(SourceImage(path, class_name, name, f"{split}/{_patient(file)}"))
-        return duplicates.merge_groups(listed)
+            images[split].append(
+                SourceImage(path, class_name, name, f"{split}/{_parse_patient(file)}")
+            )
+        return duplicates.merge_groups(images)
 
 
-def _patient(file: str) -> str:
-    found = _PATIENT.match(file)
-    return found[1] or found[2] if found else file
+def _parse_patient(file: str) -> str:
+    """Returns the patient or study in the name of a file, or the name if it contains neither."""
+    match = _PATIENT.match(file)
+    return match[1] or match[2] if match else file

@@ -1,6 +1,6 @@
-"""The handwritten digits that scikit-learn carries: 1,797 images, 8x8, grey. Nothing is downloaded.
+"""The handwritten digits of scikit-learn: 1,797 grey images of 8x8 pixels. Nothing is downloaded.
 
-Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part).
+Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (the test part).
 """
 
 import pathlib
@@ -14,7 +14,7 @@ from vae_jax.data.builders.reading import SourceImage
 
 
 class Digits(ImageDatasetBuilder, skip_registration=True):
-    """One split, `train`; the writers of the digits are not known, so each image is its own group."""
+    """One split, `train`. The writers of the digits are unknown, so each image is its own group."""
 
     name = "vae_jax_digits"
     CLASSES = tuple("0123456789")
@@ -22,13 +22,13 @@ class Digits(ImageDatasetBuilder, skip_registration=True):
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-        """Needs no file."""
+        """Returns no file, because the dataset needs none."""
         del folder
         return {}
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
-        """Scales the 17 grey levels 0..16 to 0..255."""
-        from sklearn import datasets  # slow to import, and only needed here
+        """Returns the images, with the 17 grey levels 0 to 16 scaled to 0 to 255."""
+        from sklearn import datasets  # this import is slow, and only this function needs it
 
         del files
         bunch = datasets.load_digits()

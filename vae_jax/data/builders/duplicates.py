@@ -1,4 +1,4 @@
-"""Images that are equal pixel by pixel, whatever their names: none may be tested on another's copy."""
+"""Merges the groups of images with equal pixels, so that no training image is tested under another name."""
 
 import collections
 import concurrent.futures
@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image
 
@@ -15,64 +15,77 @@ from vae_jax.data.builders.reading import SourceImage
 
 
 def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
-    """Returns the images with one group for all groups that share an image, also across splits.
+    """Merges groups that contain equal images, also across splits.
 
-    A joined group bears the first of its names in alphabetical order. An image that cannot be read stays
-    in its group: whoever prepares it will tell.
+    A merged group has the name that is first in alphabetical order. An image that cannot be read stays in
+    its group; it is reported when the dataset is prepared.
+
+    Args:
+        splits: split -> its images.
+
+    Returns:
+        The same images in the same order, with the groups after merging.
     """
-    items = [item for listed in splits.values() for item in listed]
-    parent = {item.group: item.group for item in items}
+    images = [image for members in splits.values() for image in members]
+    parents = {image.group: image.group for image in images}
 
-    def root(group: str) -> str:
-        while parent[group] != group:
-            group = parent[group]
+    def find_root(group: str) -> str:
+        while parents[group] != group:
+            group = parents[group]
         return group
 
-    for equal in _equal(items):
-        roots = sorted({root(item.group) for item in equal})
-        parent.update(dict.fromkeys(roots, roots[0]))
+    for equal_images in _find_equal_images(images):
+        roots = sorted({find_root(image.group) for image in equal_images})
+        parents.update(dict.fromkeys(roots, roots[0]))
     return {
-        split: [dataclasses.replace(item, group=root(item.group)) for item in listed]
-        for split, listed in splits.items()
+        split: [dataclasses.replace(image, group=find_root(image.group)) for image in members]
+        for split, members in splits.items()
     }
 
 
-def _equal(items: Sequence[SourceImage]) -> list[list[SourceImage]]:
-    """Returns the sets of two or more images with the same pixels."""
-    # Images of different sizes differ: where sizes vary, as in hospitals, few are left to decode.
+def _find_equal_images(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
+    """Returns every set of two or more images with the same pixels."""
+    # Images of different sizes are different. If sizes vary, as in hospitals, few images must be decoded.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        suspects = [item for same in _grouped(items, pool.map(_size, items)) for item in same]
-        return _grouped(suspects, pool.map(_digest, suspects))
+        candidates = [
+            image
+            for members in _group_by(images, pool.map(_read_size, images))
+            for image in members
+        ]
+        return _group_by(candidates, pool.map(_hash_pixels, candidates))
 
 
-def _grouped(items: Sequence[SourceImage], keys) -> list[list[SourceImage]]:
-    found = collections.defaultdict(list)
-    for item, key in zip(items, keys, strict=True):
+def _group_by(images: Sequence[SourceImage], keys: Iterable) -> list[list[SourceImage]]:
+    """Returns every set of two or more images with the same key; None is no key."""
+    sets = collections.defaultdict(list)
+    for image, key in zip(images, keys, strict=True):
         if key is not None:
-            found[key].append(item)
-    return [same for same in found.values() if len(same) > 1]
+            sets[key].append(image)
+    return [members for members in sets.values() if len(members) > 1]
 
 
-def _size(item: SourceImage) -> tuple[int, int] | None:
+def _read_size(source: SourceImage) -> tuple[int, int] | None:
+    """Returns width and height in pixels, or None if the image cannot be read."""
     try:
-        with _open(item) as image:
+        with _open_image(source) as image:
             return image.size
-    except Exception:  # Pillow's plugins raise anything on damaged files.
+    except Exception:  # Pillow's plugins raise any error on damaged files
         return None
 
 
-def _digest(item: SourceImage) -> str | None:
+def _hash_pixels(source: SourceImage) -> str | None:
+    """Returns a hash of the pixels, or None if the image cannot be read."""
     try:
-        with _open(item) as image:
-            if not image.mode.startswith(("I", "F")):  # Pillow would clip these at 255
-                # Grey stored as RGB equals the same grey stored as one channel.
+        with _open_image(source) as image:
+            if not image.mode.startswith(("I", "F")):  # Pillow would clip these modes at 255
+                # A grey image that is stored as RGB equals the same image with one channel.
                 image = image.convert("L")
             return hashlib.sha256(image.mode.encode() + image.tobytes()).hexdigest()
-    except Exception:  # as above
+    except Exception:  # Pillow's plugins raise any error on damaged files
         return None
 
 
-def _open(item: SourceImage) -> Image.Image:
+def _open_image(source: SourceImage) -> Image.Image:
     return Image.open(
-        item.image if isinstance(item.image, pathlib.Path) else io.BytesIO(item.image)
+        source.image if isinstance(source.image, pathlib.Path) else io.BytesIO(source.image)
     )

@@ -1,4 +1,4 @@
-"""A user's table of which images belong together: frames of one video, images of one patient."""
+"""The user's table of images that belong together: the frames of one video or the images of one patient."""
 
 import csv
 import pathlib
@@ -10,14 +10,17 @@ FILE_NAME = "groups.csv"
 
 
 def read_groups(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, ...], str]:
-    """Returns what a row has in some columns -> its group; a row without a group is left out.
+    """Reads a table of groups.
 
     Args:
-        path: of a CSV with a head.
-        columns: that name an image together; `group` comes beside them.
+        path: a CSV file with a header.
+        columns: the columns that together name an image. The table also needs the column `group`.
+
+    Returns:
+        The values of a row in `columns` -> its group. Rows without a group are left out.
 
     Raises:
-        UserError: if it is no such table, or puts an image into two groups.
+        UserError: if the file is not such a table, or puts one image into two groups.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
@@ -27,12 +30,12 @@ def read_groups(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, .
             ]
     except (KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{path} is not a table with the columns {', '.join(columns)} and group; mend or remove it"
+            f"{path} is not a table with the columns {', '.join(columns)} and group; correct or remove it"
         ) from error
-    found: dict[tuple[str, ...], str] = {}
+    groups: dict[tuple[str, ...], str] = {}
     for image, group in rows:
-        if group and found.setdefault(image, group) != group:
+        if group and groups.setdefault(image, group) != group:
             raise UserError(
-                f"{path} puts {'/'.join(image)} into the groups {found[image]} and {group}; keep one"
+                f"{path} puts {'/'.join(image)} into the groups {groups[image]} and {group}; keep one"
             )
-    return found
+    return groups

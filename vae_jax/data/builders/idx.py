@@ -23,59 +23,62 @@ _FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
 }
-_MAGIC = {1: 0x00000801, 3: 0x00000803}  # number of dimensions -> first word, of unsigned bytes
+_MAGIC = {
+    1: 0x00000801,
+    3: 0x00000803,
+}  # number of dimensions -> first word of a file of unsigned bytes
 _LAYOUT = "the folder with these four files, with or without .gz"
 
 
 class Idx(ImageDatasetBuilder, skip_registration=True):
-    """Ten classes, `0` to `9`; each image is its own group, named by split and position."""
+    """Splits `train` and `test`, classes `0` to `9`. Each image is its own group."""
 
     CLASSES = tuple("0123456789")
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-        """Accepts each of the four files as downloaded or unpacked."""
-        found, missing = {}, []
+        """Finds the four files, each of them compressed or not."""
+        located, missing = {}, []
         for name in (name for pair in _FILES.values() for name in pair):
             paths = [folder / name, folder / name.removesuffix(".gz")]
-            there = [path for path in paths if path.is_file() and path.stat().st_size]
-            if there:
-                found[name] = there[0]
+            present = [path for path in paths if path.is_file() and path.stat().st_size]
+            if present:
+                located[name] = present[0]
             else:
                 missing.append(name)
         if missing:
             raise cls.OFFICIAL.make_error(f"{folder} lacks {', '.join(missing)}")
-        return found
+        return located
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
-        """Encodes each image as PNG.
+        """Returns the images of both splits, each encoded as PNG.
 
         Raises:
-            UserError: names the file that is damaged, or the two that do not belong together.
+            UserError: if a file is damaged, or two files do not belong together. The message names them.
         """
-        listed = {}
+        splits = {}
         for split, (image_file, label_file) in _FILES.items():
             images, labels = read_idx(files[image_file], 3), read_idx(files[label_file], 1)
             if len(images) != len(labels):
                 raise UserError(
                     f"{files[image_file]} holds {len(images)} images but {files[label_file]} "
-                    f"{len(labels)} labels; they do not belong together, get both again"
+                    f"{len(labels)} labels; these files do not belong together: get both again"
                 )
             if labels.max(initial=0) > 9:
                 raise UserError(f"{files[label_file]} has the label {labels.max()}; valid: 0 to 9")
             size = (images.shape[2], images.shape[1])
             names = [f"{split}/{index:05}" for index in range(len(images))]
-            listed[split] = [
+            splits[split] = [
                 SourceImage(encoded, str(label), name, name, size=size)
                 for encoded, label, name in zip(
                     png.encode_images(images), labels, names, strict=True
                 )
             ]
-        return listed
+        return splits
 
 
 class Mnist(Idx, skip_registration=True):
-    """60,000 + 10,000 handwritten digits, 28x28, grey (LeCun, Cortes, Burges)."""
+    """60,000 + 10,000 grey images of handwritten digits, 28x28 pixels (LeCun, Cortes, Burges)."""
 
     name = "vae_jax_mnist"
     OFFICIAL = OfficialSource(
@@ -103,7 +106,7 @@ class Mnist(Idx, skip_registration=True):
 
 
 class FashionMnist(Idx, skip_registration=True):
-    """60,000 + 10,000 pieces of clothing, 28x28, grey (H. Xiao, K. Rasul, R. Vollgraf, 2017)."""
+    """60,000 + 10,000 grey images of clothes, 28x28 pixels (H. Xiao, K. Rasul, R. Vollgraf, 2017)."""
 
     name = "vae_jax_fashion_mnist"
     OFFICIAL = OfficialSource(
@@ -131,10 +134,17 @@ class FashionMnist(Idx, skip_registration=True):
 
 
 def read_idx(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."]:
-    """Reads an idx file of unsigned bytes, packed or not.
+    """Reads an idx file of unsigned bytes.
+
+    Args:
+        path: the file, compressed with gzip or not.
+        num_dimensions: number of dimensions of the array, 1 or 3.
+
+    Returns:
+        The array, with the shape in the header of the file.
 
     Raises:
-        UserError: names the file, if it is damaged or of another format.
+        UserError: if the file is damaged or has another format. The message names it.
     """
     try:
         content = path.read_bytes()
@@ -149,12 +159,12 @@ def read_idx(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."
     if magic != _MAGIC[num_dimensions]:
         raise UserError(
             f"{path} starts with 0x{magic:08x}, not 0x{_MAGIC[num_dimensions]:08x}; "
-            "it is not the idx file that its name says, get it again"
+            "it is not the idx file that its name promises: get it again"
         )
     expected = int(np.prod(shape, dtype=np.int64))
     if len(content) - start != expected:
         raise UserError(
-            f"{path} is damaged: its header {tuple(shape)} asks for {expected} bytes, "
+            f"{path} is damaged: its header {tuple(shape)} announces {expected} bytes, but "
             f"{len(content) - start} follow; get it again"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Kvasir: endoscopy of the gut, one folder per class, as in Kvasir v2 or in HyperKvasir's nested layout.
+"""Kvasir: endoscopic images of the gut, one folder per class, as in Kvasir v2 or nested as in HyperKvasir.
 
 Sources: K. Pogorelov et al., Kvasir, MMSys 2017; H. Borgli et al., HyperKvasir, Scientific Data 7, 2020.
 """
@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SUFFIXES, SourceImage
-from vae_jax.data.sources import OfficialSource
+from vae_jax.data.sources import OfficialSource, unpack_zip
 
 ARCHIVE = "kvasir-dataset-v2.zip"
 
-_NO_IMAGES = {"thumbs.db", "desktop.ini"}  # what file managers leave behind
-_DEPTH = 6  # folders below the given one in which class folders are looked for
+_FILES_OF_FILE_MANAGERS = {"thumbs.db", "desktop.ini"}
+_MAX_DEPTH = 6  # levels of folders that are searched for class folders
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +26,9 @@ _log = logging.getLogger(__name__)
 class Kvasir(ImageDatasetBuilder, skip_registration=True):
     """One split, `train`.
 
-    Groups come from an optional `groups.csv` with the columns class, file and group. A group in it may
-    span classes (frames of one video), so its name stands alone; an image it does not list is its own.
+    Groups come from an optional table `groups.csv` with the columns class, file and group. A group may
+    contain images of several classes, for example the frames of one video. An image that the table does not
+    list is a group of its own.
     """
 
     name = "vae_jax_kvasir"
@@ -40,7 +41,7 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
         "ulcerative-colitis-grade-1-2", "ulcerative-colitis-grade-2",
         "ulcerative-colitis-grade-2-3", "ulcerative-colitis-grade-3",
     )  # fmt: skip
-    # HyperKvasir's names of what Kvasir v2 calls normal.
+    # HyperKvasir's name of a class -> Kvasir v2's name.
     ALIASES = {  # noqa: RUF012  (declared ClassVar in the base class)
         "cecum": "normal-cecum",
         "pylorus": "normal-pylorus",
@@ -49,74 +50,83 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
     OFFICIAL = OfficialSource(
         address="https://datasets.simula.no/downloads/kvasir/",
         files={ARCHIVE: None},
-        layout="the unpacked folder (one folder per class; HyperKvasir's labeled-images works too)",
+        layout="the unpacked folder (one folder per class; labeled-images of HyperKvasir works too)",
     )
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds class folders, mask folders and `groups.csv`; warns of other folders with images."""
-        found, counts, unknown = {}, collections.Counter(), []
+        located, num_files, unknown = {}, collections.Counter(), []
         for directory, folders, files in os.walk(folder, followlinks=True):
-            place = pathlib.Path(directory)
-            relative = place.relative_to(folder)
+            directory = pathlib.Path(directory)
+            relative = directory.relative_to(folder)
             folders[:] = sorted(
                 name
                 for name in folders
-                if not name.startswith((".", "__")) and len(relative.parts) < _DEPTH
+                if not name.startswith((".", "__")) and len(relative.parts) < _MAX_DEPTH
             )
             images = sorted(name for name in files if _counts_as_image(name))
-            role = _role(relative.as_posix())
+            role = _parse_role(relative.as_posix())
             if role is None:
                 if any(pathlib.Path(name).suffix.lower() in SUFFIXES for name in images):
                     unknown.append(str(relative))
                 continue
-            counts[role] += len(images)
+            num_files[role] += len(images)
             if not images:
                 raise cls.OFFICIAL.make_error(
-                    f"{place} is empty; copy its images or remove the folder"
+                    f"{directory} is empty; copy its images or remove the folder"
                 )
             prefix = "" if relative == pathlib.Path() else f"{relative.as_posix()}/"
-            found |= {prefix + name: place / name for name in images}
-        if not any(kind == "image" for kind, _ in counts):
-            raise cls.OFFICIAL.make_error(f"{folder} has no folder of a class of Kvasir")
-        for kind, class_name in counts:
-            if kind == "mask" and ("image", class_name) not in counts:
+            located |= {prefix + name: directory / name for name in images}
+        if not any(kind == "image" for kind, _ in num_files):
+            raise cls.OFFICIAL.make_error(
+                f"{folder} has no folder with the name of a class of Kvasir"
+            )
+        for kind, class_name in num_files:
+            if kind == "mask" and ("image", class_name) not in num_files:
                 raise cls.OFFICIAL.make_error(f"{folder} has masks but no images of {class_name}")
         if unknown:
-            _log.warning("kvasir: left out folders of unknown name: %s", ", ".join(unknown))
+            _log.warning(
+                "kvasir: ignored folders whose names are not classes: %s", ", ".join(unknown)
+            )
         if (folder / groups.FILE_NAME).is_file():
-            found[groups.FILE_NAME] = folder / groups.FILE_NAME
-        return found
+            located[groups.FILE_NAME] = folder / groups.FILE_NAME
+        return located
+
+    @classmethod
+    def locate_downloads(cls, downloads: Mapping[str, pathlib.Path]) -> dict[str, pathlib.Path]:
+        """Unpacks the official archive, and finds the files in it."""
+        archive = downloads[ARCHIVE]
+        return cls.locate_files(unpack_zip(archive, archive.with_suffix("")))
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
-        """Joins images, masks (by stem) and groups."""
-        known = (
-            groups.read_groups(files[groups.FILE_NAME], ("class", "file"))
-            if groups.FILE_NAME in files
-            else {}
-        )
-        known = {
-            (self.ALIASES.get(name, name), file): group for (name, file), group in known.items()
+        """Joins images with their groups, and with the masks of the same class and stem."""
+        table = {}
+        if groups.FILE_NAME in files:
+            table = groups.read_groups(files[groups.FILE_NAME], ("class", "file"))
+        group_names = {
+            (self.ALIASES.get(class_name, class_name), file): group
+            for (class_name, file), group in table.items()
         }
         images, masks = [], {}
         for name, path in files.items():
             if name == groups.FILE_NAME:
                 continue
-            kind, class_name = _role(name.rpartition("/")[0])
+            kind, class_name = _parse_role(name.rpartition("/")[0])
             if kind == "mask":
                 masks[class_name, path.stem] = path
             else:
                 images.append((class_name, name, path))
         orphans = masks.keys() - {(class_name, path.stem) for class_name, _, path in images}
         if orphans:
-            _log.warning("kvasir: %d masks belong to no image that is there", len(orphans))
+            _log.warning("kvasir: ignored %d masks without an image", len(orphans))
         return {
             "train": [
                 SourceImage(
                     image=path,
                     class_name=class_name,
                     file=name,
-                    group=known.get((class_name, path.name), name),
+                    group=group_names.get((class_name, path.name), name),
                     mask=masks.get((class_name, path.stem)),
                 )
                 for class_name, name, path in images
@@ -125,14 +135,19 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
 
 
 def _counts_as_image(name: str) -> bool:
-    return not (name.startswith(".") or name.endswith(".csv") or name.lower() in _NO_IMAGES)
+    """Returns whether a file in a class folder should be an image: all files except a few known ones."""
+    return not (
+        name.startswith(".") or name.endswith(".csv") or name.lower() in _FILES_OF_FILE_MANAGERS
+    )
 
 
 @functools.cache
-def _role(folder: str) -> tuple[str, str] | None:
-    """Returns ("image" or "mask", class) of the files in a folder, None if they are neither."""
-    *above, name = folder.lower().split("/")
-    if "segmented-images" in above:  # HyperKvasir; its images stand in polyps, too
+def _parse_role(folder: str) -> tuple[str, str] | None:
+    """Returns ("image" or "mask", class) for the files in a folder, or None if they are neither."""
+    *parents, name = folder.lower().split("/")
+    if (
+        "segmented-images" in parents
+    ):  # in HyperKvasir; the images there are copies of images in polyps
         return ("mask", "polyps") if name == "masks" else None
     kind = "mask" if name.endswith("-masks") else "image"
     name = name.removesuffix("-masks")

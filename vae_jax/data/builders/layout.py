@@ -1,11 +1,14 @@
-"""Where the user's own images stand, told from their paths: a folder for each class, or as in MVTec AD.
+"""Reads from their paths where the user's own images belong: one folder per class, or as in MVTec AD.
 
     DIR/good/*.png                       DIR/train/good/*.png
     DIR/scratch/*.png                    DIR/test/good/*.png
     DIR/ground_truth/scratch/*.png       DIR/test/scratch/*.png
                                          DIR/ground_truth/scratch/*.png
 
-Source of the second: P. Bergmann et al., MVTec AD, CVPR 2019.
+Source of the second layout: P. Bergmann et al., MVTec AD, CVPR 2019.
+
+A name is the path of a file relative to DIR; a stem is the path of an image within its split, without its
+suffix.
 """
 
 import dataclasses
@@ -18,139 +21,166 @@ from vae_jax.data.builders import groups
 from vae_jax.data.builders.reading import SUFFIXES
 from vae_jax.errors import UserError
 
-_MASKS = "ground_truth"
-# By other names a folder of masks would be taken for a class, and an easy one.
-_OTHER_MASKS = (
+_MASK_FOLDER = "ground_truth"
+# Folders with these names may hold masks as well. Taken for a class, masks would be easy to detect.
+_SUSPECT_FOLDERS = (
     "mask", "masks", "gt", "groundtruth", "label", "labels", "annotation", "annotations",
 )  # fmt: skip
-# MVTec AD 2 calls them validation and test_public.
+# MVTec AD 2 uses the names validation and test_public.
 _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
     ("test", "test_public"), "test"
 )
-# In a workdir, whose figures are no images of the dataset.
-_OF_RUN = {"config.json", "metrics.jsonl"}
-_LOOSE = "normal"  # class of training images that stand in no folder
+# A folder with these files is the workdir of a run; its figures are not images of the dataset.
+_WORKDIR_FILES = {"config.json", "metrics.jsonl"}
+_DEFAULT_CLASS = "normal"  # class of training images that are not in a folder
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageLocation:
-    """Where an image stands: its split, and its path within that."""
+    """Where an image belongs.
+
+    Attributes:
+        split: train or test.
+        path: path of the image within its split.
+    """
 
     split: str
-    inside: str
+    path: str
 
     @property
     def class_name(self) -> str:
-        """Of the folder that it stands in."""
-        return self.inside.split("/")[0] if "/" in self.inside else _LOOSE
+        """The class of the image: the name of its topmost folder."""
+        return self.path.split("/")[0] if "/" in self.path else _DEFAULT_CLASS
 
     @property
     def stem(self) -> str:
-        """What its mask is called, too: its path without the suffix."""
-        return _stem(self.inside)
+        """The path without its suffix; the image shares it with its mask."""
+        return _remove_suffix(self.path)
 
 
 def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns path relative to the folder -> image; what is hidden, and runs, are passed over."""
-    found = {}
+    """Returns name -> image file. Hidden files and folders are ignored, and so are the workdirs of runs.
+
+    Raises:
+        UserError: if a name is not UTF-8.
+    """
+    images = {}
     for directory, folders, files in os.walk(folder, followlinks=True):
-        if _OF_RUN.issubset(files):
+        if _WORKDIR_FILES.issubset(files):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in sorted(files):
             path = pathlib.Path(directory, name)
             if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                found[path.relative_to(folder).as_posix()] = path
-    for name in found:
+                images[path.relative_to(folder).as_posix()] = path
+    for name in images:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise UserError(f"the name of {name!a} is not UTF-8; rename that file") from None
-    found.pop(region.DATASET_FILE, None)
-    return found
+            raise UserError(
+                f"the file name {name!a} in {folder} is not valid UTF-8; rename that file"
+            ) from None
+    images.pop(region.DATASET_FILE, None)
+    return images
 
 
-def locate_images(files: Iterable[str]) -> dict[str, ImageLocation]:
-    """Returns name -> place of every image that is no mask and stands where an image of a split does."""
-    images = [name for name in files if name != groups.FILE_NAME and not parse_mask_stem(name)]
+def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
+    """Returns name -> location of every image that is not a mask.
+
+    If there is a split `train`, images outside the splits are left out.
+    """
+    images = [name for name in names if name != groups.FILE_NAME and not parse_mask_stem(name)]
     parts = {name: name.partition("/") for name in images}
-    if not any(first.lower() == "train" and inside for first, _, inside in parts.values()):
+    if not any(first.lower() == "train" and path for first, _, path in parts.values()):
         return {name: ImageLocation("train", name) for name in images}
     return {
-        name: ImageLocation(_SPLITS[first.lower()], inside)
-        for name, (first, _, inside) in parts.items()
-        if inside and first.lower() in _SPLITS
+        name: ImageLocation(_SPLITS[first.lower()], path)
+        for name, (first, _, path) in parts.items()
+        if path and first.lower() in _SPLITS
     }
 
 
-def match_masks(files: Iterable[str]) -> dict[str, str]:
-    """Returns stem of an image -> its mask.
+def match_masks(names: Iterable[str]) -> dict[str, str]:
+    """Returns stem of an image -> name of its mask.
 
     Raises:
-        UserError: if an image has two.
+        UserError: if an image has two masks.
     """
     masks: dict[str, str] = {}
-    for name in files:
+    for name in names:
         stem = parse_mask_stem(name)
         if stem and masks.setdefault(stem, name) != name:
-            raise UserError(f"{masks[stem]} and {name} are masks of one image; keep one of them")
+            raise UserError(
+                f"{masks[stem]} and {name} are masks of the same image; keep one of them"
+            )
     return masks
 
 
 def parse_mask_stem(name: str) -> str:
-    """Returns class and name of the image that a mask belongs to, "" for what is no mask."""
+    """Returns the stem of the image that a mask belongs to, or "" if the file is not a mask."""
     folders = name.lower().split("/")[:-1]
-    if _MASKS not in folders:
+    if _MASK_FOLDER not in folders:
         return ""
-    inside = "/".join(name.split("/")[folders.index(_MASKS) + 1 :])
-    return _stem(inside).removesuffix("_mask")
+    path = "/".join(name.split("/")[folders.index(_MASK_FOLDER) + 1 :])
+    return _remove_suffix(path).removesuffix("_mask")
 
 
-def _stem(name: str) -> str:
+def _remove_suffix(name: str) -> str:
     return str(pathlib.PurePosixPath(name).with_suffix(""))
 
 
-def check_masks(folder: pathlib.Path, files: Iterable[str]) -> None:
+def check_masks(folder: pathlib.Path, names: Iterable[str]) -> None:
     """Refuses masks that would be taken for images.
 
+    Args:
+        folder: the user's folder, for the message.
+        names: the names of all image files in it.
+
     Raises:
-        UserError: names one.
+        UserError: if an image looks like a mask. The message names it.
     """
-    images = [name for name in files if not parse_mask_stem(name)]
-    stems = {_stem(name) for name in images}
+    images = [name for name in names if not parse_mask_stem(name)]
+    stems = {_remove_suffix(name) for name in images}
     for name in images:
-        folders, stem = name.lower().split("/")[:-1], _stem(name)
-        beside = stem.endswith("_mask") and stem.removesuffix("_mask") in stems
-        if beside or not set(folders).isdisjoint(_OTHER_MASKS):
+        folders, stem = name.lower().split("/")[:-1], _remove_suffix(name)
+        is_beside_image = stem.endswith("_mask") and stem.removesuffix("_mask") in stems
+        if is_beside_image or not set(folders).isdisjoint(_SUSPECT_FOLDERS):
             raise UserError(
-                f"{folder / name} looks like a mask; put it into {folder / _MASKS}, below its class, or, "
-                "if it is none, give it or its folder another name"
+                f"{folder / name} looks like a mask; if it is one, move it below "
+                f"{folder / _MASK_FOLDER}, into the folder of its class; otherwise rename it or its folder"
             )
 
 
-def check_classes(folder: pathlib.Path, places: Mapping[str, ImageLocation]) -> None:
-    """Refuses what would be given a class that nobody meant.
+def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) -> None:
+    """Refuses layouts in which an image would get a class that the user did not intend.
+
+    Args:
+        folder: the user's folder, for the message.
+        locations: name -> location of every image in it.
 
     Raises:
-        UserError: for tests without training images, for folders of several datasets, and for images in no
-            folder among others that have one.
+        UserError: if there are test images without training images, if the folder holds several datasets,
+            or if only some of the images are in the folder of a class.
     """
-    if not any(name.lower().startswith("train/") for name in places):
-        if any(name.lower().startswith("test/") for name in places):
+    if not any(name.lower().startswith("train/") for name in locations):
+        if any(name.lower().startswith("test/") for name in locations):
             raise UserError(
-                f"{folder} has a folder test and none called train; add it, or rename test"
+                f"{folder} has a folder test but no folder train; add train, or rename test"
             )
-        tops = {tuple(name.split("/")[:2]) for name in places if name.count("/") > 1}
-        for top, second in sorted(tops):
+        first_folders = {tuple(name.split("/")[:2]) for name in locations if name.count("/") > 1}
+        for first, second in sorted(first_folders):
             if second.lower() == "train":
                 raise UserError(
-                    f"{folder / top} has a folder train; point data.manual_dir at it instead"
+                    f"{folder / first} has a folder train; point data.manual_dir at it instead"
                 )
-    with_class = {place.split for place in places.values() if "/" in place.inside}
-    for name, place in places.items():
-        if "/" not in place.inside and (place.split in with_class or place.split == "test"):
+    splits_with_classes = {
+        location.split for location in locations.values() if "/" in location.path
+    }
+    for name, location in locations.items():
+        needs_class = location.split in splits_with_classes or location.split == "test"
+        if "/" not in location.path and needs_class:
             raise UserError(
-                f"{folder / name} stands in no folder of a class; move it into one, or elsewhere if its "
-                "class is not known"
+                f"{folder / name} is not in the folder of a class; move it into one or, if its class is "
+                "unknown, out of the dataset"
             )
