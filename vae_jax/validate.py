@@ -104,7 +104,7 @@ def parse_names(value: Any) -> tuple[str, ...]:
     names = [
         _unwrap(_QUOTED, part) for text in texts for part in _unwrap(_BRACKETED, text).split(",")
     ]
-    return tuple(dict.fromkeys(name for name in names if name))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _unwrap(wrapping: re.Pattern[str], text: str) -> str:
@@ -127,9 +127,7 @@ def validate_config(config: ml_collections.ConfigDict) -> None:
     if config.seed >= 2**31:
         raise UserError(f"seed is {config.seed}; it must be below 2147483648")
     if not config.name or "/" in config.name:
-        raise UserError(
-            f"name is {config.name!r}; it names the default workdir, so give a plain folder name"
-        )
+        raise UserError(f"name is {config.name!r}; it names the workdir: give a folder name")
     _check_scoring(config.scoring, config.data)
     _check_data(config.data)
     _check_model(config.model, config.data.image_size)
