@@ -64,9 +64,17 @@ def test_variants_take_another_dataset_as_the_anomaly(config, dataset, other):
     assert (data.dataset, data.anomaly_dataset) == (dataset, other)
 
 
-def test_the_config_file_may_follow_its_fields():
-    command = parse("--config.seed=3", f"--config={ROOT / 'configs' / 'mnist.py'}")
-    assert (command.config.name, command.config.seed) == ("mnist", 3)
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--config.seed=3", f"--config={ROOT / 'configs/mnist.py'}"),
+        ("--config.seed=3", "--config", f"{ROOT / 'configs/mnist.py'}"),
+        ("--config", f"{ROOT / 'configs/mnist.py'}", "--config.seed=3"),
+    ],
+)
+def test_the_config_file_may_be_written_before_or_after_its_fields(args):
+    config = parse(*args).config
+    assert (config.name, config.seed) == ("mnist", 3)
 
 
 def test_the_digits_config_is_the_embedded_default():
@@ -98,6 +106,7 @@ def test_fields_are_overridden_and_lists_of_names_may_be_spelled_as_a_shell_allo
         ("--config.train.epochs=2.5", "2.5"),
         ("--config.data.skip_corrupt=perhaps", "perhaps"),
         ("--config=configs/absent.py", "configs/absent.py: there is no such file"),
+        ("--config", "--config=: there is no such file"),
         ("--mode=trian", "train|evaluate"),
         ("--wrokdir=x", "wrokdir"),
         ("stray", "stray is not a flag"),

@@ -102,8 +102,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
-    # ml_collections needs --config=FILE before the fields; users may write them in any order.
-    argv = [argv[0], *sorted(argv[1:], key=lambda arg: not arg.startswith("--config="))]
+    argv = _put_config_file_first(argv)
     _check_overridden_fields(argv)
     _check_config_file(argv)
     values = flags.FlagValues()
@@ -172,6 +171,15 @@ def _last_line(error: Exception) -> str:
     return lines[-1] if lines else "no message"
 
 
+def _put_config_file_first(argv: Sequence[str]) -> list[str]:
+    """Returns the arguments with `--config=FILE` before all fields, which ml_collections requires."""
+    args = list(argv[1:])
+    while "--config" in args:  # `--config FILE`, in two arguments
+        i = args.index("--config")
+        args[i : i + 2] = [f"--config={''.join(args[i + 1 : i + 2])}"]
+    return [argv[0], *sorted(args, key=lambda arg: not arg.startswith("--config="))]
+
+
 def _check_overridden_fields(argv: Sequence[str]) -> None:
     """Refuses `--config.group.field=value` if no such field exists."""
     fields = sorted(workdir_lib.flatten_config(config_lib.default()))
@@ -182,10 +190,10 @@ def _check_overridden_fields(argv: Sequence[str]) -> None:
 
 
 def _check_config_file(argv: Sequence[str]) -> None:
-    """Refuses `--config=FILE` or `--config FILE` if the file is missing."""
-    for arg, next_arg in zip(argv, [*argv[1:], ""], strict=True):
+    """Refuses `--config=FILE` if the file is missing."""
+    for arg in argv:
         flag, _, value = arg.partition("=")
-        path = (value or next_arg).partition(":")[0]
+        path = value.partition(":")[0]
         if flag == "--config" and not pathlib.Path(path).is_file():
             raise UserError(
                 f"--config={path}: there is no such file; the shipped config files are configs/*.py"
