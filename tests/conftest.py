@@ -38,6 +38,8 @@ jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
 from vae_jax.config import default
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.exploration.trained_run import TrainedRun
+from vae_jax.model.vae import build_model, init_params
 
 
 @pytest.fixture(scope="session")
@@ -128,20 +130,53 @@ def in_halves(dataset):
     return in_halves
 
 
+@pytest.fixture(scope="session")
+def two_classes(in_halves):
+    """The discs in two classes: left or right of the middle. The rings stay in a class of their own."""
+    return in_halves(2, "left", "right")
+
+
+@pytest.fixture(scope="session")
+def make_config():
+    """() -> the config of a model that trains on `dataset` in seconds."""
+
+    def make_config():
+        config = default()
+        config.data.channels = 1
+        config.model.widths = (4, 8)
+        config.model.latent_dim = 2
+        config.model.likelihood = "bernoulli"
+        config.train.batch_size = 16
+        config.train.epochs = 5
+        config.train.epochs_per_checkpoint = 2
+        config.train.parallel = "jit"
+        config.augment.horizontal_flip = 0.5
+        config.scoring.bootstrap_resamples = 100
+        config.report.cases = 2
+        config.report.samples = 4
+        return config
+
+    return make_config
+
+
 @pytest.fixture
-def config():
+def config(make_config):
     """A model that trains on `dataset` in seconds."""
-    config = default()
-    config.data.channels = 1
-    config.model.widths = (4, 8)
-    config.model.latent_dim = 2
-    config.model.likelihood = "bernoulli"
-    config.train.batch_size = 16
-    config.train.epochs = 5
-    config.train.epochs_per_checkpoint = 2
-    config.train.parallel = "jit"
-    config.augment.horizontal_flip = 0.5
-    config.scoring.bootstrap_resamples = 100
-    config.report.cases = 2
-    config.report.samples = 4
-    return config
+    return make_config()
+
+
+@pytest.fixture
+def make_trained(config, two_classes):
+    """(dataset, fields of the model group) -> an exploration's run of a model with initial parameters."""
+
+    def make_trained(dataset=two_classes, **fields):
+        config.model.update(fields)
+        config.explore.update(
+            {"samples": 8, "mixture_components": 2, "steps": 5, "map_images": 20, "generated": 20,
+             "classifier_epochs": 2}
+        )  # fmt: skip
+        model = build_model(config)
+        params = init_params(model, jax.random.key(0))
+        return TrainedRun(model, params, 64, config, dataset)
+
+    return make_trained

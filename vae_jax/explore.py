@@ -1,9 +1,8 @@
-"""The mode `explore`: samples, ways and maps of a trained model's latent space, and how good they are."""
+"""The mode `explore`: shows and measures what a trained model has learnt in its latent space."""
 
 import csv
 import dataclasses
 import functools
-import json
 import pathlib
 from typing import Any
 
@@ -13,134 +12,122 @@ import ml_collections
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
-from vae_jax.exploration import trained_run as trained_lib
-from vae_jax.exploration.features import Features, from_inception
-from vae_jax.exploration.trained_run import TrainedRun
+from vae_jax.exploration.features import load_inception
+from vae_jax.exploration.trained_run import TrainedRun, load_trained_run
+from vae_jax.exploration.training_set import encode_training_set
 from vae_jax.report import drawing
-from vae_jax.report.exploration import page
-from vae_jax.report.exploration import parts as parts
-from vae_jax.report.exploration.page import Section
+from vae_jax.report.exploration import parts
+from vae_jax.report.exploration.page import Section, write_page
 from vae_jax.report.numerals import format_quantity
 from vae_jax.scoring.scores import SCORES, deciding_score
 
-_COLUMNS = {"file", "p_value", "anomalous"}  # of scores.csv that are read beside the score
+# Columns of scores.csv that are read in addition to the score.
+_REQUIRED_COLUMNS = {"file", "p_value", "anomalous"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Exploration:
-    """What an exploration found.
+    """The result of an exploration.
 
     Attributes:
-        sections: of the page.
-        results: to be laid over what stands in results.json.
-        omissions: one sentence on each part that the data or the model does not allow.
+        sections: sections of the page.
+        results: section of results.json -> fields of that section.
+        omissions: for each part that the data or the model does not allow, a sentence that gives the
+            reason.
     """
 
     sections: list[Section]
-    results: dict[str, Any]
+    results: dict[str, dict[str, Any]]
     omissions: list[str]
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Explores the best checkpoint of a run; writes explore.html, figures, and into results.json."""
+    """Explores the best checkpoint of a run; writes explore.html, figures, and parts of results.json."""
     dataset = pipeline.load_dataset(config.data, config.seed)
-    trained = trained_lib.load(config, workdir, dataset)
-    found = explore(trained, read_scores(workdir / "scores.csv", config.scoring.decision))
-    _merge(workdir / "results.json", found.results)
-    path = page.write(workdir, config, found.sections, found.omissions)
-    for omission in found.omissions:
+    trained = load_trained_run(config, workdir, dataset)
+    score_lines = read_score_lines(workdir / "scores.csv", config.scoring.decision)
+    exploration = explore(trained, score_lines)
+    workdir_lib.merge_results(
+        workdir, exploration.results, remove=("generation", "latent.classifier")
+    )
+    path = write_page(workdir, config, exploration.sections, exploration.omissions)
+    for omission in exploration.omissions:
         print(f"left out: {omission}")
     print(f"exploration: {path}")
 
 
-def explore(trained: TrainedRun, scores: dict[str, list[str]]) -> Exploration:
-    """Looks at a trained model from every side that the data allows; the rest is left out and said.
+def explore(trained: TrainedRun, score_lines: dict[str, list[str]]) -> Exploration:
+    """Computes every part of the exploration; a part that the data or the model rules out is left out.
 
     Args:
-        trained: the model beside its data.
-        scores: file of a test image -> lines about its score, for the map.
+        trained: trained model with its dataset.
+        score_lines: name of a test image -> lines about its score, for the interactive map.
 
     Raises:
-        UserError: if `explore.inception` names no file of Inception-v3's weights.
+        UserError: if `explore.inception` is set but names no file of Inception-v3's weights.
     """
-    # What was asked for by name is not left out, and is refused before anything slow.
-    asked = _asked(trained.config.explore.inception)
-    known = parts.know(trained)
+    # A wrong file name is an error of the user, so it is reported before any slow computation and is not
+    # treated as an omission.
+    path = trained.config.explore.inception
+    inception = load_inception(pathlib.Path(path).expanduser()) if path else None
+    training_set = encode_training_set(trained)
     sections: list[Section] = []
-    results: dict[str, dict] = {}
+    results: dict[str, dict[str, Any]] = {}
     omissions: list[str] = []
-    for part in (
-        functools.partial(parts.samples, trained, known),
-        functools.partial(parts.memorisation, trained, known),
-        functools.partial(parts.reconstructions, trained),
-        functools.partial(parts.generation, trained, known, asked),
-        functools.partial(parts.latent_maps, trained, scores),
-        functools.partial(parts.traversals, trained, known),
-        functools.partial(parts.interpolations, trained),
-        functools.partial(parts.separability, trained),
+    for compute_part in (
+        functools.partial(parts.explore_samples, trained, training_set),
+        functools.partial(parts.explore_memorisation, trained, training_set),
+        functools.partial(parts.explore_reconstructions, trained),
+        functools.partial(parts.explore_generation, trained, training_set, inception),
+        functools.partial(parts.explore_maps, trained, score_lines),
+        functools.partial(parts.explore_traversals, trained, training_set),
+        functools.partial(parts.explore_interpolations, trained),
+        functools.partial(parts.explore_separability, trained),
     ):
         try:
             with matplotlib.rc_context(drawing.STYLE):
-                found, numbers = part()
+                part = compute_part()
         except UserError as error:
             omissions.append(str(error))
         else:
-            sections += found
-            for name, fields in numbers.items():
+            sections += part.sections
+            for name, fields in part.results.items():
                 results[name] = results.get(name, {}) | fields
     return Exploration(sections, results, omissions)
 
 
-def read_scores(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
-    """Returns what scores.csv says about each image, in lines; nothing where there is no such file.
+def read_score_lines(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
+    """Reads scores.csv: name of a test image -> two lines of text about its score.
+
+    The result is empty if the file does not exist, because a run can be explored before it is evaluated.
 
     Args:
-        path: of scores.csv.
-        decision: `scoring.decision`.
+        path: path of scores.csv.
+        decision: `scoring.decision`, the name of the score that decides.
 
     Raises:
-        UserError: if the file has no rows, or not the columns that an evaluation writes.
+        UserError: if the file has no rows or lacks columns that an evaluation writes.
     """
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if not rows:
-        raise UserError(f"{path} holds no row; run --mode=evaluate again")
-    names = [name for name in rows[0] if name in (*SCORES, "fusion")]
-    if not names or not rows[0].keys() >= _COLUMNS:
+        raise UserError(f"{path} has no rows; run --mode=evaluate again")
+    score_names = [name for name in rows[0] if name in (*SCORES, "fusion")]
+    missing = sorted(_REQUIRED_COLUMNS - rows[0].keys())
+    if not score_names:
+        missing.append("a score")
+    if missing:
         raise UserError(
-            f"{path} has not the columns {', '.join(sorted(_COLUMNS))} and a score; run --mode=evaluate "
-            "again"
+            f"{path} lacks these columns: {', '.join(missing)}; run --mode=evaluate again"
         )
-    name = deciding_score(decision, names)
+    name = deciding_score(decision, score_names)
     return {
         row["file"]: [
             f"{name} {format_quantity(float(row[name]))}",
             f"p-value {float(row['p_value']):.3f}, "
-            + ("flagged" if row["anomalous"] == "1" else "passed"),
+            + ("flagged" if row["anomalous"] == "1" else "not flagged"),
         ]
         for row in rows
     }
-
-
-def _asked(inception: str) -> Features | None:
-    return from_inception(pathlib.Path(inception).expanduser()) if inception else None
-
-
-def _merge(path: pathlib.Path, found: dict[str, Any]) -> None:
-    """Writes into results.json what an exploration owns there: `generation`, and `latent.classifier`.
-
-    What an earlier one left in their place goes, so that figures of two of them do not mix.
-    """
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        stored = {}
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON ({error}); run --mode=evaluate again") from None
-    stored.pop("generation", None)
-    stored.get("latent", {}).pop("classifier", None)
-    for name, fields in found.items():
-        stored[name] = stored.get(name, {}) | fields
-    workdir_lib.write_text(path, json.dumps(stored, indent=2, allow_nan=False) + "\n")

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -68,8 +68,34 @@ def write_results(workdir: pathlib.Path, results: Mapping[str, Any]) -> None:
         ("details", results.keys() - RESULT_SECTIONS),
     ):
         selected = {section: results[section] for section in results if section in sections}
-        text = json.dumps(selected, indent=2, allow_nan=False) + "\n"
-        write_text(workdir / f"{name}.json", text)
+        _write_json(workdir / f"{name}.json", selected)
+
+
+def merge_results(
+    workdir: pathlib.Path, sections: dict[str, dict[str, Any]], remove: Sequence[str]
+) -> None:
+    """Adds fields to sections of results.json; a missing file counts as a file without sections.
+
+    Args:
+        workdir: workdir of the run.
+        sections: name of a section -> fields that are added to it.
+        remove: older results that are deleted first: "SECTION" or "SECTION.FIELD". Without this, results
+            of two computations could be mixed.
+
+    Raises:
+        UserError: if results.json is not readable.
+    """
+    path = workdir / "results.json"
+    results = _read_json(path) if path.exists() else {}
+    for name in remove:
+        section, _, field = name.partition(".")
+        if field:
+            results.get(section, {}).pop(field, None)
+        else:
+            results.pop(section, None)
+    for section, fields in sections.items():
+        results[section] = results.get(section, {}) | fields
+    _write_json(path, results)
 
 
 def read_results(workdir: pathlib.Path) -> dict[str, Any]:
@@ -81,17 +107,24 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for path in (workdir / "results.json", workdir / "details.json"):
         try:
-            results |= json.loads(path.read_text(encoding="utf-8"))
+            results |= _read_json(path)
         except FileNotFoundError:
             if not results:
                 raise UserError(
                     f"{path} is missing; run --mode=evaluate on this workdir first"
                 ) from None
-        except ValueError as error:
-            raise UserError(
-                f"{path} is not valid JSON ({error}); run --mode=evaluate again"
-            ) from None
     return results
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); run --mode=evaluate again") from None
+
+
+def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:

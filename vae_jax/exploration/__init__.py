@@ -1,1 +1,1 @@
-"""What a trained model makes of its latent space: samples, paths, maps, and how good they are."""
+"""Explores the latent space of a trained model: samples, paths and maps, and measures of their quality."""

@@ -1,6 +1,6 @@
-"""A small classifier trained on the dataset's own labels: features where no Inception weights are given.
+"""A small classifier trained on the classes of the dataset; it provides features without Inception weights.
 
-N images, D features, K classes.
+N images, D features, K classes, B batch, H W image, C channels.
 """
 
 import dataclasses
@@ -15,20 +15,23 @@ import optax
 from jaxtyping import Array, Float, Float32, UInt8
 
 from vae_jax.data.batches import map_rows
-from vae_jax.data.examples import Examples
+from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.image_store import Images, take_images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.data.shrink import shrink_images
 from vae_jax.errors import UserError
-from vae_jax.exploration.pixels import LARGEST
+from vae_jax.exploration.features import FeatureNetwork, ImageFeatures
+from vae_jax.exploration.pixels import MAX_SIDE
 from vae_jax.model import noise
 from vae_jax.model.convolution import Conv
 
-_WIDTHS = (32, 64, 64, 64)  # channels; as many of them as halve the image to no less than 4 pixels
+# Channels of the layers, each of which halves the image. Layers that would leave a side of fewer than
+# 4 pixels are left out.
+_WIDTHS = (32, 64, 64, 64)
 _NUM_FEATURES = 64
 _BATCH = 64
-_AT_ONCE = 1024  # images that are shrunk together
 _LEARNING_RATE = 1e-3
-_MOST = 20_000  # images to train on, and of a held-out role; drawn beyond that
+_MAX_IMAGES = 20_000  # training images, and images of each held-out role; more are drawn at random
 
 
 class _Network(nn.Module):
@@ -48,77 +51,103 @@ class Classifier:
     """A trained classifier.
 
     Attributes:
-        network: the module.
-        params: of it.
-        classes: names, in the order of its outputs.
-        accuracy: on held-out images, of groups that it was not trained on.
-        num_held_out: how many of them.
+        network: Flax module.
+        params: parameters of the module.
+        classes: class names, in the order of the outputs.
     """
 
     network: nn.Module
     params: dict
     classes: list[str]
-    accuracy: float
-    num_held_out: int
 
-    def look(
-        self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
-    ) -> tuple[Float32[np.ndarray, "N D"], Float32[np.ndarray, "N K"]]:
-        """Returns features and class probabilities of images, uint8 as stored or float32 in [0, 1]."""
-        return map_rows(
-            functools.partial(self._look, self.params), _BATCH, shrink_images(images, LARGEST)
-        )
+    def compute_features(
+        self, images: UInt8[Images, "N H W C"] | Float32[np.ndarray, "N H W C"]
+    ) -> ImageFeatures:
+        """Returns the features of images, which are uint8 as stored or float32 in [0, 1]."""
+        return map_rows(lambda batch: self._apply(self.params, _shrink(batch)), _BATCH, images)
 
     def classify(
-        self, images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"]
+        self, images: UInt8[Images, "N H W C"] | Float32[np.ndarray, "N H W C"]
     ) -> list[str]:
-        """Returns the name of the likeliest class of each image."""
-        return [self.classes[k] for k in self.look(images)[1].argmax(axis=1)]
+        """Returns the name of the most probable class of each image."""
+        probabilities = self.compute_features(images).probabilities
+        return [self.classes[index] for index in probabilities.argmax(axis=1)]
 
     @functools.cached_property
-    def _look(self):
-        def look(params, x):
+    def _apply(self):
+        def apply(params, x):
             features, logits = self.network.apply({"params": params}, x)
-            return features, nn.softmax(logits)
+            return ImageFeatures(features, nn.softmax(logits))
 
-        return jax.jit(look)
+        return jax.jit(apply)
 
 
-def fit(train: Examples, held_out: Sequence[Examples], epochs: int, seed: int) -> Classifier:
-    """Trains on the classes of the training normals; Adam, cross entropy.
+def fit_classifier(train: Examples, epochs: int, seed: int) -> Classifier:
+    """Trains a classifier on the classes of the training images, with Adam and cross entropy.
 
     Args:
-        train: images with their classes.
-        held_out: other images of the same classes, for its accuracy alone.
+        train: training images with their classes.
         epochs: passes over the training images.
-        seed: of parameters and order.
+        seed: seed for the initial parameters and the order of the images.
 
     Raises:
-        UserError: if the training images have one class.
+        UserError: if all training images have the same class.
     """
     classes = sorted(set(train.classes))
     if len(classes) < 2:
         raise UserError(
-            f"every training image is of the class {classes[0]}, so no classifier can be trained for "
-            "features; give Inception-v3's weights with --config.explore.inception=FILE"
+            f"features need a classifier, but every training image has the class {classes[0]}, so no "
+            "classifier can be trained; name a file of Inception-v3 weights with "
+            "--config.explore.inception=FILE"
         )
-    rows = draw_rows(len(train.images), _MOST, seed, in_order=False)
-    parts = np.array_split(rows, -(-len(rows) // _AT_ONCE))
-    images = np.concatenate([shrink_images(train.images[part], LARGEST) for part in parts])
-    number = {name: k for k, name in enumerate(classes)}
-    labels = np.array([number[train.classes[row]] for row in rows], np.int32)
+    rows = draw_rows(len(train.images), _MAX_IMAGES, seed, in_order=False)
+    images = map_rows(_shrink, _BATCH, take_images(train.images, rows))
+    index_of = {name: index for index, name in enumerate(classes)}
+    labels = np.array([index_of[train.classes[row]] for row in rows], np.int32)
     depth = min(len(_WIDTHS), max(1, (min(images.shape[1:3]) // 4).bit_length() - 1))
     network = _Network(len(classes), depth)
-    params = _train(network, images, labels, epochs, seed)
-    judged = Classifier(network, params, classes, 0.0, 0)
-    right: list[bool] = []
-    for examples in held_out:
-        rows = draw_rows(len(examples.images), _MOST, seed, in_order=False)
-        for start in range(0, len(rows), _AT_ONCE):
-            part = rows[start : start + _AT_ONCE]
-            found = judged.classify(examples.images[part])
-            right += [name == examples.classes[row] for name, row in zip(found, part, strict=True)]
-    return dataclasses.replace(judged, accuracy=float(np.mean(right)), num_held_out=len(right))
+    return Classifier(network, _train(network, images, labels, epochs, seed), classes)
+
+
+def count_correct(
+    classifier: Classifier, held_out: Sequence[Examples], seed: int
+) -> tuple[int, int]:
+    """Returns how many held-out images are classified correctly, and how many were classified.
+
+    Args:
+        classifier: trained classifier.
+        held_out: images that the classifier was not trained on, one entry per role.
+        seed: seed for the random choice of images if a role has very many.
+    """
+    num_correct = num_images = 0
+    for role in held_out:
+        examples = role.take(draw_rows(len(role.images), _MAX_IMAGES, seed, in_order=True))
+        predicted = classifier.classify(examples.images)
+        num_correct += sum(a == b for a, b in zip(predicted, examples.classes, strict=True))
+        num_images += len(predicted)
+    return num_correct, num_images
+
+
+def train_feature_network(dataset: Dataset, epochs: int, seed: int) -> FeatureNetwork:
+    """Returns the features of a classifier that is trained on the training images of a dataset.
+
+    The name of the network contains its accuracy on the validation and calibration images.
+
+    Raises:
+        UserError: if all training images have the same class.
+    """
+    classifier = fit_classifier(dataset.train, epochs, seed)
+    held_out = (dataset.val, dataset.calibration)
+    num_correct, num_images = count_correct(classifier, held_out, seed)
+    name = (
+        f"classifier of {dataset.name}, {len(classifier.classes)} classes, "
+        f"{num_correct / num_images:.3f} right of {num_images} held-out images"
+    )
+    return FeatureNetwork(name, classifier.compute_features)
+
+
+def _shrink(images: np.ndarray) -> Float32[np.ndarray, "N h w C"]:
+    return shrink_images(images, MAX_SIDE)
 
 
 def _train(network, images, labels, epochs: int, seed: int) -> dict:
@@ -130,11 +159,11 @@ def _train(network, images, labels, epochs: int, seed: int) -> dict:
     def step(params, state, x, label, mask):
         def loss(params):
             _, logits = network.apply({"params": params}, x)
-            each = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-            return jnp.sum(mask * each) / jnp.sum(mask)
+            cross_entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+            return jnp.sum(mask * cross_entropy) / jnp.sum(mask)
 
         gradients = jax.grad(loss)(params)
-        # Optax mixes its int32 counts with floats, which strict promotion (in tests) refuses.
+        # Optax mixes int32 counts with floats, which the strict type promotion of the tests forbids.
         with jax.numpy_dtype_promotion("standard"):
             updates, state = optimizer.update(gradients, state)
         return optax.apply_updates(params, updates), state

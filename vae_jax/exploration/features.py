@@ -1,4 +1,7 @@
-"""The network whose features judge generated images: Inception-v3 from a file, or a small classifier.
+"""The network whose features measure the quality of generated images.
+
+Inception-v3 is defined here. `classifier.py` defines the small classifier that replaces it where no file
+of Inception weights is given.
 
 N images, D features, K classes.
 """
@@ -7,71 +10,62 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from vae_jax.data.batches import map_rows
-from vae_jax.data.examples import Dataset
-from vae_jax.exploration import classifier, inception_file
+from vae_jax.exploration.inception_file import read_inception
 from vae_jax.metrics import inception
 
-_INCEPTION_BATCH = 16  # images of 299 x 299
+_INCEPTION_BATCH = 16  # images per batch; each is enlarged to 299 x 299 pixels
 
-Look = Callable[[np.ndarray], tuple[Float32[np.ndarray, "N D"], Float32[np.ndarray, "N K"]]]
+
+class ImageFeatures(NamedTuple):
+    """Outputs of a feature network for N images.
+
+    Attributes:
+        values: features.
+        probabilities: probability of each class.
+    """
+
+    values: Float32[np.ndarray, "N D"]
+    probabilities: Float[np.ndarray, "N K"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Features:
-    """What looks at images.
+class FeatureNetwork:
+    """A network that computes features of images.
 
     Attributes:
-        name: which network, for everybody who reads a figure that rests on it.
-        look: images, uint8 as stored or float32 in [0, 1] -> features and class probabilities.
+        name: description of the network; it is shown wherever a number depends on the features.
+        compute: function from images, uint8 as stored or float32 in [0, 1], to their features.
     """
 
     name: str
-    look: Look
+    compute: Callable[[np.ndarray], ImageFeatures]
 
 
-def train_features(dataset: Dataset, epochs: int, seed: int) -> Features:
-    """Returns the features of a classifier trained on the dataset's own labels.
-
-    Raises:
-        UserError: if the training images have one class.
-    """
-    found = classifier.fit(dataset.train, (dataset.val, dataset.calibration), epochs, seed)
-    return from_classifier(found, dataset.name)
-
-
-def from_classifier(found: classifier.Classifier, dataset_name: str) -> Features:
-    """Returns the features of a classifier, named after what it was trained on and how good it is."""
-    name = (
-        f"classifier of {dataset_name}, {len(found.classes)} classes, "
-        f"{found.accuracy:.3f} right of {found.num_held_out} held-out images"
-    )
-    return Features(name, found.look)
-
-
-def from_inception(path: pathlib.Path) -> Features:
-    """Returns the features of Inception-v3 with the weights in a file.
+def load_inception(path: pathlib.Path) -> FeatureNetwork:
+    """Returns Inception-v3 with the weights in a file.
 
     Raises:
-        UserError: if the file is missing or holds something else.
+        UserError: if the file does not exist or does not hold Inception-v3's weights.
     """
-    network, params = inception_file.read(path)
+    network, params = read_inception(path)
 
     @jax.jit
-    def look(params, images):
+    def apply(params, images):
         features, logits = network.apply({"params": params}, inception.prepare(images))
-        return features, jax.nn.softmax(logits)
+        return ImageFeatures(features, jax.nn.softmax(logits))
 
-    def look_at(images):
+    def compute(images):
         if images.dtype == np.uint8:
             images = images / np.float32(255)
-        return map_rows(functools.partial(look, params), _INCEPTION_BATCH, images)
+        return map_rows(functools.partial(apply, params), _INCEPTION_BATCH, images)
 
     original = network.num_classes == inception.ORIGINAL_CLASSES
-    kind = "of the original Fréchet distance" if original else "of torchvision"
-    return Features(f"Inception-v3, weights {kind} ({path.name})", look_at)
+    origin = "of the original Fréchet distance" if original else "of torchvision"
+    return FeatureNetwork(f"Inception-v3, weights {origin} ({path.name})", compute)

@@ -1,6 +1,8 @@
-"""Which images are looked at: drawn by the seed, never by what came of them.
+"""Chooses the images that an exploration shows or measures.
 
-N images, M of them.
+The choice depends on the seed and the labels only, never on the result of the model.
+
+N images, M chosen images, P pairs.
 """
 
 import numpy as np
@@ -12,28 +14,36 @@ from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 
 
-def classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray, "M"]:
-    """Returns rows of one image of each class, normal ones first, then of a second one, and so on."""
-    turns: dict[str, int] = {}
+def choose_classes_in_turn(examples: Examples, count: int, seed: int) -> Int[np.ndarray, "M"]:
+    """Returns random rows, so that no class has a second image before every class has its first.
+
+    Within each turn the normal classes come before the anomalies.
+
+    Args:
+        examples: images to choose from.
+        count: maximum number of rows.
+        seed: seed for the random choice within each class.
+    """
+    last_turn: dict[str, int] = {}
     keys = []
     for row in np.random.default_rng(seed).permutation(len(examples.images)):
         name = examples.classes[row]
-        turns[name] = turns.get(name, -1) + 1
-        keys.append((turns[name], int(examples.labels[row]), name, int(row)))
+        last_turn[name] = last_turn.get(name, -1) + 1
+        keys.append((last_turn[name], int(examples.labels[row]), name, int(row)))
     return np.array([row for *_, row in sorted(keys)[:count]], np.int64)
 
 
-def halves(
-    dataset: Dataset, most: int, seed: int
+def split_unseen_normals(
+    dataset: Dataset, max_images: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "N H W C"], UInt8[np.ndarray, "N H W C"]]:
-    """Returns two sets of normals that nothing has learnt from, as many in each; they share no group.
+    """Returns two sets of normal images of equal size that share no group.
 
-    They are of the roles val, calibration and test.
+    The images come from the roles val, calibration and test, so no network was trained on them.
 
     Args:
-        dataset: in the roles of the run.
-        most: images in each set.
-        seed: of which group is in which set, and which images are taken.
+        dataset: dataset with the roles of the run.
+        max_images: maximum number of images in each set.
+        seed: seed for the random choice of the groups and the images of each set.
     """
     roles = [
         role.take(np.flatnonzero(role.labels == 0))
@@ -41,26 +51,33 @@ def halves(
     ]
     images = join_images([role.images for role in roles])
     groups = np.array([group for role in roles for group in role.groups])
-    names = np.random.default_rng(seed).permutation(np.unique(groups))
-    side = np.isin(groups, names[::2])
-    sides = np.flatnonzero(side), np.flatnonzero(~side)
-    count = min(most, *(len(rows) for rows in sides))
+    shuffled_groups = np.random.default_rng(seed).permutation(np.unique(groups))
+    in_first_set = np.isin(groups, shuffled_groups[::2])
+    sets = np.flatnonzero(in_first_set), np.flatnonzero(~in_first_set)
+    count = min(max_images, *(len(rows) for rows in sets))
     first, second = (
-        images[rows[draw_rows(len(rows), count, seed, in_order=True)]] for rows in sides
+        images[rows[draw_rows(len(rows), count, seed, in_order=True)]] for rows in sets
     )
     return first, second
 
 
-def pairs(test: Examples, count: int, seed: int) -> Int[np.ndarray, "P 2"]:
-    """Returns pairs of rows: of two normal classes where there are two, else of what there is.
+def choose_pairs(test: Examples, count: int, seed: int) -> Int[np.ndarray, "P 2"]:
+    """Returns rows of pairs of test images, as far as possible of two different classes.
+
+    Only normal images are used if they have at least two classes, otherwise all images.
+
+    Args:
+        test: images to choose from.
+        count: maximum number of pairs.
+        seed: seed for the random choice.
 
     Raises:
         UserError: if there is only one image.
     """
-    usable = np.flatnonzero(test.labels == 0)
-    if len({test.classes[row] for row in usable}) < 2:
-        usable = np.arange(len(test.images))
-    rows = usable[classes_in_turn(test.take(usable), 2 * count, seed)]
+    candidates = np.flatnonzero(test.labels == 0)
+    if len({test.classes[row] for row in candidates}) < 2:
+        candidates = np.arange(len(test.images))
+    rows = candidates[choose_classes_in_turn(test.take(candidates), 2 * count, seed)]
     if len(rows) < 2:
-        raise UserError("a way leads from one test image to another, and there is one; add images")
+        raise UserError(f"interpolation needs at least two test images; found {len(rows)}")
     return rows[: len(rows) // 2 * 2].reshape(-1, 2)

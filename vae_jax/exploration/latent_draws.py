@@ -1,4 +1,7 @@
-"""Codes to decode: from the prior, from a mixture over training codes, from the codes of one class.
+"""Draws codes from a density that was fitted to the codes of images.
+
+The density is a mixture of Gaussians over many codes, or one Gaussian for the images of one class. Draws
+from the prior are in `vae_jax/scoring/inference.py`.
 
 N codes, n images, Z latent, K components.
 """
@@ -15,42 +18,43 @@ from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.model.vae import Posterior
 
-# Added to each component's covariance, as a share of the mean variance: a component of few images has no
-# width of its own in most directions.
+# This fraction of the mean variance is added to the covariance of each component. A component with few
+# images would otherwise have no variance in most directions.
 _RIDGE = 1e-3
-_MOST = 20_000  # codes behind a mixture; drawn beyond that, which bounds the time of the fit
+_MAX_CODES = 20_000  # limits the time of the fit; a random choice is taken from more codes
 
 
 def fit_mixture(mu: Float[np.ndarray, "n Z"], num_components: int, seed: int) -> GaussianMixture:
-    """Returns a mixture of Gaussians with full covariance, fitted by EM to codes.
+    """Returns a mixture of Gaussians with full covariances, fitted to codes by EM.
 
     Args:
         mu: codes.
-        num_components: as many as there are codes, where those are fewer.
-        seed: of which codes are taken and where EM starts.
+        num_components: number of components; the number of codes if that is smaller.
+        seed: seed for the random choice of codes and for the start of EM.
 
     Raises:
         UserError: if there are fewer than two codes.
 
-    Source: Ghosh et al. 2020, "From variational to deterministic autoencoders", section 4: a density
-    fitted after training samples where the codes lie, which the prior may not.
+    Source: Ghosh et al. 2020, "From variational to deterministic autoencoders", section 4. A density that
+    is fitted after training puts samples where the codes are, which the prior may fail to do.
     """
     if len(mu) < 2:
         raise UserError(
-            f"a mixture takes two codes, and the training images give {len(mu)}; train on more images"
+            f"a mixture of Gaussians needs at least two training images; found {len(mu)}; train on more "
+            "images"
         )
-    rows = draw_rows(len(mu), _MOST, seed, in_order=False)
+    rows = draw_rows(len(mu), _MAX_CODES, seed, in_order=False)
     values = mu[rows].astype(np.float64)
     ridge = _RIDGE * float(values.var(axis=0).mean()) + 1e-8
     components = min(num_components, len(values))
     mixture = GaussianMixture(components, reg_covar=ridge, random_state=seed)
     with warnings.catch_warnings():
-        # A mixture that EM has not finished with is a density to sample from as well.
+        # A mixture can be sampled from even if EM has not converged.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return mixture.fit(values)
 
 
-def from_mixture(mixture: GaussianMixture, count: int, seed: int) -> Float[np.ndarray, "N Z"]:
+def draw_from_mixture(mixture: GaussianMixture, count: int, seed: int) -> Float[np.ndarray, "N Z"]:
     """Returns codes drawn from a mixture, in random order."""
     rng = np.random.default_rng((seed, count))
     component = rng.choice(len(mixture.weights_), count, p=mixture.weights_)
@@ -60,28 +64,29 @@ def from_mixture(mixture: GaussianMixture, count: int, seed: int) -> Float[np.nd
 
 
 @dataclasses.dataclass(frozen=True)
-class Aggregate:
-    """The aggregated posterior of some images as one Gaussian, N(mean, diag deviation^2)."""
+class AggregatedPosterior:
+    """The aggregated posterior of some images, approximated by one Gaussian N(mean, diag deviation^2)."""
 
     mean: Float[np.ndarray, "Z"]
     deviation: Float[np.ndarray, "Z"]
 
 
-def aggregate(posterior: Posterior) -> Aggregate:
+def aggregate_posteriors(posterior: Posterior) -> AggregatedPosterior:
     """Returns mean and standard deviation of the mixture of the images' posteriors.
 
-    The variance is that of the means plus the mean of the variances: the first alone, which an autoencoder
-    has to do with, would leave out how far each image's own posterior reaches.
+    The variance is the variance of the posterior means plus the mean of the posterior variances. An
+    autoencoder has no posterior variances, so only the first summand remains for it.
     """
     mu = posterior.mu.astype(np.float64)
     variance = mu.var(axis=0)
     if posterior.logvar is not None:
         variance = variance + np.exp(posterior.logvar.astype(np.float64)).mean(axis=0)
-    return Aggregate(mu.mean(axis=0), np.sqrt(variance))
+    return AggregatedPosterior(mu.mean(axis=0), np.sqrt(variance))
 
 
-def from_aggregate(
-    found: Aggregate, count: int, rng: np.random.Generator
+def draw_from_aggregated(
+    aggregated: AggregatedPosterior, count: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "N Z"]:
-    """Returns z ~ N(mean, diag deviation^2)."""
-    return found.mean + found.deviation * rng.standard_normal((count, len(found.mean)))
+    """Returns codes z ~ N(mean, diag deviation^2)."""
+    eps = rng.standard_normal((count, len(aggregated.mean)))
+    return aggregated.mean + aggregated.deviation * eps

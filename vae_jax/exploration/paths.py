@@ -1,6 +1,6 @@
-"""Ways through the latent space: along one dimension, or from one code to another.
+"""Paths through the latent space: along one dimension, or from one code to another.
 
-S steps, Z latent, n images.
+S steps, Z latent, A active dimensions.
 """
 
 import dataclasses
@@ -10,27 +10,28 @@ from jaxtyping import Float, Int
 
 from vae_jax.model.vae import Posterior
 
-# A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
+# A latent dimension is active if its posterior mean varies more than this over images (Burda et al. 2016).
 ACTIVE_VARIANCE = 0.01
-REACH = 3.0  # standard deviations of the codes, either way, that a traversal goes
+REACH = 3.0  # a traversal covers this many standard deviations of the codes in both directions
 
 
-def linear(
+def linear_path(
     start: Float[np.ndarray, "Z"], end: Float[np.ndarray, "Z"], steps: int
 ) -> Float[np.ndarray, "S Z"]:
-    """Returns the straight line from `start` to `end`, both included."""
+    """Returns equally spaced points on the straight line from `start` to `end`, including both."""
     t = np.linspace(0, 1, steps)[:, None]
     return (1 - t) * start + t * end
 
 
-def spherical(
+def spherical_path(
     start: Float[np.ndarray, "Z"], end: Float[np.ndarray, "Z"], steps: int
 ) -> Float[np.ndarray, "S Z"]:
-    """Returns the way from `start` to `end` that turns at an even rate, both included.
+    """Returns the path from `start` to `end` that turns by equal angles (slerp), including both.
 
-    sin((1 - t) w) / sin(w) start + sin(t w) / sin(w) end, w the angle between the two. In many dimensions
-    a straight line passes nearer to the origin than any code of N(0, 1); this one keeps away. The straight
-    line where an angle of 0 or pi, or a code at the origin, leaves no turn to take.
+    sin((1 - t) w) / sin(w) start + sin(t w) / sin(w) end, where w is the angle between the two. In many
+    dimensions a straight line passes nearer to the origin than any code drawn from N(0, 1). This path does
+    not. It becomes the straight line if the angle is 0 or pi or if a code is the origin, because the
+    direction of the turn is then not defined.
 
     Source: Shoemake 1985; White 2016, "Sampling generative networks".
     """
@@ -38,20 +39,21 @@ def spherical(
     cosine = np.clip(start @ end / lengths, -1, 1) if lengths else 1.0
     angle = np.arccos(cosine)
     if np.sin(angle) < 1e-6:
-        return linear(start, end, steps)
+        return linear_path(start, end, steps)
     t = np.linspace(0, 1, steps)[:, None]
     return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
 
 
 @dataclasses.dataclass(frozen=True)
-class Dimensions:
-    """The latent dimensions that carry something, the most telling first.
+class LatentDimensions:
+    """The active latent dimensions, the most informative one first, and moments of the codes.
 
     Attributes:
-        active: their numbers.
-        weight: what they are sorted by: mean KL, nats; for an autoencoder the variance of the code.
-        mean: of the codes in each of all Z dimensions.
-        deviation: likewise.
+        active: index of each active dimension.
+        weight: value by which the active dimensions are sorted: the mean KL divergence in nats, or the
+            variance of the codes for an autoencoder.
+        mean: mean of the codes in every dimension, active or not.
+        deviation: standard deviation of the codes in every dimension, active or not.
     """
 
     active: Int[np.ndarray, "A"]
@@ -60,27 +62,29 @@ class Dimensions:
     deviation: Float[np.ndarray, "Z"]
 
 
-def dimensions(posterior: Posterior) -> Dimensions:
-    """Returns the active dimensions: of a VAE, those whose mean varies by more than `ACTIVE_VARIANCE`.
+def find_active_dimensions(posterior: Posterior) -> LatentDimensions:
+    """Returns the dimensions whose posterior mean varies by more than `ACTIVE_VARIANCE` over images.
 
-    The codes of an autoencoder have no unit, so that all its dimensions count.
+    All dimensions of an autoencoder count as active, because its codes have no natural scale.
     """
     mu = posterior.mu.astype(np.float64)
     variance = mu.var(axis=0)
     if posterior.logvar is None:
-        weight, active = variance, np.ones(len(variance), bool)
+        weight, is_active = variance, np.ones(len(variance), bool)
     else:
         logvar = posterior.logvar.astype(np.float64)
         weight = (0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)).mean(axis=0)
-        active = variance > ACTIVE_VARIANCE
+        is_active = variance > ACTIVE_VARIANCE
     order = np.argsort(-weight, kind="stable")
-    order = order[active[order]]
-    return Dimensions(order, weight[order], mu.mean(axis=0), np.sqrt(variance))
+    order = order[is_active[order]]
+    return LatentDimensions(order, weight[order], mu.mean(axis=0), np.sqrt(variance))
 
 
-def traverse(found: Dimensions, dimension: int, steps: int) -> Float[np.ndarray, "S Z"]:
-    """Returns the codes' mean with one dimension moved over `REACH` standard deviations either way."""
-    codes = np.repeat(found.mean[None], steps, axis=0)
-    reach = REACH * found.deviation[dimension]
+def traversal_path(
+    dimensions: LatentDimensions, dimension: int, steps: int
+) -> Float[np.ndarray, "S Z"]:
+    """Returns the mean code with one dimension moved from -`REACH` to `REACH` standard deviations."""
+    codes = np.repeat(dimensions.mean[None], steps, axis=0)
+    reach = REACH * dimensions.deviation[dimension]
     codes[:, dimension] += np.linspace(-reach, reach, steps)
     return codes

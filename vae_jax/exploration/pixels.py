@@ -1,6 +1,6 @@
-"""Pixels as one row an image, for methods that know nothing of images.
+"""Images as rows of pixel values, for methods that work on vectors.
 
-N images, H W image, C channels.
+N images, H W image, C channels, D pixel values.
 """
 
 import numpy as np
@@ -8,11 +8,15 @@ from jaxtyping import Float32, UInt8
 
 from vae_jax.data.shrink import shrink_images
 
-LARGEST = 64  # side in pixels that rows are made at
+MAX_SIDE = 64  # longest side of an image whose pixels become a row, pixels
 
 
-def flat(
+def flatten_pixels(
     images: UInt8[np.ndarray, "N H W C"] | Float32[np.ndarray, "N H W C"],
 ) -> Float32[np.ndarray, "N D"]:
-    """Returns one row an image, at most `LARGEST` pixels a side."""
-    return shrink_images(images, LARGEST).reshape(len(images), -1)
+    """Returns one row of pixel values per image; images with longer sides than `MAX_SIDE` are shrunk.
+
+    Args:
+        images: uint8 as stored, or float32 in [0, 1].
+    """
+    return shrink_images(images, MAX_SIDE).reshape(len(images), -1)

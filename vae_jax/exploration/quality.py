@@ -1,33 +1,35 @@
-"""How near sets of images come to real ones, by the features of one network.
+"""Measures the quality of generated images by the features of one network.
 
-D features, K classes.
+N images, D features, K classes.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float32
 
 from vae_jax.errors import UserError
+from vae_jax.exploration.classifier import train_feature_network
+from vae_jax.exploration.features import FeatureNetwork, ImageFeatures
+from vae_jax.exploration.image_choice import split_unseen_normals
+from vae_jax.exploration.trained_run import TrainedRun
+from vae_jax.exploration.training_set import EncodedTrainingSet, draw_codes
 from vae_jax.metrics import generation
 
-_LEAST = 10  # images behind a covariance
-_IN_A_SPLIT = 100  # images of each part of the Inception Score, which falls where they are fewer
-
-# Features and class probabilities of the same images.
-Looked = tuple[Float32[np.ndarray, "_ D"], Float32[np.ndarray, "_ K"]]
+_MIN_IMAGES = 10  # a covariance of fewer images is useless
+# Images in each split of the Inception Score, whose expectation is lower for fewer images.
+_IMAGES_PER_SPLIT = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """Figures of one set of images against the reference.
+    """Measures of one set of images in comparison with the reference images.
 
     Attributes:
-        frechet_distance: 0 is best; also falls as the number of images grows.
-        kernel_distance: 0 is best, unbiased at any number of images.
-        inception_score: from 1 to the number of classes.
-        inception_score_deviation: over its parts; None where there is one.
+        frechet_distance: 0 is best; it decreases as the number of images grows.
+        kernel_distance: 0 is best; it is unbiased for any number of images.
+        inception_score: value from 1 to the number of classes; higher is better.
+        inception_score_deviation: standard deviation over the splits; None if there is only one.
     """
 
     frechet_distance: float
@@ -36,44 +38,108 @@ class Quality:
     inception_score_deviation: float | None
 
 
-def require(count: int) -> None:
-    """Refuses sets of `count` images where they are too few to compare.
+@dataclasses.dataclass(frozen=True)
+class GenerationQuality:
+    """Quality of samples, reconstructions and real images under the same features.
 
-    Raises:
-        UserError: if there are fewer than ten.
+    Attributes:
+        sets: name of a set of images -> its quality.
+        generated: name of the set whose images are samples of the model.
+        network_name: name of the network that computed the features.
+        num_images: number of images in each set and in the reference.
+        label_agreement: proportion of the samples of a conditional model whose given class is also the
+            class that the classifier predicts; None if there is no such class.
     """
-    if count < _LEAST:
-        raise UserError(
-            f"{count} images are too few to compare distributions by; raise explore.generated, or take a "
-            f"dataset with at least {2 * _LEAST} normals that are not trained on"
-        )
+
+    sets: dict[str, Quality]
+    generated: str
+    network_name: str
+    num_images: int
+    label_agreement: float | None
 
 
-def compare(reference: Looked, sets: Mapping[str, Looked]) -> dict[str, Quality]:
-    """Compares each set with the reference, as many images in every set as there are in that.
+def measure_generation(
+    trained: TrainedRun,
+    training_set: EncodedTrainingSet,
+    inception: FeatureNetwork | None,
+) -> GenerationQuality:
+    """Compares samples, reconstructions and real images with other real images.
 
     Args:
-        reference: real images that the network has not learnt from: on those that it has, its features
-            differ from those of any other image, so that not even real images would be near.
-        sets: name -> images.
+        trained: trained model.
+        training_set: encoded training images.
+        inception: Inception-v3; None trains a small classifier on the dataset instead.
 
     Raises:
-        UserError: if there are fewer than ten.
-        ValueError: if the numbers differ, because the Fréchet distance depends on them.
+        UserError: if there are too few images, or if a classifier is needed and all training images have
+            the same class.
     """
-    real, _ = reference
-    require(len(real))
-    moments = generation.moments(real)
-    found = {}
-    for name, (made, probabilities) in sets.items():
-        if len(made) != len(real):
-            raise ValueError(f"{name} has {len(made)} images and not {len(real)}")
-        splits = min(10, max(1, len(made) // _IN_A_SPLIT))
-        score, deviation = generation.inception_score(probabilities, splits)
-        found[name] = Quality(
-            generation.frechet_distance(moments, generation.moments(made)),
-            generation.kernel_distance(real, made),
-            score,
-            deviation if splits > 1 else None,
+    dataset, seed, explore_config = trained.dataset, trained.config.seed, trained.config.explore
+    reference, held_out = split_unseen_normals(dataset, explore_config.generated, seed)
+    count = len(reference)
+    _require_enough(count)
+    network = inception or train_feature_network(dataset, explore_config.classifier_epochs, seed)
+    images: dict[str, np.ndarray] = {
+        f"samples, {density}": trained.decode(z)
+        for density, z in draw_codes(trained, training_set, count).items()
+    }
+    generated = next(iter(images))
+    images |= {
+        "decoded held-out images": trained.reconstruct(held_out).x_hat,
+        "held-out images": held_out,
+    }
+    features = {name: network.compute(members) for name, members in images.items()}
+    num_classes = trained.model.num_classes
+    agreement = None
+    if num_classes and inception is None:
+        given = np.arange(count) % num_classes  # `TrainedModel.decode` takes the classes in turn
+        predicted = features[generated].probabilities.argmax(axis=1)
+        agreement = float(np.mean(predicted == given))
+    sets = compare_with_reference(network.compute(reference), features)
+    return GenerationQuality(sets, generated, network.name, count, agreement)
+
+
+def compare_with_reference(
+    reference: ImageFeatures, sets: Mapping[str, ImageFeatures]
+) -> dict[str, Quality]:
+    """Compares each set of images with the reference images.
+
+    Args:
+        reference: features of real images. The network must not have been trained on them, because its
+            features of training images differ from those of all other images, even real ones.
+        sets: name of a set -> features of its images, as many as there are reference images.
+
+    Raises:
+        UserError: if there are fewer than ten images.
+        ValueError: if the numbers of images differ, because the Fréchet distance depends on them.
+    """
+    _require_enough(len(reference.values))
+    moments = generation.moments(reference.values)
+    return {name: _compare(name, reference, moments, features) for name, features in sets.items()}
+
+
+def _compare(
+    name: str, reference: ImageFeatures, moments: generation.Moments, features: ImageFeatures
+) -> Quality:
+    values, probabilities = features
+    if len(values) != len(reference.values):
+        raise ValueError(
+            f"{name} has {len(values)} images, but the reference has {len(reference.values)}"
         )
-    return found
+    splits = min(10, max(1, len(values) // _IMAGES_PER_SPLIT))
+    score, deviation = generation.inception_score(probabilities, splits)
+    return Quality(
+        generation.frechet_distance(moments, generation.moments(values)),
+        generation.kernel_distance(reference.values, values),
+        score,
+        deviation if splits > 1 else None,
+    )
+
+
+def _require_enough(count: int) -> None:
+    if count < _MIN_IMAGES:
+        raise UserError(
+            f"a comparison of distributions needs at least {_MIN_IMAGES} images in each set; found "
+            f"{count}; raise explore.generated, or take a dataset with at least {2 * _MIN_IMAGES} normals "
+            "in val, calibration and test"
+        )

@@ -1,10 +1,13 @@
-"""How well classes are told apart from pixels, from codes, and from decoded images.
+"""Measures how well a classifier separates the classes by pixels, by codes, and by decoded images.
 
-A support vector classifier with Gaussian kernel (C = 1, width from the variance) on standardised values and
-their leading principal components, at most 100, the same for all three; nothing is tuned. It learns from
-the images of the role train, and is judged on those of val and calibration, which neither it nor the
-autoencoder has learnt from (the roles share no group; val chose the autoencoder's epoch), and on the test
-images, whose distribution may be another.
+The classifier is a support vector machine with a Gaussian kernel (C = 1, width from the variance). Its
+inputs are at most 100 leading principal components of standardised values. The settings are the same for
+pixels, codes and decoded images, and none is tuned.
+
+The classifier is trained on images of the role train. It is evaluated on the roles val and calibration and
+on the test images. Neither the classifier nor the autoencoder was trained on these, and the roles share no
+group; but the validation images chose the epoch of the autoencoder. The distribution of the test images
+may differ from that of the other roles.
 
 N images, D values.
 """
@@ -25,19 +28,21 @@ from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import join_images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-from vae_jax.exploration.pixels import flat
+from vae_jax.exploration.pixels import flatten_pixels
 from vae_jax.exploration.trained_run import TrainedRun
 
 METHOD = "SVC, RBF kernel, C = 1, on principal components of standardised values, at most 100"
-_COMPONENTS = 100
-_LEAST_GROUPS = 5  # of a class that takes part
-_MOST_LEARNT = 6_000  # images; drawn beyond that, for the time of the fit
-_MOST_JUDGED = 4_000  # of each set
+_MAX_COMPONENTS = 100
+_MIN_GROUPS = 5  # a class with fewer groups of training images is left out
+_MAX_TRAINING_IMAGES = (
+    6_000  # limits the time of the fit; a random choice is taken from more images
+)
+_MAX_EVALUATION_IMAGES = 4_000  # limits the time of the prediction for each set
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
-    """A share of images with its 95 % interval, which takes images to be independent."""
+class Proportion:
+    """A proportion of images with its 95 % interval, which assumes that the images are independent."""
 
     value: float
     low: float
@@ -45,115 +50,129 @@ class Share:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """Accuracy, and the mean over classes of the share that is recognised."""
+class Accuracies:
+    """The proportion of correct predictions, and its mean over classes."""
 
-    accuracy: Share
-    balanced_accuracy: Share
+    accuracy: Proportion
+    balanced_accuracy: Proportion
 
 
 @dataclasses.dataclass(frozen=True)
 class Separability:
-    """What was found.
+    """Accuracies of the classifiers.
 
     Attributes:
-        classes: that the classifiers were taught.
-        num_learnt: images that they learnt from.
-        num_images: name of a judged set (`held_out`, `test`) -> images in it.
-        judged: name of a set -> kind (`real`, `codes`, `decoded`) -> figures; a set is absent where its
-            images are of fewer than two of the classes.
+        classes: classes that the classifiers were trained to separate.
+        num_training_images: number of images that the classifiers were trained on.
+        num_images: name of an evaluated set (`held_out`, `test`) -> number of its images.
+        accuracies: name of an evaluated set -> kind of input (`real`, `codes`, `decoded`) -> accuracies.
+            A set is missing if its images have fewer than two of the classes.
     """
 
     classes: list[str]
-    num_learnt: int
+    num_training_images: int
     num_images: dict[str, int]
-    judged: dict[str, dict[str, Judged]]
+    accuracies: dict[str, dict[str, Accuracies]]
 
 
-def separability(trained: TrainedRun) -> Separability:
-    """Teaches and judges the classifiers.
+def measure_separability(trained: TrainedRun) -> Separability:
+    """Trains and evaluates the classifiers.
 
     Raises:
-        UserError: if the training images are of fewer than two classes with enough groups.
+        UserError: if fewer than two classes of the training images have enough groups.
     """
     dataset, seed = trained.dataset, trained.config.seed
-    classes = _classes(dataset.train)
-    images, names = _draw((dataset.train,), classes, _MOST_LEARNT, seed)
-    fitted = {kind: _fit(x, names, seed) for kind, x in _kinds(trained, images).items()}
-    judged, num_images = {}, {}
+    classes = _choose_classes(dataset.train)
+    images, names = _draw_images((dataset.train,), classes, _MAX_TRAINING_IMAGES, seed)
+    num_training_images = len(names)
+    classifiers = {
+        kind: _fit_classifier(values, names, seed)
+        for kind, values in _make_inputs(trained, images).items()
+    }
+    accuracies, num_images = {}, {}
     sets = {"held_out": (dataset.val, dataset.calibration), "test": (dataset.test,)}
-    for name, roles in sets.items():
-        shown, truth = _draw(roles, classes, _MOST_JUDGED, seed)
-        if len(set(truth)) > 1:
-            judged[name] = _judge(fitted, _kinds(trained, shown), truth)
-            num_images[name] = len(truth)
-    return Separability(classes, len(names), num_images, judged)
+    for set_name, roles in sets.items():
+        images, names = _draw_images(roles, classes, _MAX_EVALUATION_IMAGES, seed)
+        if len(set(names)) > 1:
+            accuracies[set_name] = _evaluate(classifiers, _make_inputs(trained, images), names)
+            num_images[set_name] = len(names)
+    return Separability(classes, num_training_images, num_images, accuracies)
 
 
-def _classes(train: Examples) -> list[str]:
-    pairs = set(zip(train.classes, train.groups, strict=True))
-    counted = Counter(name for name, _ in pairs)
-    classes = sorted(name for name, count in counted.items() if count >= _LEAST_GROUPS)
+def _choose_classes(train: Examples) -> list[str]:
+    class_groups = set(zip(train.classes, train.groups, strict=True))
+    num_groups = Counter(name for name, _ in class_groups)
+    classes = sorted(name for name, count in num_groups.items() if count >= _MIN_GROUPS)
     if len(classes) < 2:
-        told = ", ".join(f"{name} {count}" for name, count in sorted(counted.items()))
+        counts = ", ".join(f"{name} {count}" for name, count in sorted(num_groups.items()))
         raise UserError(
-            f"telling classes apart takes two with {_LEAST_GROUPS} groups each among the training "
-            f"images, and their groups are {told}; train on more classes with --config.data.normal_classes"
+            "a comparison of pixels, codes and decoded images by class needs at least two classes with "
+            f"{_MIN_GROUPS} groups of training images each; found these numbers of groups: {counts}; train "
+            "on more classes with --config.data.normal_classes"
         )
     return classes
 
 
-def _draw(
-    roles: Sequence[Examples], classes: Sequence[str], most: int, seed: int
+def _draw_images(
+    roles: Sequence[Examples], classes: Sequence[str], max_images: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "N H W C"], np.ndarray]:
-    """Returns images of the classes and the names of these; `most` of them where there are more."""
+    """Returns at most `max_images` images of the classes, and the class name of each."""
     images = join_images([role.images for role in roles])
     names = np.array([name for role in roles for name in role.classes])
     rows = np.flatnonzero(np.isin(names, classes))
-    rows = rows[draw_rows(len(rows), most, seed, in_order=True)]
+    rows = rows[draw_rows(len(rows), max_images, seed, in_order=True)]
     return images[rows], names[rows]
 
 
-def _kinds(trained: TrainedRun, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what is judged; a conditional model finds the class itself, or it would tell it."""
+def _make_inputs(trained: TrainedRun, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the inputs of the classifiers: kind of input -> values [N, D].
+
+    A conditional model infers the class of each image. If it were given the class, the decoded image would
+    reveal it.
+    """
     return {
-        "real": flat(images),
+        "real": flatten_pixels(images),
         "codes": trained.encode(images).mu,
-        "decoded": flat(trained.reconstruct(images).x_hat),
+        "decoded": flatten_pixels(trained.reconstruct(images).x_hat),
     }
 
 
-def _fit(values: Float[np.ndarray, "N D"], names: np.ndarray, seed: int) -> Pipeline:
-    components = min(_COMPONENTS, *values.shape)
+def _fit_classifier(values: Float[np.ndarray, "N D"], names: np.ndarray, seed: int) -> Pipeline:
+    components = min(_MAX_COMPONENTS, *values.shape)
     pca = PCA(components, random_state=seed)
     return make_pipeline(StandardScaler(), pca, SVC()).fit(values, names)
 
 
-def _judge(
-    fitted: Mapping[str, Pipeline], values: Mapping[str, np.ndarray], names: np.ndarray
-) -> dict[str, Judged]:
+def _evaluate(
+    classifiers: Mapping[str, Pipeline], inputs: Mapping[str, np.ndarray], names: np.ndarray
+) -> dict[str, Accuracies]:
     return {
-        kind: judge(model.predict(values[kind]) == names, names) for kind, model in fitted.items()
+        kind: compute_accuracies(classifier.predict(inputs[kind]) == names, names)
+        for kind, classifier in classifiers.items()
     }
 
 
-def judge(right: Bool[np.ndarray, "N"], names: np.ndarray) -> Judged:
-    """Returns both accuracies of decisions, given whether each was right and the class of its image.
+def compute_accuracies(is_correct: Bool[np.ndarray, "N"], names: np.ndarray) -> Accuracies:
+    """Returns accuracy and balanced accuracy of predictions.
 
-    Intervals: Wilson 1927 for the accuracy; for the balanced one the normal approximation, with each
-    class's variance after two successes and two failures more (Agresti and Coull 1998), so that a class
-    without an error is not taken to be certain.
+    The accuracy has Wilson's interval (1927). The interval of the balanced accuracy is the normal
+    approximation. It adds two correct and two wrong predictions to each class before it computes the
+    variance (Agresti and Coull 1998), because a class without errors would otherwise have no variance.
+
+    Args:
+        is_correct: whether each prediction is correct.
+        names: true class of each image.
     """
-    accuracy = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
-    shares, variances = [], []
+    interval = binomtest(int(is_correct.sum()), len(is_correct)).proportion_ci(method="wilson")
+    recalls, variances = [], []
     for name in np.unique(names):
-        own = right[names == name]
-        shares.append(own.mean())
-        shrunk = (own.sum() + 2) / (len(own) + 4)
-        variances.append(shrunk * (1 - shrunk) / (len(own) + 4))
-    balanced = float(np.mean(shares))
-    reach = float(norm.ppf(0.975) * np.sqrt(np.sum(variances)) / len(variances))
-    return Judged(
-        Share(float(right.mean()), float(accuracy.low), float(accuracy.high)),
-        Share(balanced, max(balanced - reach, 0.0), min(balanced + reach, 1.0)),
+        in_class = is_correct[names == name]
+        recalls.append(in_class.mean())
+        adjusted = (in_class.sum() + 2) / (len(in_class) + 4)
+        variances.append(adjusted * (1 - adjusted) / (len(in_class) + 4))
+    balanced = float(np.mean(recalls))
+    margin = float(norm.ppf(0.975) * np.sqrt(np.sum(variances)) / len(variances))
+    return Accuracies(
+        Proportion(float(is_correct.mean()), float(interval.low), float(interval.high)),
+        Proportion(balanced, max(balanced - margin, 0.0), min(balanced + margin, 1.0)),
     )

@@ -1,4 +1,4 @@
-"""A trained model together with its config and its data: what every part of an exploration works on."""
+"""A trained model together with its config and its dataset, on which every part of an exploration works."""
 
 import dataclasses
 import pathlib
@@ -19,24 +19,26 @@ class TrainedRun(TrainedModel):
     """The best model of a run, its config and its dataset.
 
     Attributes:
-        config: of the run.
-        dataset: in the roles of the run.
+        config: config of the run.
+        dataset: dataset with the roles of the run.
     """
 
     config: ml_collections.ConfigDict
     dataset: Dataset
 
     def class_indices(self, examples: Examples) -> ClassIndices:
-        """Returns the class index of each image; None where the model is not conditional."""
+        """Returns the class index of each image, or None if the model is not conditional."""
         all_known = self.config.scoring.condition == "given"
         return class_indices(self.dataset, examples, self.model.num_classes, all_known)
 
 
-def load(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset) -> TrainedRun:
+def load_trained_run(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
+) -> TrainedRun:
     """Reads the best checkpoint of a run.
 
     Raises:
-        UserError: if the workdir holds no checkpoint.
+        UserError: if the workdir has no checkpoint.
     """
     params = load_best_params(workdir, dataset.fingerprint)
     model = build_model(config, dataset.region)

@@ -1,1 +1,1 @@
-"""The page of an exploration, section by section."""
+"""Makes the page of an exploration: its sections, figures and the template."""

@@ -1,135 +1,118 @@
-"""Sections on the latent space itself: its map, its dimensions, the ways between codes.
-
-R rows, S steps, H W image, C channels.
-"""
-
-from collections.abc import Sequence
+"""Sections about the latent space: its map, its dimensions, and interpolations between codes."""
 
 import numpy as np
-from jaxtyping import Float, Float32
 
-from vae_jax.exploration.paths import REACH, Dimensions
-from vae_jax.report.exploration import image_grids, latent_map
-from vae_jax.report.exploration.animation import there_and_back
-from vae_jax.report.exploration.latent_map import PageMap
+from vae_jax.exploration.decoded_paths import Interpolations, Traversals
+from vae_jax.exploration.paths import REACH
+from vae_jax.report.exploration.animation import Animation, animate_back_and_forth
+from vae_jax.report.exploration.image_grids import draw_image_rows
+from vae_jax.report.exploration.latent_map import InteractiveMap, MappedImages, draw_maps
 from vae_jax.report.exploration.page import Section
 from vae_jax.report.numerals import format_quantity
 
 
-def maps(
-    codes: Sequence[tuple[str, Float[np.ndarray, "N 2"]]],
-    pixels: Float[np.ndarray, "N 2"],
-    classes: Sequence[str],
-    abnormal: Sequence[bool],
-    page_map: PageMap,
-) -> Section:
-    """The maps of the codes, beside that of the raw pixels.
+def make_map_section(mapped: MappedImages, interactive_map: InteractiveMap) -> Section:
+    """Returns the section with the maps of the codes and of the pixels.
 
     Args:
-        codes: heading and places of each map of the codes.
-        pixels: t-SNE of the images themselves.
-        classes: of the N images.
-        abnormal: of the N images.
-        page_map: the same maps, to point at.
+        mapped: test images and their places on the maps.
+        interactive_map: the same maps for the script of the page.
     """
-    figure = latent_map.scatter(
-        "explore_map", f"Maps of {len(classes):,} test images",
-        [*codes, ("t-SNE of raw pixels", pixels)], classes, abnormal,
-        "Dots: normal classes; crosses: anomalies. Where a class stands apart in the map of codes but not "
-        "in that of pixels, the encoder has found what the class is. In t-SNE neighbours mean something; "
-        "distances and the sizes of groups do not.",
+    count = f"{len(mapped.classes):,}"
+    figure = draw_maps(
+        "explore_map", f"Maps of {count} test images", mapped,
+        "Dots are normal images, crosses are anomalies. If a class is separated on the map of the codes "
+        "but not on the map of the pixels, the encoder has learnt to recognise the class. On a t-SNE map, "
+        "neighbouring points are similar images; distances and the sizes of groups have no meaning.",
     )  # fmt: skip
-    told = (
-        f"Where the encoder puts {len(classes):,} test images, drawn without looking at them "
-        "(explore.map_images)."
+    text = (
+        f"The maps show where the encoder puts {count} test images, which were chosen at random "
+        "(explore.map_images sets the number)."
     )
-    return Section("map", "Latent map", [told], [figure], map=page_map)
+    return Section("map", "Latent map", [text], [figure], map=interactive_map)
 
 
-def traversals(
-    images: Float32[np.ndarray, "R S H W C"],
-    found: Dimensions,
-    sampled: bool,
-    given: str | None,
-) -> Section:
-    """A row for each dimension, the most telling first; says how many there are beside those shown.
-
-    Args:
-        images: in [0, 1].
-        found: the dimensions.
-        sampled: whether the codes have posteriors.
-        given: class that a conditional model's decoder is given; None for other models.
-    """
-    shown, total = len(images), len(found.active)
-    unit = "KL {} nats" if sampled else "variance {}"
+def make_traversal_section(traversals: Traversals) -> Section:
+    """Returns the section with one row of images for each of the first active dimensions."""
+    images, dimensions = traversals.images, traversals.dimensions
+    shown, total = len(images), len(dimensions.active)
+    weight = "KL {} nats" if traversals.sampled else "variance {}"
     labels = [
-        f"z{found.active[i]}, " + unit.format(format_quantity(float(found.weight[i])))
+        f"z{dimensions.active[i]}, " + weight.format(format_quantity(float(dimensions.weight[i])))
         for i in range(shown)
     ]
     offsets = np.linspace(-REACH, REACH, images.shape[1])
-    kind = "active dimension" if sampled else "dimension"
-    all_of = f"all {total}" if shown == total else f"{shown} of {total}"
-    figure = image_grids.rows(
-        "explore_traversals", f"Traversals of {all_of} {kind}{'s' * (total != 1)}", images, labels,
-        "One dimension is moved, the others stand at the mean of the training codes. Above: standard "
-        "deviations of the training codes from that mean.",
+    kind = "active dimension" if traversals.sampled else "dimension"
+    number = f"all {total}" if shown == total else f"{shown} of {total}"
+    figure = draw_image_rows(
+        "explore_traversals", f"Traversals of {number} {kind}{'s' * (total != 1)}", images, labels,
+        "In each row one dimension changes, while the others keep the mean of the training codes. The "
+        "number above a column is the distance from that mean, in standard deviations of the training "
+        "codes.",
         [f"{offset:+.1f}" if offset else "0" for offset in offsets],
     )  # fmt: skip
-    by = "KL divergence" if sampled else "the variance of the code"
-    said = f"{total} of {len(found.mean)} dimensions are active" + (
-        " (their posterior mean varies by more than 0.01 over images)" if sampled else ""
+    text = [f"{_count_active(traversals)}. {_describe_order(traversals)}"]
+    if traversals.class_name is not None:
+        text.append(f"The decoder is given the class {traversals.class_name} for every image.")
+    return Section("traversals", "Latent dimensions", text, [figure])
+
+
+def _count_active(traversals: Traversals) -> str:
+    dimensions = traversals.dimensions
+    active, total = len(dimensions.active), len(dimensions.mean)
+    verb = "is" if active == 1 else "are"
+    if not traversals.sampled:
+        return f"{active} of {total} dimensions {verb} active"
+    return (
+        f"{active} of {total} dimensions {verb} active, which means that the posterior mean varies over "
+        "images with a variance of more than 0.01"
     )
-    told = [f"{said}; {'all' if shown == total else f'the first {shown}'} are shown, by {by}."]
-    if given is not None:
-        told.append(f"The decoder is given the class {given} throughout, whatever the code.")
-    return Section("traversals", "Dimensions", told, [figure])
 
 
-def interpolations(
-    linear: Float32[np.ndarray, "R S H W C"],
-    spherical: Float32[np.ndarray, "R S H W C"],
-    ends: Float32[np.ndarray, "R 2 H W C"],
-    names: Sequence[tuple[str, str]],
-    conditional: bool,
-) -> Section:
-    """Strips between two test images each, straight and turning, and the same as a film.
+def _describe_order(traversals: Traversals) -> str:
+    shown, active = len(traversals.images), len(traversals.dimensions.active)
+    weight = "KL divergence" if traversals.sampled else "variance of the codes"
+    subset = "all of them" if shown == active else f"the first {shown}"
+    return f"The figure shows {subset}, in descending order of {weight}."
 
-    Args:
-        linear: images along the straight ways.
-        spherical: images along the turning ways.
-        ends: the test images.
-        names: their classes.
-        conditional: whether the decoder is given a class.
-    """
-    pairs, steps = linear.shape[:2]
-    strips, labels = [], []
-    for row in range(pairs):
-        for kind, images in (("linear", linear), ("slerp", spherical)):
-            strips.append(np.concatenate([ends[row, :1], images[row], ends[row, 1:]]))
-            labels.append(f"{names[row][0]} → {names[row][1]}, {kind}")
-    columns = ["image", *(f"{t:.1f}" for t in np.linspace(0, 1, steps)), "image"]
-    figure = image_grids.rows(
-        "explore_interpolations", f"Ways between {pairs} pairs of test images", np.stack(strips),
-        labels,
-        "Outermost: the test images. Between them: images of codes on the way from one posterior mean to "
-        "the other, along a straight line and at an even angle (slerp).",
-        columns,
+
+def make_interpolation_section(interpolations: Interpolations) -> Section:
+    """Returns the section with the interpolations as rows of images and as an animation."""
+    num_pairs, steps = interpolations.linear.shape[:2]
+    rows, labels = [], []
+    for pair, (start, end) in enumerate(interpolations.classes):
+        first, last = interpolations.ends[pair, :1], interpolations.ends[pair, 1:]
+        for kind in ("linear", "spherical"):
+            rows.append(np.concatenate([first, getattr(interpolations, kind)[pair], last]))
+            labels.append(f"{start} → {end}, {kind}")
+    pairs = f"{num_pairs} pair{'s' * (num_pairs != 1)} of test images"
+    figure = draw_image_rows(
+        "explore_interpolations", f"Interpolations between {pairs}", np.stack(rows), labels,
+        "The first and the last column show the test images. The images between them are decoded from "
+        "codes on the path from one posterior mean to the other: along a straight line (linear), or with "
+        "equal angles between the codes (spherical, also called slerp).",
+        ["image", *(f"{t:.1f}" for t in np.linspace(0, 1, steps)), "image"],
     )  # fmt: skip
-    frames = np.stack(
-        [ends[:, 0], np.zeros_like(ends[:, 0]), np.zeros_like(ends[:, 0]), ends[:, 1]]
-    )
-    frames = np.repeat(frames[None], steps, axis=0)  # [S, 4, R, H, W, C]
-    frames[:, 1], frames[:, 2] = linear.swapaxes(0, 1), spherical.swapaxes(0, 1)
-    frames = frames.swapaxes(1, 2).reshape(steps, 4 * pairs, *linear.shape[2:])
-    film = there_and_back(
-        "explore_interpolations", frames, ("image", "linear", "slerp", "image"),
-        "The same ways, moving there and back.",
-        f"Moving interpolations between {pairs} pairs of test images.",
-    )  # fmt: skip
-    told = []
-    if conditional:
-        told.append(
-            "The decoder is given the class of the nearer end (none where no training image has it), so "
-            "that the label changes at once, half way."
+    text = []
+    if interpolations.conditional:
+        text.append(
+            "The decoder is given the class of the nearer test image, so the class changes abruptly in the "
+            "middle. It is given no class where no training image has the class of that test image."
         )
-    return Section("interpolations", "Interpolations", told, [figure, film])
+    animation = _animate(interpolations, pairs)
+    return Section("interpolations", "Interpolations", text, [figure, animation])
+
+
+def _animate(interpolations: Interpolations, pairs: str) -> Animation:
+    linear, spherical = interpolations.linear, interpolations.spherical
+    num_pairs, steps = linear.shape[:2]
+    start, end = (
+        np.repeat(interpolations.ends[None, :, i], steps, axis=0) for i in (0, 1)
+    )  # [S, P, H, W, C]
+    rows = np.stack([start, linear.swapaxes(0, 1), spherical.swapaxes(0, 1), end], axis=2)
+    frames = rows.reshape(steps, num_pairs * 4, *linear.shape[2:])
+    return animate_back_and_forth(
+        "explore_interpolations", frames, ("image", "linear", "spherical", "image"),
+        "The same interpolations as an animation, forwards and backwards.",
+        f"Animated interpolations between {pairs}.",
+    )  # fmt: skip

@@ -1,111 +1,107 @@
-"""Sections of numbers: how near generated images come to real ones, how well classes are told apart."""
+"""Sections of numbers: the quality of generated images, and the separability of classes."""
 
-from collections.abc import Mapping
-
-from vae_jax.exploration.quality import Quality
-from vae_jax.exploration.separability import METHOD, Separability, Share
-from vae_jax.report.exploration.page import Section, Table
+from vae_jax.exploration.quality import GenerationQuality, Quality
+from vae_jax.exploration.separability import METHOD, Proportion, Separability
+from vae_jax.report.exploration.page import NumberTable, Section
 from vae_jax.report.numerals import format_quantity, format_rate
 
-_SETS = {
+_SET_NAMES = {
     "held_out": "validation and calibration images",
     "test": "test images",
 }
 
 
-def quality(
-    found: Mapping[str, Quality],
-    features: str,
-    count: int,
-    wanted: int,
-    agreement: float | None,
-) -> Section:
-    """The figures of each set of images.
+def make_quality_section(quality: GenerationQuality, requested: int) -> Section:
+    """Returns the section with the measures of each set of images.
 
     Args:
-        found: what the images are -> figures.
-        features: the network behind them.
-        count: images in each set.
-        wanted: `explore.generated`.
-        agreement: share of labelled samples that the classifier recognises; None where there are none.
+        quality: quality of each set.
+        requested: `explore.generated`, the requested number of images in each set.
     """
-    compared = (
-        f"Features: {features}. Each row compares {count:,} images with the same {count:,} real ones: "
-        "normals of validation, calibration and test, which neither a classifier behind the features nor "
-        "the autoencoder has learnt from. The held-out images are others of these, of other groups."
+    count = f"{quality.num_images:,}"
+    comparison = (
+        f"The features come from this network: {quality.network_name}. Each row compares {count} images "
+        f"with the same {count} real images. These are normal images of validation, calibration and test. "
+        "Neither the autoencoder nor a classifier that provides the features was trained on them. The "
+        "held-out images are images of the same kind, but from other groups."
     )
-    text = [compared]
-    if count < wanted:
+    text = [comparison]
+    if quality.num_images < requested:
         text.append(
-            f"explore.generated asks for {wanted:,}, but half of those normals are only {count:,}, and "
-            "every row takes as many images as the others."
+            f"explore.generated requests {requested:,} images. There are fewer here because these normal "
+            f"images are split into two halves of {count}, and all rows have the same number of images."
         )
-    if agreement is not None:
+    if quality.label_agreement is not None:
         text.append(
-            f"Asked for a class, the model draws images that the classifier gives to the same class in "
-            f"{100 * agreement:.2f} % of cases."
+            "The model generates images of a given class. The classifier assigns "
+            f"{100 * quality.label_agreement:.2f} % of them to that class."
         )
     rows = [
-        [name, format_quantity(q.frechet_distance), f"{q.kernel_distance:.4g}", _score(q)]
-        for name, q in found.items()
-    ]
+        [name, format_quantity(measures.frechet_distance), f"{measures.kernel_distance:.4g}",
+         _format_inception_score(measures)]
+        for name, measures in quality.sets.items()
+    ]  # fmt: skip
     note = (
-        "Fréchet distance and kernel distance to the real images: lower is better. The row of held-out "
-        "images is what a perfect generator of such images would get, up to chance. The Fréchet distance "
-        "falls as the number of images grows, the kernel distance (unbiased, so it may be below 0) does "
-        "not. Inception Score: higher is better; mean and, from 200 images on, standard deviation over "
-        "parts. None of them can be compared with figures from other features."
+        "Lower values of the Fréchet distance and the kernel distance are better. The row of held-out "
+        "images shows what a perfect generator would reach, up to chance. The Fréchet distance decreases "
+        "as the number of images grows. The kernel distance does not; it is unbiased and can therefore be "
+        "negative. Higher values of the Inception Score are better; from 200 images on it is shown with "
+        "its standard deviation over parts of the images. No value can be compared with a value from "
+        "another network."
     )
     head = ["images", "Fréchet distance", "kernel distance", "Inception Score"]
-    return Section("quality", "How near to real images", text, table=Table(head, rows, note))
+    return Section("quality", "Sample quality", text, table=NumberTable(head, rows, note))
 
 
-def separability(found: Separability, conditional: bool) -> Section:
-    """Accuracies by kind of image and by what the classifier was judged on.
+def make_separability_section(separability: Separability, conditional: bool) -> Section:
+    """Returns the section with the accuracies for each kind of input and each evaluated set.
 
     Args:
-        found: the figures.
-        conditional: whether the model takes a class.
+        separability: accuracies of the classifiers.
+        conditional: whether the model is conditional.
     """
-    rows = []
-    for name, judged in found.judged.items():
-        for kind, figures in judged.items():
-            rows.append(
-                [f"{kind}, {_SETS[name]}", f"{found.num_images[name]:,}", _share(figures.accuracy),
-                 _share(figures.balanced_accuracy)]
-            )  # fmt: skip
-    learnt = (
-        f"{METHOD}; the same for images, codes (posterior means) and decoded images, nothing tuned. "
-        f"It learnt from {found.num_learnt:,} training images of {len(found.classes)} classes: "
-        f"{', '.join(found.classes)}. Neither it nor the autoencoder has learnt from the images that it is "
-        "judged on, nor from others of their groups; those of validation chose the autoencoder's epoch."
+    rows = [
+        [f"{kind}, {_SET_NAMES[set_name]}", f"{separability.num_images[set_name]:,}",
+         _format_proportion(accuracies.accuracy),
+         _format_proportion(accuracies.balanced_accuracy)]
+        for set_name, by_kind in separability.accuracies.items()
+        for kind, accuracies in by_kind.items()
+    ]  # fmt: skip
+    method = (
+        f"A classifier ({METHOD}) predicts the class of an image from its pixels (real), from its "
+        "posterior mean (codes), or from the pixels of its reconstruction (decoded). All three have the "
+        "same settings, and none was tuned. The classifiers were trained on "
+        f"{separability.num_training_images:,} training images of {len(separability.classes)} classes: "
+        f"{', '.join(separability.classes)}. Neither the classifiers nor the autoencoder was trained on "
+        "the images of the table or on other images of their groups, but the validation images chose the "
+        "epoch of the autoencoder."
     )
-    text = [learnt]
+    text = [method]
     if conditional:
         text.append(
-            "The model is not told the class of these images but infers it, and decoded images carry the "
-            "inferred label."
+            "The model is not given the class of these images. It infers the class, and the decoder is "
+            "given the inferred class."
         )
-    for name in [name for name in _SETS if name not in found.judged]:
-        text.append(
-            f"The {_SETS[name]} are of fewer than two of these classes, so that there is nothing to tell "
-            "apart among them."
-        )
+    for set_name, description in _SET_NAMES.items():
+        if set_name not in separability.accuracies:
+            text.append(
+                f"The table has no rows for the {description}, because they have fewer than two of these "
+                "classes."
+            )
     note = (
-        "With 95 % intervals, which take images to be independent; where groups hold several images, they "
-        "are too narrow. Where the test split is an official one, it may come from elsewhere: then the "
-        "figures of test images are the ones to believe."
+        "Brackets contain 95 % intervals. They assume that images are independent and are too narrow where "
+        "a group has several images. If the dataset defines its own test split, the test images may differ "
+        "from the training images. Their rows are then the more reliable ones."
     )
-    head = ["what, judged on", "images", "accuracy", "balanced accuracy"]
-    return Section("classes", "Telling classes apart", text, table=Table(head, rows, note))
+    head = ["input, evaluated on", "images", "accuracy", "balanced accuracy"]
+    return Section("classes", "Class separability", text, table=NumberTable(head, rows, note))
 
 
-def _score(figures: Quality) -> str:
-    deviation = figures.inception_score_deviation
-    return f"{figures.inception_score:.3f}" + (
-        f" ± {deviation:.3f}" if deviation is not None else ""
-    )
+def _format_inception_score(measures: Quality) -> str:
+    score, deviation = measures.inception_score, measures.inception_score_deviation
+    return f"{score:.3f}" if deviation is None else f"{score:.3f} ± {deviation:.3f}"
 
 
-def _share(share: Share) -> str:
-    return f"{format_rate(share.value)} [{format_rate(share.low)}, {format_rate(share.high)}]"
+def _format_proportion(proportion: Proportion) -> str:
+    low, high = format_rate(proportion.low), format_rate(proportion.high)
+    return f"{format_rate(proportion.value)} [{low}, {high}]"

@@ -1,4 +1,4 @@
-"""The page of `--mode=explore`: one self-contained file, and its figures as files."""
+"""The page of `--mode=explore`: one self-contained HTML file, and its figures as separate files."""
 
 import dataclasses
 import io
@@ -12,19 +12,20 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.report import html
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.exploration.animation import Animation
-from vae_jax.report.exploration.latent_map import PageMap
+from vae_jax.report.exploration.latent_map import InteractiveMap
 
-_LARGE = 500_000  # bytes of a PNG that shows photographs; as JPEG they take a fifth on the page
+# A PNG of more bytes shows photographs. The page contains it as JPEG, which is five times smaller.
+_MAX_PNG = 500_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-    """Words and numbers, ready to read; the first cell of a row is its name.
+class NumberTable:
+    """A table of formatted numbers; the first cell of a row is its name.
 
     Attributes:
-        head: of the columns.
-        rows: cells.
-        note: how to read it.
+        head: heading of each column.
+        rows: cells of each row.
+        note: text that explains how to read the table.
     """
 
     head: list[str]
@@ -34,26 +35,26 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page. It shows its text, table, map and figures in this order.
 
     Attributes:
-        anchor: its address on the page.
-        title: heading.
+        anchor: fragment identifier of the section.
+        title: heading of the section.
         text: paragraphs.
-        figures: drawings and films.
-        table: under the text.
-        map: under the table.
+        figures: drawings and animations.
+        table: table of numbers, or None.
+        map: interactive map, or None.
     """
 
     anchor: str
     title: str
     text: list[str]
     figures: Sequence[Drawing | Animation] = ()
-    table: Table | None = None
-    map: PageMap | None = None
+    table: NumberTable | None = None
+    map: InteractiveMap | None = None
 
 
-def write(
+def write_page(
     workdir: pathlib.Path,
     config: ml_collections.ConfigDict,
     sections: Sequence[Section],
@@ -62,46 +63,50 @@ def write(
     """Writes `explore.html` and `figures/explore_*`; the same sections give the same bytes.
 
     Args:
-        workdir: of the run.
-        config: of the run.
-        sections: in their order.
-        omissions: one sentence each on what could not be shown.
+        workdir: workdir of the run.
+        config: config of the run.
+        sections: sections of the page, in this order.
+        omissions: for each part that is left out, a sentence that gives the reason.
 
     Returns:
         The path of the page.
     """
-    figures = workdir / "figures"
-    figures.mkdir(exist_ok=True)
+    folder = workdir / "figures"
+    folder.mkdir(exist_ok=True)
     for section in sections:
         for figure in section.figures:
             if isinstance(figure, Animation):
-                (figures / f"{figure.name}.gif").write_bytes(figure.gif)
+                (folder / f"{figure.name}.gif").write_bytes(figure.gif)
             else:
-                (figures / f"{figure.name}.png").write_bytes(figure.png)
+                (folder / f"{figure.name}.png").write_bytes(figure.png)
     page = html.render_template(
         "exploration/page.html.jinja",
         name=config.name,
         sections=sections,
         omissions=omissions,
         config=config.explore.to_json(indent=2, sort_keys=True),
-        is_film=lambda figure: isinstance(figure, Animation),
-        source=_source,
-        width=_width,
+        is_animation=lambda figure: isinstance(figure, Animation),
+        encode_figure=_encode_figure,
+        display_width=_display_width,
     )
     workdir_lib.write_text(workdir / "explore.html", page)
     return workdir / "explore.html"
 
 
-def _source(figure: Drawing | Animation) -> str:
+def _encode_figure(figure: Drawing | Animation) -> str:
+    """Returns the figure as a data URI."""
     if isinstance(figure, Animation):
         return html.make_data_uri(figure.gif, "gif")
-    if len(figure.png) <= _LARGE:
+    if len(figure.png) <= _MAX_PNG:
         return html.make_data_uri(figure.png)
     stream = io.BytesIO()
     Image.open(io.BytesIO(figure.png)).convert("RGB").save(stream, "JPEG", quality=88)
     return html.make_data_uri(stream.getvalue(), "jpeg")
 
 
-def _width(figure: Drawing) -> int:
-    """Returns the width on the page, so that all figures have letters of one size; PNG says its own."""
+def _display_width(figure: Drawing) -> int:
+    """Returns the width on the page, half the width of the file, so that all figures have equal letters.
+
+    A PNG file stores its width in the bytes 16 to 19.
+    """
     return int.from_bytes(figure.png[16:20], "big") // 2

@@ -1,6 +1,6 @@
-"""Sections on images that the model makes: samples, reconstructions, copies of training images.
+"""Sections about images that the model generates: samples, reconstructions, and possible memorisation.
 
-N images, H W image, C channels.
+N samples, M test images, n training images, H W image, C channels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,151 +13,178 @@ from vae_jax.exploration.class_samples import ClassSamples
 from vae_jax.exploration.neighbours import Memorisation
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.exploration import image_grids
+from vae_jax.report.exploration.image_grids import draw_image_grids, draw_image_rows
 from vae_jax.report.exploration.page import Section
 from vae_jax.report.numerals import format_percent, format_quantity
 
-_PAIRS = 12  # samples shown beside their nearest training image
-_MOST_ROWS = 20  # classes in one figure
+_MAX_NEIGHBOURS = 12  # samples that are shown with their nearest training image
+_MAX_CLASSES = 20  # classes in one figure
+_MAX_LETTERS = 10  # longer class names are shortened above a column
 
 
-def samples(
-    drawn: Mapping[str, Float32[np.ndarray, "M H W C"]],
-    decoded: Float32[np.ndarray, "N H W C"],
-    real: UInt8[np.ndarray, "N H W C"],
-    by_class: ClassSamples,
+def make_sample_section(
+    samples: Mapping[str, Float32[np.ndarray, "N H W C"]],
+    reconstructions: Float32[np.ndarray, "M H W C"],
+    real: UInt8[np.ndarray, "M H W C"],
+    class_samples: ClassSamples,
 ) -> Section:
-    """Samples of each kind and class, and beside the first kind decoded and real images.
+    """Returns the section with samples from each density and of each class.
 
     Args:
-        drawn: how codes were drawn -> the images.
-        decoded: reconstructions of `real`.
-        real: test normals, of each class in turn.
-        by_class: samples of each class.
+        samples: name of a density -> images decoded from its codes. The first density is also shown beside
+            reconstructions and real images.
+        reconstructions: reconstruction of each real image.
+        real: test normals.
+        class_samples: samples of each class.
     """
-    count = len(next(iter(drawn.values())))
-    kinds = [(f"{kind}, {len(images)}", images) for kind, images in drawn.items()]
-    first, images = next(iter(drawn.items()))
-    num = min(len(real), count)
-    beside = [
-        (f"drawn: {first}", images[:num]),
-        ("decoded test images", decoded[:num]),
-        ("the test images themselves", real[:num] / np.float32(255)),
+    count = len(next(iter(samples.values())))
+    density, images = next(iter(samples.items()))
+    num_compared = min(len(real), count)
+    compared = [
+        (f"samples: {density}", images[:num_compared]),
+        ("reconstructions of test images", reconstructions[:num_compared]),
+        ("test images", real[:num_compared] / np.float32(255)),
     ]
     figures = [
-        image_grids.grids(
-            "explore_samples", f"Samples, {count} each", kinds, 8,
-            "Expected images of codes that were drawn, not chosen. They should look like normal images "
-            "and differ from each other. Where the mixture's are better, the codes of real images do not "
-            "fill the prior.",
+        draw_image_grids(
+            "explore_samples", f"{count} samples from each density", list(samples.items()), 8,
+            "Each image is decoded from a random code. Samples should look like normal images and differ "
+            "from each other. If samples from the mixture look better than samples from the prior, the "
+            "codes of real images do not fill the prior.",
         ),
-        image_grids.grids(
-            "explore_beside_real", f"Samples, decoded and real images, {num} each", beside, 5,
-            "Decoded images are the fair comparison for samples: both come from the decoder and are "
-            "equally smooth. What separates decoded from real images is the autoencoder's loss, what "
-            "separates samples from decoded images is where the codes are drawn.",
+        draw_image_grids(
+            "explore_beside_real",
+            f"Samples, reconstructions and test images, {num_compared} of each", compared, 5,
+            "Compare samples with reconstructions rather than with real images, because both are outputs "
+            "of the decoder and equally smooth. Reconstructions differ from real images because the "
+            "autoencoder loses information. Samples differ from reconstructions because of the density of "
+            "their codes.",
         ),
-        _by_class(by_class),
+        _draw_class_samples(class_samples),
     ]  # fmt: skip
     return Section("samples", "Samples", [], figures)
 
 
-def _by_class(found: ClassSamples) -> Drawing:
-    """Draws a row for each class; says how many do not fit."""
-    shown = min(len(found.classes), _MOST_ROWS)
-    if found.by_label:
+def _draw_class_samples(class_samples: ClassSamples) -> Drawing:
+    """Draws one row per class. The caption reports how many classes are not shown."""
+    num_classes = len(class_samples.classes)
+    shown = min(num_classes, _MAX_CLASSES)
+    if class_samples.by_label:
         caption = (
-            "The class is given to the decoder. A column is one code, drawn as the first samples above: "
-            "what stays the same down a column is what the code says beside the class."
+            "The decoder is given the class of the row. All images of a column have the same code, one of "
+            "the codes of the first samples above. What stays the same in a column is the information of "
+            "the code that does not depend on the class. "
         )
     else:
         caption = (
-            "z from one Gaussian a class, with the mean and variance of each dimension that the "
-            "posteriors of its images have together. It ignores how dimensions go together, so that a "
-            "class of several shapes is mixed. "
+            "The codes of each class are drawn from one Gaussian. It has the mean and the variance of the "
+            "aggregated posterior of the images of the class, separately for each dimension. The Gaussian "
+            "ignores correlations between dimensions, so a class with several typical shapes gives "
+            "mixtures of them. "
         )
-        if any(found.tested):
-            caption += "(test): no training image has the class; codes of test images. "
-    if shown < len(found.classes):
-        caption += f"{len(found.classes) - shown} more classes are not shown."
-    return image_grids.rows(
-        "explore_classes", f"Samples by class, {found.images.shape[1]} of each of {shown}",
-        found.images[:shown],
-        [f"{name} (test)" if test else name
-         for name, test in zip(found.classes[:shown], found.tested, strict=False)],
-        caption,
+        if any(class_samples.from_test):
+            caption += (
+                "Classes with the mark (test) have no training images; their Gaussian is computed from "
+                "test images. "
+            )
+    if shown < num_classes:
+        caption += f"{num_classes - shown} more classes are not shown."
+    count = class_samples.images.shape[1]
+    return draw_image_rows(
+        "explore_classes", f"{count} samples of each class", class_samples.images[:shown],
+        class_samples.labels[:shown], caption.strip(),
     )  # fmt: skip
 
 
-def reconstructions(
-    images: UInt8[np.ndarray, "N H W C"],
-    decoded: Float32[np.ndarray, "N H W C"],
+def make_reconstruction_section(
+    images: UInt8[np.ndarray, "M H W C"],
+    reconstructions: Float32[np.ndarray, "M H W C"],
     classes: Sequence[str],
 ) -> Section:
-    """Test images over their reconstructions."""
-    pair = np.stack([images / np.float32(255), decoded])
-    figure = image_grids.rows(
-        "explore_reconstructions", f"Test images and their reconstructions, {len(images)}", pair,
-        ["image", "decoded"],
-        "One test image of each class in turn, not chosen, over what the decoder makes of its posterior "
-        "mean.",
-        [_short(name) for name in classes],
+    """Returns the section with test images above their reconstructions.
+
+    Args:
+        images: test images.
+        reconstructions: reconstruction of each image.
+        classes: class of each image.
+    """
+    figure = draw_image_rows(
+        "explore_reconstructions", f"{len(images)} test images and their reconstructions",
+        np.stack([images / np.float32(255), reconstructions]), ["image", "reconstruction"],
+        "The test images were chosen at random from each class in turn. Below each image is its "
+        "reconstruction: the output of the decoder for the posterior mean.",
+        [_shorten(name) for name in classes],
     )  # fmt: skip
     return Section("reconstructions", "Reconstructions", [], [figure])
 
 
-def memorisation(
-    found: Memorisation,
-    images: Float32[np.ndarray, "N H W C"],
+def make_memorisation_section(
+    memorisation: Memorisation,
+    samples: Float32[np.ndarray, "N H W C"],
     train: UInt8[Images, "n H W C"],
 ) -> Section:
-    """The samples nearest to a training image, and all distances against those of test images."""
-    order = np.argsort(found.samples, kind="stable")[:_PAIRS]
-    neighbours = train[found.neighbours.index[order]] / np.float32(255)
-    pairs = image_grids.rows(
+    """Returns the section with the samples nearest to training images and the histogram of distances.
+
+    Args:
+        memorisation: distances to the nearest training images.
+        samples: samples of the model.
+        train: training images.
+    """
+    distances = memorisation.samples
+    order = np.argsort(distances, kind="stable")[:_MAX_NEIGHBOURS]
+    nearest = train[memorisation.neighbours.index[order]] / np.float32(255)
+    figure = draw_image_rows(
         "explore_neighbours", f"The {len(order)} samples nearest to a training image",
-        np.stack([images[order], neighbours]), ["sample", "nearest"],
-        "Above each pair: the root mean squared difference a pixel. A copy would show the same image "
-        "twice.",
-        [format_quantity(float(found.samples[i])) for i in order],
+        np.stack([samples[order], nearest]), ["sample", "training image"],
+        "The number above each pair is the root mean squared difference per pixel. If the model had "
+        "memorised a training image, both images of a pair would be equal.",
+        [format_quantity(float(distances[row])) for row in order],
     )  # fmt: skip
-    sample, test, decoded = (
-        float(np.median(values)) for values in (found.samples, found.test, found.decoded)
+    sample_median, test_median, reconstruction_median = (
+        format_quantity(float(np.median(values)))
+        for values in (distances, memorisation.test, memorisation.reconstructions)
     )
-    told = (
-        f"Half of the {len(found.samples)} samples lie within {format_quantity(sample)} a pixel of their "
-        f"nearest training image; of {len(found.test)} test normals, which were never trained on, half "
-        f"lie within {format_quantity(test)}, and of their reconstructions within "
-        f"{format_quantity(decoded)}. "
-        f"{format_percent(found.suspicious)} of the samples are nearer to a training image than 99 % of "
-        "those reconstructions: 1 % is what chance gives, much more would mean copies. Reconstructions are "
-        "the yardstick because they are as smooth as samples; a sharp image is further from everything."
+    text = (
+        "The distance between two images is the root mean squared difference per pixel. The median "
+        f"distance to the nearest training image is {sample_median} for the {len(distances)} samples, "
+        f"{test_median} for {len(memorisation.test)} normal test images, and {reconstruction_median} for "
+        "the reconstructions of these test images. "
+        f"{format_percent(memorisation.suspicious)} of the samples are nearer to a training image than "
+        "99 % of the reconstructions. About 1 % is expected by chance; a much larger value means that the "
+        "model may have memorised training images. Samples are compared with reconstructions because both "
+        "are equally smooth, and a sharp image has a larger distance to every other image."
     )
-    return Section("memory", "Copies of training images?", [told], [pairs, _distances(found)])
+    return Section("memory", "Memorisation", [text], [figure, _draw_distances(memorisation)])
 
 
-def _distances(found: Memorisation) -> Drawing:
+def _draw_distances(memorisation: Memorisation) -> Drawing:
     groups = (
-        ("samples", found.samples, drawing.VERMILION),
-        ("test normals", found.test, drawing.BLUE),
-        ("decoded test normals", found.decoded, drawing.GREEN),
+        ("samples", memorisation.samples, drawing.VERMILION),
+        ("test normals", memorisation.test, drawing.BLUE),
+        ("their reconstructions", memorisation.reconstructions, drawing.GREEN),
     )
-    every = np.concatenate([values for _, values, _ in groups])
-    edges = np.linspace(0, float(every.max()) * 1.02 + 1e-9, 41)
+    largest = max(float(distances.max()) for _, distances, _ in groups)
+    edges = np.linspace(0, largest * 1.02 + 1e-9, 41)
     figure, axes = drawing.make_panel(6.2, 2.8, legend_rows=1)
-    for label, values, colour in groups:
-        weights = np.full(len(values), 100 / len(values))
-        axes.hist(values, edges, weights=weights, histtype="step", linewidth=1.5, color=colour,
-                  label=f"{label} (n = {len(values):,})")  # fmt: skip
+    for label, distances, colour in groups:
+        weights = np.full(len(distances), 100 / len(distances))
+        axes.hist(distances, edges, weights=weights, histtype="step", linewidth=1.5, color=colour,
+                  label=f"{label} (n = {len(distances):,})")  # fmt: skip
     axes.set_title("Distance to the nearest training image", pad=22)
-    axes.set_xlabel("root mean squared difference a pixel")
+    axes.set_xlabel("root mean squared difference per pixel")
     axes.set_ylabel("% of the group, per bin")
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0.2,
                 columnspacing=1.2, handletextpad=0.5)  # fmt: skip
-    caption = "Samples that pile up to the left of the reconstructions would be copies."
-    alt = "Histogram of distances to the nearest training image of samples and of test images."
+    caption = (
+        "If many samples have smaller distances than the reconstructions, the model may have memorised "
+        "training images."
+    )
+    alt = (
+        "Histogram of the distances to the nearest training image, of samples, test images and "
+        "reconstructions."
+    )
     return Drawing("explore_distances", drawing.encode_png(figure), caption, alt)
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 10 else name[:9] + "…"
+def _shorten(name: str) -> str:
+    return name if len(name) <= _MAX_LETTERS else name[: _MAX_LETTERS - 1] + "…"
