@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data.builders import idx
-from vae_jax.data.builders.idx import Mnist
+from vae_jax.data.builders.idx import FashionMnist, Mnist, read_idx
 from vae_jax.errors import UserError
 
 
