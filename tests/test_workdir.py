@@ -193,3 +193,19 @@ def test_only_the_fields_of_a_run_distinguish_it():
     fields = workdir_lib.run_fields(default())
     assert {"seed", "model.latent_dim", "scoring.names", "report.cases"} <= fields.keys()
     assert not {"data.dir", "data.cache", "explore.samples", "ablate.factors"} & fields.keys()
+
+
+def test_merged_fields_replace_older_ones_and_leave_other_sections(tmp_path):
+    results = {"latent": {"active_units": 3, "classifier": {"old": 1}}, "generation": {"old": 1}}
+    workdir_lib.write_results(tmp_path, results)
+    workdir_lib.merge_results(
+        tmp_path, {"latent": {"classifier": {"new": 2}}}, remove=["latent.classifier", "generation"]
+    )
+    assert workdir_lib.read_results(tmp_path) == {
+        "latent": {"active_units": 3, "classifier": {"new": 2}}
+    }
+
+
+def test_results_are_merged_into_a_missing_file(tmp_path):
+    workdir_lib.merge_results(tmp_path, {"latent": {"active_units": 3}}, remove=["generation.old"])
+    assert workdir_lib.read_results(tmp_path) == {"latent": {"active_units": 3}}
