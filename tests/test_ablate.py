@@ -165,7 +165,7 @@ def test_the_page_shows_every_setting_on_the_same_images(restarted):
     workdir, *_ = restarted
     page = (workdir / "ablation.html").read_text(encoding="utf-8")
     assert page.count('alt="Test images."') == 1
-    assert page.count('alt="Their copies by') == 2
+    assert page.count('alt="Their reconstructions by') == 2
     assert (workdir / "figures" / "ablation_objective.beta_auroc.png").exists()
 
 
@@ -197,7 +197,7 @@ def test_cells_of_another_config_are_refused_before_anything_is_trained(crashed,
 
 def test_a_workdir_with_a_single_run_is_refused(tmp_path, crashed):
     (tmp_path / "metrics.jsonl").touch()
-    with pytest.raises(UserError, match="holds a single run"):
+    with pytest.raises(UserError, match="contains a single run"):
         ablate.run(crashed[1], tmp_path)
 
 

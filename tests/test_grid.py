@@ -16,20 +16,20 @@ def make(factors, design="one_at_a_time", seeds=(0, 1)):
 FACTORS = ("model.latent_dim=2,4,16", "objective.beta=1,0.1")
 
 
-def test_one_at_a_time_departs_from_the_base_in_one_field():
+def test_one_at_a_time_changes_one_field_of_the_base_per_cell():
     cells = make(FACTORS, seeds=(7,))
-    found = [(cell.config.model.latent_dim, cell.config.objective.beta) for cell in cells]
-    assert found == [(2, 1.0), (4, 1.0), (16, 1.0), (2, 0.1)]
+    settings = [(cell.config.model.latent_dim, cell.config.objective.beta) for cell in cells]
+    assert settings == [(2, 1.0), (4, 1.0), (16, 1.0), (2, 0.1)]
     assert all(cell.config.seed == 7 for cell in cells)
 
 
-def test_full_takes_every_combination_with_every_seed():
+def test_full_combines_all_levels_with_every_seed():
     cells = make(FACTORS, design="full")
-    found = [(c.config.seed, c.config.model.latent_dim, c.config.objective.beta) for c in cells]
-    assert sorted(found) == sorted(itertools.product((0, 1), (2, 4, 16), (1.0, 0.1)))
+    settings = [(c.config.seed, c.config.model.latent_dim, c.config.objective.beta) for c in cells]
+    assert sorted(settings) == sorted(itertools.product((0, 1), (2, 4, 16), (1.0, 0.1)))
 
 
-def test_no_two_cells_share_a_folder_and_names_are_plain():
+def test_cells_have_different_names_that_are_safe_as_folders():
     cells = make(("model.widths=(8, 16),(4,)", "data.roi=a/b,a_b"), design="full")
     names = [cell.name for cell in cells]
     assert len(set(names)) == len(names) == 8
@@ -51,7 +51,7 @@ def test_levels_have_the_type_of_their_field():
     assert [cells[i].config.model.likelihood for i in (0, 4)] == ["bernoulli", "laplace"]
 
 
-def test_a_cell_is_a_plain_run_that_leaves_the_ablations_own_config_alone():
+def test_a_cell_is_a_plain_run_and_the_config_of_the_ablation_is_unchanged():
     config = default()
     config.ablate.factors = FACTORS
     cell = grid.make_cells(config, grid.read_factors(FACTORS))[1]
@@ -65,23 +65,23 @@ def test_a_cell_is_a_plain_run_that_leaves_the_ablations_own_config_alone():
     [
         ((), "ablate.factors is empty"),
         (("model.latnt_dim=2,4",), "did you mean model.latent_dim?"),
-        (("model.latent_dim=2,many",), "'many'; its levels are whole numbers"),
-        (("objective.beta=1,low",), "'low'; its levels are numbers"),
-        (("data.balanced_test=false,no",), "'no'; its levels are true and false"),
-        (("model.widths=(8,),8",), "'8'; its levels are tuples"),
+        (("model.latent_dim=2,many",), "'many'; its levels must be whole numbers"),
+        (("objective.beta=1,low",), "'low'; its levels must be numbers"),
+        (("data.balanced_test=false,no",), "'no'; its levels must be true and false"),
+        (("model.widths=(8,),8",), "'8'; its levels must be tuples"),
         (("model.latent_dim",), "with an empty level"),
         (("model.latent_dim=2,,4",), "with an empty level"),
         (("model.latent_dim=2",), "two or more different levels"),
         (("objective.beta=1,1.0",), "two or more different levels"),
         (("objective.beta=1,1",), "two or more different levels"),
-        (("seed=0,1",), "is varied by ablate.seeds"),
-        (("report.cases=1,2",), "changes nothing"),
+        (("seed=0,1",), "because ablate.seeds varies it"),
+        (("report.cases=1,2",), "because it changes nothing"),
         (("model.latent_dim=2,4", "model.latent_dim=8,9"), "model.latent_dim twice"),
         (("model.likelihood=bernoulli,gausian",), "did you mean gaussian?"),
         (("model.latent_dim=2,0",), "model.latent_dim is 0"),
     ],
 )
-def test_a_factor_that_cannot_be_is_refused_in_one_line(factors, message):
+def test_a_factor_that_is_not_valid_is_refused_in_one_line(factors, message):
     with pytest.raises(UserError) as refused:
         make(factors)
     assert message in str(refused.value)
@@ -92,6 +92,6 @@ def test_a_factor_that_cannot_be_is_refused_in_one_line(factors, message):
     ("seeds", "message"),
     [((), "is empty"), ((0, 0), "each seed once"), ((-1,), "-1"), (("one",), "'one'")],
 )
-def test_seeds_that_are_none_are_refused(seeds, message):
+def test_seeds_that_are_not_valid_are_refused(seeds, message):
     with pytest.raises(UserError, match=message):
         make(FACTORS, seeds=seeds)

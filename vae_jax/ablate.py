@@ -1,9 +1,9 @@
-"""The mode `ablate`: trains a grid of configs, one run a cell, and compares them on one page."""
+"""The mode `ablate`: trains a grid of configs, one run per cell, and compares the cells on one page."""
 
+import dataclasses
 import logging
 import pathlib
 import traceback
-from collections.abc import Iterable, Sequence
 
 import jax
 import ml_collections
@@ -13,155 +13,195 @@ from vae_jax import grid
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.examples import Dataset
+from vae_jax.data.pipeline import Dataset
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
-from vae_jax.report.ablation import cell_measures, reconstructions
-from vae_jax.report.ablation import page as ablation_page
-from vae_jax.report.ablation.cell_measures import Outcome
+from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures
+from vae_jax.report.ablation.page import write_page
+from vae_jax.report.ablation.reconstructions import read_reconstructions, write_reconstructions
 
 log = logging.getLogger(__name__)
 
-# The last file that a run writes: where it stands, the cell is finished.
+# A run writes this file last, so a cell that has it is finished.
 _LAST_FILE = "report.html"
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Trains, evaluates and reports every cell that is not finished, and compares all of them.
+    """Trains, evaluates and reports every unfinished cell, and compares all cells.
 
     Args:
-        config: resolved and valid, with `ablate.factors`.
-        workdir: gets `cells/`, a run each; `ablation.csv`, `ablation.html` and `figures/`, rewritten
-            after each cell; `compiled/`, the programs that the cells share.
+        config: resolved and valid config with `ablate.factors`.
+        workdir: folder of the ablation. It gets `cells/` with one run per cell; `ablation.csv`,
+            `ablation.html` and `figures/`, which are written again after each cell; and `compiled/` with
+            the compiled programs, which the cells share.
 
     Raises:
-        UserError: before anything is trained, if a factor, a seed or the workdir is refused; at the
-            end, if a cell crashed.
+        UserError: before anything is trained, if a factor, a seed or the workdir is not valid; after all
+            cells, if one of them crashed.
     """
     factors = grid.read_factors(config.ablate.factors)
-    levels = {factor.field: list(factor.levels) for factor in factors}
     cells = grid.make_cells(config, factors)
-    _enter(workdir, config)
-    outcomes = {cell.name: _claim(workdir, cell) for cell in cells}
+    _claim_workdir(workdir, config)
+    outcomes = {cell.name: _claim_cell(workdir, cell) for cell in cells}
+    ablation = _Ablation(
+        config=config,
+        workdir=workdir,
+        levels={factor.field: list(factor.levels) for factor in factors},
+        cells=cells,
+        outcomes=outcomes,
+    )
     _share_programs(workdir / "compiled")
 
-    # Cells of the same data stand side by side, so that it is loaded once.
-    unfinished = sorted((cell for cell in cells if not outcomes[cell.name].measures), key=_data)
-    log.info("%s: %d of %d cells to go", config.name, len(unfinished), len(cells))
-    held: dict[tuple[int, str], Dataset] = {}
+    unfinished = [cell for cell in cells if outcomes[cell.name].status != "done"]
+    unfinished.sort(key=_data_key)  # cells with the same data are neighbours, so it is loaded once
+    log.info("%s: %d of %d cells are not finished", config.name, len(unfinished), len(cells))
+    loader = _DatasetLoader()
     for number, cell in enumerate(unfinished, 1):
         log.info("\ncell %d of %d: %s", number, len(unfinished), cell.name)
-        outcomes[cell.name] = _outcome_of(workdir, cell, held)
-        # Each cell traces functions of its own; what XLA made of them lies in `compiled/`.
+        outcomes[cell.name] = _run_cell(workdir, cell, loader)
+        # Every cell traces its own functions, so they are of no use to the next cell. What XLA compiled
+        # from them remains in `compiled/`.
         jax.clear_caches()
-        # After each cell, so that a stopped ablation has its page too.
-        _publish(workdir, config, levels, cells, list(outcomes.values()))
-    page = _publish(workdir, config, levels, cells, list(outcomes.values()))
+        # An ablation that is stopped after this cell has a page.
+        _write_comparison(ablation)
+    page = _write_comparison(ablation)
     print(f"\nablation: {page}")
-    _check_all_done(page, outcomes.values())
+    _check_crashes(ablation, page)
 
 
-def _enter(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Ablation:
+    """An ablation in progress.
+
+    Attributes:
+        config: config of the ablation.
+        workdir: folder of the ablation.
+        levels: field -> its levels as text, the base first.
+        cells: all cells.
+        outcomes: name of a cell -> its outcome so far, for all cells.
+    """
+
+    config: ml_collections.ConfigDict
+    workdir: pathlib.Path
+    levels: dict[str, list[str]]
+    cells: tuple[Cell, ...]
+    outcomes: dict[str, CellOutcome]
+
+
+class _DatasetLoader:
+    """Loads the data of cells, and keeps the last dataset for following cells with the same data."""
+
+    def __init__(self):
+        self._key: tuple[int, str] | None = None
+        self._dataset: Dataset | None = None
+
+    def load(self, cell: Cell) -> Dataset:
+        key = _data_key(cell)
+        if key != self._key:
+            # The old dataset is released first, so that memory never holds two.
+            self._key = self._dataset = None
+            self._dataset = pipeline.load_dataset(cell.config.data, cell.config.seed)
+            self._key = key
+        return self._dataset
+
+
+def _data_key(cell: Cell) -> tuple[int, str]:
+    """Returns what determines the images of a cell and their split: the seed and the data config."""
+    return cell.config.seed, cell.config.data.to_json(sort_keys=True)
+
+
+def _claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     if (workdir / "metrics.jsonl").exists():
         raise UserError(
-            f"--workdir={workdir} holds a single run; give the ablation a --workdir of its own"
+            f"--workdir={workdir} contains a single run; choose another --workdir for the ablation"
         )
     workdir_lib.claim_workdir(workdir, config)
 
 
-def _folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
-    return workdir / "cells" / cell.name
+def _claim_cell(workdir: pathlib.Path, cell: Cell) -> CellOutcome:
+    """Claims the folder of a cell for its config, and returns the cell's outcome so far.
 
-
-def _claim(workdir: pathlib.Path, cell: Cell) -> Outcome:
-    """Enters a cell's folder and says what stands there; a run of another config is refused."""
-    folder = _folder(workdir, cell)
-    mark = folder / _LAST_FILE
-    # More epochs than last time go on with the run, and what it had said is void.
-    finished = mark.exists() and (
+    Raises:
+        UserError: if the folder contains a run of another config.
+    """
+    folder = _cell_folder(workdir, cell)
+    last_file = folder / _LAST_FILE
+    # If the user asks for more epochs than last time, training continues and the old report is outdated.
+    finished = last_file.exists() and (
         workdir_lib.read_config(folder).train.epochs == cell.config.train.epochs
     )
     workdir_lib.claim_workdir(folder, cell.config)
     if finished:
-        return _done(folder, cell)
-    mark.unlink(missing_ok=True)
-    return Outcome(cell.name, cell.levels, cell.config.seed, "waiting")
+        return _read_outcome(folder, cell)
+    last_file.unlink(missing_ok=True)
+    return CellOutcome(cell.name, cell.levels, cell.config.seed, "waiting")
+
+
+def _cell_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:
+    return workdir / "cells" / cell.name
 
 
 def _share_programs(folder: pathlib.Path) -> None:
-    """Lets cells of equal shape share one compilation, unless the user named a place for programs."""
+    """Lets cells share compiled programs in `folder`, unless the user chose another folder for them."""
     if jax.config.jax_compilation_cache_dir is None:
-        # Private: compiled programs found there are executed.
+        # The folder is private because JAX executes the programs that it finds there.
         folder.mkdir(exist_ok=True, mode=0o700)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
-def _data(cell: Cell) -> tuple[int, str]:
-    """What a cell's images and their split follow from."""
-    return cell.config.seed, cell.config.data.to_json(sort_keys=True)
+def _run_cell(workdir: pathlib.Path, cell: Cell, loader: _DatasetLoader) -> CellOutcome:
+    """Trains, evaluates and reports one cell, and returns its outcome.
 
-
-def _outcome_of(workdir: pathlib.Path, cell: Cell, held: dict[tuple[int, str], Dataset]) -> Outcome:
-    """Trains one cell and says what became of it.
-
-    Args:
-        workdir: of the ablation.
-        cell: not finished.
-        held: the data of the cell before, replaced where this one needs other data.
+    A crash is written to `error.txt` in the cell's folder and does not stop the ablation.
     """
-    folder = _folder(workdir, cell)
-    complaint = folder / "error.txt"
+    folder = _cell_folder(workdir, cell)
+    error_file = folder / "error.txt"
     try:
-        if _data(cell) not in held:
-            held.clear()
-            held[_data(cell)] = pipeline.load_dataset(cell.config.data, cell.config.seed)
-        dataset = held[_data(cell)]
+        dataset = loader.load(cell)
         train_lib.train(cell.config, folder, dataset)
         evaluation = evaluate_lib.evaluate(cell.config, folder, dataset)
-        reconstructions.write(workdir, cell.name, evaluation.gallery)
+        write_reconstructions(workdir, cell.name, evaluation.gallery)
         evaluate_lib.report(cell.config, folder, evaluation)
-    except Exception as error:  # whatever one cell dies of, the others go on
-        complaint.write_text(traceback.format_exc(), encoding="utf-8")
-        line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        log.error("cell %s crashed: %s (%s)", cell.name, line, complaint)
-        return Outcome(cell.name, cell.levels, cell.config.seed, "crashed", error=line)
-    complaint.unlink(missing_ok=True)
-    return _done(folder, cell)
+    except Exception as error:  # any error of one cell must not stop the other cells
+        error_file.write_text(traceback.format_exc(), encoding="utf-8")
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        log.error("cell %s crashed: %s; the traceback is in %s", cell.name, message, error_file)
+        return CellOutcome(cell.name, cell.levels, cell.config.seed, "crashed", error=message)
+    error_file.unlink(missing_ok=True)
+    return _read_outcome(folder, cell)
 
 
-def _done(folder: pathlib.Path, cell: Cell) -> Outcome:
+def _read_outcome(folder: pathlib.Path, cell: Cell) -> CellOutcome:
+    """Returns the outcome of a finished cell, from its files."""
     results = workdir_lib.read_results(folder)
-    return Outcome(
+    return CellOutcome(
         cell.name,
         cell.levels,
         cell.config.seed,
         "done",
         decision=results["decision"]["score"],
-        measures=cell_measures.measures(results),
+        measures=pick_measures(results),
     )
 
 
-def _publish(
-    workdir: pathlib.Path,
-    config: ml_collections.ConfigDict,
-    levels: dict[str, list[str]],
-    cells: Sequence[Cell],
-    outcomes: Sequence[Outcome],
-) -> pathlib.Path:
-    """Writes ablation.csv and ablation.html; returns the path of the page."""
-    workdir_lib.write_text(workdir / "ablation.csv", cell_measures.to_csv(outcomes))
-    # One seed's cells share their test images, so that their copies can be held side by side.
-    names = [cell.name for cell in cells if cell.config.seed == config.ablate.seeds[0]]
-    strips = reconstructions.read(workdir, names)
-    return ablation_page.write(workdir, config, levels, outcomes, strips)
+def _write_comparison(ablation: _Ablation) -> pathlib.Path:
+    """Writes `ablation.csv` and `ablation.html` with all outcomes so far; returns the path of the page."""
+    config, workdir = ablation.config, ablation.workdir
+    outcomes = list(ablation.outcomes.values())
+    workdir_lib.write_text(workdir / "ablation.csv", format_csv(outcomes))
+    # Cells of one seed have the same test images, so their reconstructions can be compared.
+    first_seed = config.ablate.seeds[0]
+    names = [cell.name for cell in ablation.cells if cell.config.seed == first_seed]
+    reconstructions = read_reconstructions(workdir, names)
+    return write_page(workdir, config, ablation.levels, outcomes, reconstructions)
 
 
-def _check_all_done(page: pathlib.Path, outcomes: Iterable[Outcome]) -> None:
-    outcomes = list(outcomes)
-    crashed = [outcome for outcome in outcomes if outcome.status == "crashed"]
+def _check_crashes(ablation: _Ablation, page: pathlib.Path) -> None:
+    crashed = [o for o in ablation.outcomes.values() if o.status == "crashed"]
     if crashed:
         raise UserError(
-            f"{len(crashed)} of {len(outcomes)} cells crashed, first {crashed[0].name} "
-            f"({crashed[0].error}); {page} shows the rest, and the same command tries them again"
+            f"{len(crashed)} of {len(ablation.cells)} cells crashed, the first of them "
+            f"{crashed[0].name} ({crashed[0].error}); {page} shows the other cells; run the same "
+            "command to try the crashed cells again"
         )

@@ -1,6 +1,6 @@
-"""Test images and what each setting makes of them, in rows, for the page of an ablation.
+"""Test images and their reconstructions by each cell, as rows of images for the page of an ablation.
 
-N images, H W their sides, C channels.
+N images, H W image, C channels.
 """
 
 import dataclasses
@@ -11,64 +11,84 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from vae_jax.report import images as report_images
 from vae_jax.report.evaluation.cases import ReportImages
+from vae_jax.report.images import encode_png, make_mosaic, to_rgb
 
-_COPIES = pathlib.Path("figures", "copies")
-_SHOWN = 6  # images of either label in a row
-_HIGHEST = 96  # pixels of an image in a row: the page holds a row or two for each setting
+_FOLDER = pathlib.Path("figures", "reconstructions")
+_MAX_IMAGES = 6  # normal images in a row; as many anomalies follow them
+_MAX_HEIGHT = 96  # pixels of an image in a row, because the page holds one or two rows per setting
 
 
 @dataclasses.dataclass(frozen=True)
-class Strips:
-    """Test images of one seed and a setting's copies of them, as PNG; `images` is b"" if as above."""
+class ReconstructionRow:
+    """The reconstructions by one setting, and the test images that were reconstructed.
+
+    Attributes:
+        name: name of the setting.
+        images: test images in one row, as PNG; b"" if they are equal to those of the row above.
+        reconstructions: their reconstructions in one row, as PNG.
+    """
 
     name: str
     images: bytes
-    copies: bytes
+    reconstructions: bytes
 
 
-def write(workdir: pathlib.Path, name: str, gallery: ReportImages) -> None:
-    """Writes what the page shows of one cell: test images and their copies, a row each.
+def write_reconstructions(
+    workdir: pathlib.Path, cell_name: str, report_images: ReportImages
+) -> None:
+    """Writes test images and their reconstructions by one cell, each as one row of images.
 
     Args:
-        workdir: of the ablation.
-        name: of the cell.
-        gallery: of the cell's own report.
+        workdir: folder of the ablation.
+        cell_name: name of the cell.
+        report_images: images of the cell's own report.
     """
-    folder = workdir / _COPIES
-    folder.mkdir(parents=True, exist_ok=True)
-    cases = (gallery.normals, gallery.anomalies)
-    for suffix, rows in (
-        ("images", [found.images[:_SHOWN] for found in cases]),
-        ("copies", [found.reconstructions[:_SHOWN] for found in cases]),
-    ):
-        strip = _strip(np.concatenate(rows))
-        (folder / f"{name}.{suffix}.png").write_bytes(strip)
+    (workdir / _FOLDER).mkdir(parents=True, exist_ok=True)
+    galleries = (report_images.normals, report_images.anomalies)
+    images = np.concatenate([cases.images[:_MAX_IMAGES] for cases in galleries])
+    reconstructions = np.concatenate([cases.reconstructions[:_MAX_IMAGES] for cases in galleries])
+    images_path, reconstructions_path = _make_paths(workdir, cell_name)
+    images_path.write_bytes(_encode_row(images))
+    reconstructions_path.write_bytes(_encode_row(reconstructions))
 
 
-def read(workdir: pathlib.Path, names: Sequence[str]) -> list[Strips]:
-    """Returns the strips of those of the cells that have them; images that repeat stand once."""
-    found, above = [], b""
-    for name in names:
-        images, copies = (
-            workdir / _COPIES / f"{name}.{suffix}.png" for suffix in ("images", "copies")
-        )
-        if copies.exists():
-            shown = images.read_bytes()
-            new = b"" if shown == above else shown
-            found.append(Strips(name.rpartition(",seed=")[0], new, copies.read_bytes()))
-            above = shown
-    return found
+def read_reconstructions(
+    workdir: pathlib.Path, cell_names: Sequence[str]
+) -> list[ReconstructionRow]:
+    """Returns a row for each cell that has reconstructions.
+
+    Args:
+        workdir: folder of the ablation.
+        cell_names: names of cells of one seed, in the order of the rows.
+    """
+    rows, images_above = [], b""
+    for cell_name in cell_names:
+        images_path, reconstructions_path = _make_paths(workdir, cell_name)
+        if reconstructions_path.exists():
+            images = images_path.read_bytes()
+            setting = cell_name.rpartition(",seed=")[0]
+            rows.append(
+                ReconstructionRow(
+                    setting,
+                    images=b"" if images == images_above else images,
+                    reconstructions=reconstructions_path.read_bytes(),
+                )
+            )
+            images_above = images
+    return rows
 
 
-def _strip(images: Float[np.ndarray, "N H W C"]) -> bytes:
-    """Returns images in one row, as PNG; large ones are made smaller."""
-    pixels = report_images.make_mosaic(
-        report_images.to_rgb(images), len(images), gap=max(1, images.shape[1] // 24)
-    )
-    if images.shape[1] > _HIGHEST:
-        scale = _HIGHEST / images.shape[1]
-        size = (round(pixels.shape[1] * scale), _HIGHEST)
+def _make_paths(workdir: pathlib.Path, cell_name: str) -> tuple[pathlib.Path, pathlib.Path]:
+    folder = workdir / _FOLDER
+    return folder / f"{cell_name}.images.png", folder / f"{cell_name}.reconstructions.png"
+
+
+def _encode_row(images: Float[np.ndarray, "N H W C"]) -> bytes:
+    """Returns images in one row, as PNG; images higher than `_MAX_HEIGHT` are made smaller."""
+    pixels = make_mosaic(to_rgb(images), len(images), gap=max(1, images.shape[1] // 24))
+    if images.shape[1] > _MAX_HEIGHT:
+        scale = _MAX_HEIGHT / images.shape[1]
+        size = (round(pixels.shape[1] * scale), _MAX_HEIGHT)
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    return report_images.encode_png(pixels)
+    return encode_png(pixels)
