@@ -16,6 +16,7 @@ import runpy
 import shutil
 import struct
 
+import jax
 import numpy as np
 import pytest
 
@@ -201,6 +202,14 @@ COPIES = {
     "aitex": copy_aitex,
     "magnetic_tile": copy_magnetic_tile,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """The compiler skips what only makes programs faster: these runs are short, and compile a lot."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
