@@ -98,7 +98,7 @@ def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path
     runs = []
     for workdir in (uninterrupted[0], tmp_path):
         with Checkpoints(workdir / "checkpoints") as checkpoints:
-            runs.append(checkpoints.restore_params(checkpoints.latest()))
+            runs.append(checkpoints.restore_params(checkpoints.latest_step()))
     (params, position), (resumed, resumed_position) = runs
     assert position == resumed_position
     for half in ("encoder", "decoder"):

@@ -90,7 +90,7 @@ def test_nan_stops_with_step_and_term_and_keeps_a_finite_checkpoint(tmp_path, co
     with pytest.raises(UserError, match=r"training broke at step \d+: \w+ is (nan|inf|-inf)"):
         train(config, tmp_path, dataset)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
-        params, _ = checkpoints.restore_params(checkpoints.latest())
+        params, _ = checkpoints.restore_params(checkpoints.latest_step())
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
 
@@ -169,11 +169,11 @@ def test_no_state_is_the_best_while_beta_rises(tmp_path, config, dataset):
     config.objective.beta = 50.0
     train(config, tmp_path, dataset)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
-        assert checkpoints.best() >= 3 * 3  # three steps an epoch
+        assert checkpoints.best_step() >= 3 * 3  # three steps an epoch
     config.train.epochs = 2  # ends before it has risen
     train(config, tmp_path / "short", dataset)
     with Checkpoints(tmp_path / "short" / "checkpoints") as checkpoints:
-        assert checkpoints.best() == 6
+        assert checkpoints.best_step() == 6
 
 
 def test_epochs_after_the_first_compile_nothing(tmp_path, config, dataset):

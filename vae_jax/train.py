@@ -90,9 +90,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                     state, result = _validate(training, state, epoch, train_line)
                     bar.set_postfix_str(_postfix(result.val_line), refresh=False)
                 if history:
-                    history.write(int(state.step), epoch, "train", train_line | result.quality)
+                    history.write_metrics(
+                        int(state.step), epoch, "train", train_line | result.quality
+                    )
                     if result.val_line:
-                        history.write(int(state.step), epoch, "val", result.val_line)
+                        history.write_metrics(int(state.step), epoch, "val", result.val_line)
                 if film and epoch % train_config.epochs_per_frame == 0:
                     film.add_frame(epoch, _trained_model(training, state))
                 if _checkpoint_is_due(state, epoch, result, train_config):
@@ -193,7 +195,7 @@ def _start(training: _Training, checkpoints: Checkpoints) -> tuple[TrainState, i
     """Returns the state to continue from and the number of epochs that it has behind it."""
     config, dataset = training.config, training.dataset
     state, epoch = create_state(training.recipe, config.seed), 0
-    step = checkpoints.latest()
+    step = checkpoints.latest_step()
     if step is None:
         checkpoints.save(state, _data_position(dataset, 0), config.to_dict(), None)
     else:

@@ -120,7 +120,7 @@ def by_two(tmp_path_factory, config, digits):
 
 def best(workdir):
     with Checkpoints(workdir / "checkpoints") as checkpoints:
-        return checkpoints.restore_params(checkpoints.best())[0]
+        return checkpoints.restore_params(checkpoints.best_step())[0]
 
 
 def test_two_processes_train_as_one_with_as_many_devices(

@@ -35,7 +35,7 @@ def test_restored_state_is_bitwise_the_saved_one(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {3: 1.0})
     with Checkpoints(tmp_path) as checkpoints:
-        restored, data = checkpoints.restore(checkpoints.latest(), state)
+        restored, data = checkpoints.restore(checkpoints.latest_step(), state)
     assert data == {"fingerprint": "f", "epoch": 3}
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     jax.tree.map(np.testing.assert_array_equal, restored, at_step(state, 3))
@@ -48,8 +48,8 @@ def test_latest_and_best_are_kept_and_no_other(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {0: None, 1: 5.0, 2: -7.0, 3: 6.0, 4: None, 5: 2.0})
     with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest() == 5
-        assert checkpoints.best() == 2
+        assert checkpoints.latest_step() == 5
+        assert checkpoints.best_step() == 2
         params, _ = checkpoints.restore_params(2)
     jax.tree.map(np.testing.assert_array_equal, params, at_step(state, 2).params)
     assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"2", "5"}
@@ -58,7 +58,7 @@ def test_latest_and_best_are_kept_and_no_other(tmp_path, state):
 def test_a_run_without_validation_has_no_best(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {0: None})
-        assert checkpoints.best() is None
+        assert checkpoints.best_step() is None
 
 
 def test_a_saved_state_survives_donation(tmp_path, state):

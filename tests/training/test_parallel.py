@@ -132,6 +132,6 @@ def test_pmap_over_more_devices_keeps_the_work_of_each(small_config, images, mon
 def test_batch_that_devices_cannot_share_is_refused(small_config):
     recipe = make_recipe(small_config, build_model(small_config), 1)
     with pytest.raises(
-        UserError, match="20, which is not divisible by the 8 devices: take 16 or 24"
+        UserError, match="20, which is not divisible by the 8 devices; set it to 16 or 24"
     ):
         make_run_steps(recipe, "pmap", 20, jax.devices())

@@ -1,7 +1,8 @@
-"""Checkpoints through Orbax: the latest state and the best one.
+"""Checkpoints through Orbax: the latest state and the best one are kept.
 
-A checkpoint holds three items: `state` (arrays), `data` (JSON: which data, and how many epochs of it have
-been seen; the order within an epoch follows from the seed) and `config` (JSON).
+A checkpoint holds three items: `state` (arrays), `data` (JSON: the dataset and the number of completed
+epochs) and `config` (JSON). The order of the images within an epoch follows from the seed, so it is not
+stored.
 """
 
 import functools
@@ -24,19 +25,23 @@ from vae_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
+# Key of the distortion in the metrics of a checkpoint. Its name dates from before the loss had a spectral
+# term, when the distortion was the reconstruction term; it stays, because existing checkpoints contain it.
+_DISTORTION_KEY = "reconstruction"
 
-# How a checkpoint names it; without a spectral term the two are one.
-_DISTORTION = "reconstruction"
 
-
-def _distortion(metrics: dict) -> float:
-    return metrics[_DISTORTION]
+def _get_distortion(metrics: dict) -> float:
+    return metrics[_DISTORTION_KEY]
 
 
 class Checkpoints:
-    """The checkpoints of one workdir; a context manager, so that the last save is waited for.
+    """The checkpoints of one workdir; a context manager that waits for the last save when it closes.
 
-    Of several processes the first saves, restores, and tells the others; all of them make each call.
+    If training runs in several processes, all of them must make the same calls: the first one saves and
+    restores, and sends what it restored to the others.
+
+    Args:
+        directory: folder of the checkpoints.
     """
 
     def __init__(self, directory: pathlib.Path):
@@ -44,7 +49,7 @@ class Checkpoints:
         self._manager = self._open() if processes.is_first() else None
 
     def _open(self) -> ocp.CheckpointManager:
-        # Orbax does not make it where it is told of one process alone.
+        # Orbax does not create the folder if it knows of one process only.
         self._directory.mkdir(parents=True, exist_ok=True)
         return ocp.CheckpointManager(
             self._directory,
@@ -53,15 +58,15 @@ class Checkpoints:
                     [
                         checkpoint_managers.LatestN(1),
                         checkpoint_managers.BestN(
-                            get_metric_fn=_distortion,
+                            get_metric_fn=_get_distortion,
                             reverse=True,
                             n=1,
                             keep_checkpoints_without_metrics=False,
                         ),
                     ]
                 ),
-                # Without these two Orbax keeps no metrics for the policy to look at.
-                best_fn=_distortion,
+                # Without the next two options Orbax stores no metrics, and the policy above needs them.
+                best_fn=_get_distortion,
                 best_mode="min",
                 cleanup_tmp_directories=True,
                 create=False,
@@ -76,7 +81,7 @@ class Checkpoints:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -84,23 +89,32 @@ class Checkpoints:
             self._manager.wait_until_finished()
             self._manager.close()
 
-    def latest(self) -> int | None:
-        """Returns the step of the newest checkpoint; None where there is none."""
+    def latest_step(self) -> int | None:
+        """Returns the step of the newest checkpoint; None if there is no checkpoint."""
         return processes.compute_on_first(lambda: self._manager.latest_step())
 
-    def best(self) -> int | None:
-        """Returns the step with the lowest distortion in validation; None where none has one."""
+    def best_step(self) -> int | None:
+        """Returns the step with the lowest distortion in validation; None if no state was validated."""
         return processes.compute_on_first(lambda: self._manager.best_step())
 
     def save(self, state: TrainState, data: dict, config: dict, distortion: float | None) -> None:
-        """Saves in the background; the loss of validation without its KL decides what is best."""
+        """Saves a checkpoint in the background; a step that is already saved is skipped.
+
+        Args:
+            state: state to save.
+            data: JSON values that describe the dataset and the number of completed epochs.
+            config: resolved config of the run.
+            distortion: loss of the validation images without KL, by which the best checkpoint is chosen;
+                None if this state may not be the best.
+        """
         step = int(state.step)
         if self._manager is None or step in self._manager.all_steps():
             return
-        # A copy on the host: the next training call is given this state's memory while the save is still
-        # reading it, and arrays without a device can be restored on any.
+        # The arrays are copied to the host for two reasons: the next training call reuses the memory of
+        # this state while the save still reads it, and arrays without a device can be restored on any
+        # device.
         state = jax.tree.map(np.array, jax.device_get(state))
-        metrics = None if distortion is None else {_DISTORTION: distortion}
+        metrics = None if distortion is None else {_DISTORTION_KEY: distortion}
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -111,91 +125,101 @@ class Checkpoints:
             metrics=metrics,
         )
 
-    def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict]:
-        """Restores the state of a step, and what is said about its data.
+    def restore(self, step: int, template: TrainState) -> tuple[TrainState, dict]:
+        """Restores the state of a step, and the item `data` that was saved with it.
 
         Args:
-            step: one that `latest` or `best` returned.
-            like: a state of the same shapes and dtypes.
+            step: step that `latest_step` or `best_step` returned.
+            template: a state with the shapes and dtypes of the saved one.
 
         Raises:
             UserError: if the checkpoint is damaged.
         """
-        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(like))
+        template = jax.tree.map(
+            lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(template)
+        )
 
         def read():
-            state, position = self._restore(step, ocp.args.StandardRestore(like))
-            return {"state": flax.serialization.to_state_dict(state), "position": position}
+            state, data = self._read_items(step, ocp.args.StandardRestore(template))
+            return {"state": flax.serialization.to_state_dict(state), "data": data}
 
-        found = processes.compute_on_first(read)
-        state = flax.serialization.from_state_dict(like, found["state"])
-        return jax.tree.map(jnp.asarray, state), found["position"]
+        items = processes.compute_on_first(read)
+        state = flax.serialization.from_state_dict(template, items["state"])
+        return jax.tree.map(jnp.asarray, state), items["data"]
 
     def restore_params(self, step: int) -> tuple[dict, dict]:
-        """Restores the parameters alone, as numpy arrays, and what is said about the data.
+        """Restores only the parameters, as NumPy arrays, and the item `data` that was saved with them.
+
+        Args:
+            step: step that `latest_step` or `best_step` returned.
 
         Raises:
             UserError: if the checkpoint is damaged.
         """
 
         def read():
-            state, position = self._restore(step, ocp.args.StandardRestore())
-            return {"params": state["params"], "position": position}
+            state, data = self._read_items(step, ocp.args.StandardRestore())
+            return {"params": state["params"], "data": data}
 
-        found = processes.compute_on_first(read)
-        return found["params"], found["position"]
+        items = processes.compute_on_first(read)
+        return items["params"], items["data"]
 
-    def _restore(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
+    def _read_items(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
         _ignore_orphaned_reads()
         try:
             items = self._manager.restore(
                 step, args=ocp.args.Composite(state=state, data=ocp.args.JsonRestore())
             )
         except Exception as error:
-            # Orbax raises many types for a file that is missing or cut short, none its own.
+            # Orbax has no exception of its own for a missing or truncated file; it raises many types.
             reason = " ".join(str(error).split())[:160]
-            others = [other for other in self._manager.all_steps() if other != step]
-            mend = f"delete that folder to go on from step {max(others)}, or " if others else ""
+            other_steps = [other for other in self._manager.all_steps() if other != step]
+            remedy = "train into another --workdir"
+            if other_steps:
+                latest = max(other_steps)
+                remedy = f"delete that folder to continue from step {latest}, or {remedy}"
             raise UserError(
                 f"checkpoint {self._directory / str(step)} is damaged "
-                f"({type(error).__name__}: {reason}); {mend}train into another --workdir"
+                f"({type(error).__name__}: {reason}); {remedy}"
             ) from error
         return items.state, items.data
 
 
 @functools.cache
 def _ignore_orphaned_reads() -> None:
-    """Keeps quiet about reads that go on when another one of the same checkpoint has failed.
+    """Suppresses messages of reads that still run when another read of the same checkpoint has failed.
 
-    Orbax closes its event loop under them; each then complains to nobody, after the error was told.
+    Orbax closes the event loop of these reads. Each of them then prints a traceback, after the error itself
+    was reported.
     """
-    tell = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
     def hook(event):
         if "Event loop is closed" not in str(event.exc_value):
-            tell(event)
+            previous_hook(event)
 
     sys.unraisablehook = hook
 
 
 def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
-    """Returns the parameters of a run's best checkpoint, and warns where the data is not that of then.
+    """Returns the parameters of a run's best checkpoint, and warns if the data has changed since training.
 
     Args:
-        workdir: of the run.
-        fingerprint: of the data that the parameters are to be used with.
+        workdir: workdir of the run.
+        fingerprint: fingerprint of the data that the parameters will be used with.
 
     Raises:
-        UserError: if the workdir holds none.
+        UserError: if the workdir holds no checkpoint of a validated epoch, or the checkpoint is damaged.
     """
     with Checkpoints(workdir / "checkpoints") as checkpoints:
-        step = checkpoints.best()
+        step = checkpoints.best_step()
         if step is None:
             raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
-        params, position = checkpoints.restore_params(step)
-    if position["fingerprint"] != fingerprint:
+        params, data = checkpoints.restore_params(step)
+    if data["fingerprint"] != fingerprint:
         log.warning(
-            "the data is not what this model was trained on (fingerprint %s then, %s now)",
-            position["fingerprint"], fingerprint,
+            "the data differs from the data that this model was trained on "
+            "(fingerprint %s in training, %s now)",
+            data["fingerprint"], fingerprint,
         )  # fmt: skip
     return params

@@ -1,4 +1,4 @@
-"""One epoch: which images each step sees, and the steps themselves."""
+"""One epoch of training: the images of each step, the steps themselves, and the means of their metrics."""
 
 import math
 import pathlib
@@ -14,7 +14,7 @@ from vae_jax.training.placement import Placement
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import TracedHyperparameters
 
-# In the order in which a broken step is told: the first that is not finite is where it broke.
+# In the order of computation: the first of them that is not finite shows where a step broke.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
 
@@ -25,17 +25,17 @@ def make_plans(
     batch_size: int,
     steps_per_call: int,
 ) -> Iterator[tuple[Plan, int]]:
-    """Yields the plan of each call and how many of its steps count.
+    """Yields the plan of each call, and how many of its steps are to be run.
 
-    Every image comes once; the last batch is padded with the epoch's first image and masked. All plans
-    have the same shape, so one compilation serves them all.
+    Every image appears exactly once. The last batch is padded with the first image of the epoch, and the
+    padding is masked. All plans have the same shape, so that they share one compiled program.
 
     Args:
-        seed: of the order.
-        epoch: likewise.
-        class_indices: class of each training image; zeros where the model is not conditional.
-        batch_size: images a step.
-        steps_per_call: steps that a plan holds.
+        seed: seed of the run, which determines the order of the images.
+        epoch: number of completed epochs, which also determines the order of the images.
+        class_indices: class of each training image; zeros if the model is not conditional.
+        batch_size: images per step.
+        steps_per_call: largest number of steps per plan.
     """
     num_images = len(class_indices)
     order = noise.draw_permutation(seed, epoch, num_images)
@@ -59,29 +59,33 @@ def run_epoch(
     hyperparameters: TracedHyperparameters,
     on_images: Callable[[int], object],
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
-    """Runs the plans of an epoch.
+    """Runs the plans of one epoch.
 
     Args:
-        run_steps: from `parallel.make_run_steps`.
-        placement: of the training images.
-        state: is donated.
-        plans: of the epoch.
-        hyperparameters: of the run.
-        on_images: is told after each call how many images it saw.
+        run_steps: compiled loop over steps, from `parallel.make_run_steps`.
+        placement: the training images and where they are stored.
+        state: state to start from; its memory is donated to the next state.
+        plans: plans of the epoch, from `make_plans`.
+        hyperparameters: traced hyperparameters of the run.
+        on_images: function that is called after each call with the number of images in it.
 
     Returns:
-        The next state, and every metric of every step, [steps].
+        The next state, and the values of each metric, one per step of the epoch.
     """
-    records = []
+    calls = []
     for images, plan, num_steps in placement.feed(plans):
-        state, record = run_steps(state, images, plan, num_steps, hyperparameters)
-        records.append({name: np.asarray(values)[:num_steps] for name, values in record.items()})
+        state, metrics = run_steps(state, images, plan, num_steps, hyperparameters)
+        calls.append({name: np.asarray(values)[:num_steps] for name, values in metrics.items()})
         on_images(int(plan.mask[:num_steps].sum()))
-    return state, {name: np.concatenate([r[name] for r in records]) for name in records[0]}
+    return state, {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
 
 
 def average_steps(metrics: dict[str, np.ndarray]) -> dict[str, float]:
-    """Averages the steps of an epoch by the images that count in each; rates are those of the last."""
+    """Returns the metrics of an epoch from those of its steps.
+
+    Each term is the mean over images: steps are weighted by their number of images that count. `beta` and
+    `learning_rate` are those of the last step.
+    """
     averaged = {
         name: float(np.average(metrics[name], weights=metrics["count"]))
         for name in _TERMS
@@ -90,28 +94,28 @@ def average_steps(metrics: dict[str, np.ndarray]) -> dict[str, float]:
     return averaged | {name: float(metrics[name][-1]) for name in ("beta", "learning_rate")}
 
 
-def check_finite(metrics: dict[str, np.ndarray], first_step: int, kept: pathlib.Path) -> None:
-    """Refuses to go on from a loss that is no number.
+def check_finite(metrics: dict[str, np.ndarray], first_step: int, folder: pathlib.Path) -> None:
+    """Raises an error if a metric is NaN or infinite.
 
     Args:
-        metrics: of consecutive steps, [steps]; or of one validation, [1].
-        first_step: the step of the first.
-        kept: where the last finite checkpoint stays.
+        metrics: values of each metric for consecutive steps, [steps], or for one validation, [1].
+        first_step: number of the first of these steps.
+        folder: folder of the checkpoints, which the error names.
 
     Raises:
-        UserError: names the step, the term that broke first, and what to try.
+        UserError: names the step, the first term that is not finite, and what to try.
     """
-    broken = {
+    first_broken = {
         name: int(np.argmin(np.isfinite(metrics[name])))
         for name in _TERMS
         if name in metrics and not np.isfinite(metrics[name]).all()
     }
-    if not broken:
+    if not first_broken:
         return
-    step = min(broken.values())
-    term = next(name for name, at in broken.items() if at == step)
+    step = min(first_broken.values())
+    term = next(name for name, broken_step in first_broken.items() if broken_step == step)
     raise UserError(
-        f"training broke at step {first_step + step}: {term} is {metrics[term][step]}. The last finite "
-        f"checkpoint stays in {kept}; lower train.learning_rate or train.clip_norm, warm up with "
-        "train.warmup_epochs, or raise model.sigma, into another --workdir"
+        f"training broke at step {first_step + step}: {term} is {metrics[term][step]}; the last finite "
+        f"checkpoint stays in {folder}. Train again into another --workdir with a lower "
+        "train.learning_rate or train.clip_norm, a warm-up (train.warmup_epochs), or a higher model.sigma"
     )

@@ -1,4 +1,4 @@
-"""What training writes as it goes: metrics.jsonl, and the same as TensorBoard events."""
+"""The record of a training run: metrics.jsonl, and the same metrics as TensorBoard events."""
 
 import json
 import os
@@ -10,23 +10,23 @@ import tensorboardX
 
 
 class History:
-    """The record of one workdir; a context manager, so that nothing stays in a buffer.
+    """Writer of the record of one run; a context manager that flushes its buffers when it closes.
 
     Args:
-        workdir: holds `metrics.jsonl` and `tensorboard/`.
-        step: that training goes on from. What a stopped run wrote after it is dropped, because the
-            resumed run will write it again.
+        workdir: folder that receives `metrics.jsonl` and `tensorboard/`.
+        step: step that training continues from. Lines of later steps, which a stopped run has written, are
+            removed, because the resumed run writes them again.
     """
 
     def __init__(self, workdir: pathlib.Path, step: int):
         self._path = workdir / "metrics.jsonl"
-        kept = [row for row in read_metrics(workdir) if row["step"] <= step]
+        rows = [row for row in read_metrics(workdir) if row["step"] <= step]
         draft = self._path.with_suffix(".jsonl.part")
-        draft.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         os.replace(draft, self._path)
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
         self._events = tensorboardX.SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=step + 1 if kept else None
+            str(workdir / "tensorboard"), purge_step=step + 1 if rows else None
         )
 
     def __enter__(self) -> "History":
@@ -34,15 +34,22 @@ class History:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
         self._events.close()
 
-    def write(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        """Appends one line, and a TensorBoard scalar for each value."""
+    def write_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
+        """Appends one line to `metrics.jsonl`, and adds one TensorBoard scalar per value.
+
+        Args:
+            step: number of updates made so far.
+            epoch: number of completed epochs.
+            split: "train" or "val".
+            values: metric name -> value.
+        """
         row = {"step": step, "epoch": epoch, "split": split, **values}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
@@ -55,7 +62,10 @@ class History:
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:
-    """Returns the lines of metrics.jsonl; a line that a killed run left half-written is dropped."""
+    """Returns the lines of metrics.jsonl as dicts, up to the first incomplete line.
+
+    A run that was killed may have left its last line incomplete.
+    """
     path = workdir / "metrics.jsonl"
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():

@@ -1,10 +1,10 @@
-"""Many steps in one call, on one device or on several.
+"""Many training steps in one call, on one device or on several.
 
-The training images lie on the device as uint8; a call gets the rows of its batches and runs them in one
-compiled loop, without the host between steps. The number of steps is an argument, not a shape, so the
-short last call of an epoch compiles nothing new.
+The training images are on the device as uint8. A call receives the rows of its batches among these images,
+and runs its steps in one compiled loop, so that the host does nothing between steps. The number of steps is
+an argument and not a shape: the shorter last call of an epoch needs no new compilation.
 
-S the most steps a call may take, B the global batch, N images.
+Shapes: S the largest number of steps in a call, B images per step over all devices, N images.
 """
 
 import hashlib
@@ -30,13 +30,13 @@ AXIS = "devices"
 
 @flax.struct.dataclass
 class Plan:
-    """Which images each step of a call sees.
+    """The images of each step of a call.
 
     Attributes:
-        rows: where the image lies among the images that the call is given.
-        index: its place in the training role, from which its noise follows.
-        mask: 1 where it counts, 0 where it pads.
-        class_index: its class; 0 where the model is not conditional.
+        rows: row of each image in the array of images that is passed to the call.
+        index: index of each image in the training role, from which its noise is derived.
+        mask: 1 for an image that counts, 0 for padding.
+        class_index: class of each image; 0 if the model is not conditional.
     """
 
     rows: Any  # int32 [S, B]
@@ -50,45 +50,50 @@ RunSteps = Callable[
 ]
 
 
-def _loop(step: TrainStep) -> Callable:
-    """Returns (state, images, plan, num_steps, hyperparameters) -> (state, metrics of every step [S])."""
+def _make_loop(step: TrainStep) -> Callable:
+    """Returns (state, images, plan, num_steps, hyperparameters) -> (state, metrics of each step [S])."""
 
     def run(state, images, plan: Plan, num_steps, hyperparameters):
-        def batch(i):
+        def select_batch(i):
             return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i], plan.class_index[i])
 
         def body(i, carry):
-            state, record = carry
-            state, metrics = step(state, batch(i), hyperparameters)
-            return state, jax.tree.map(lambda all_, one: all_.at[i].set(one), record, metrics)
+            state, metrics = carry
+            state, step_metrics = step(state, select_batch(i), hyperparameters)
+            metrics = jax.tree.map(
+                lambda values, value: values.at[i].set(value), metrics, step_metrics
+            )
+            return state, metrics
 
-        shapes = jax.eval_shape(lambda: step(state, batch(0), hyperparameters)[1])
-        record = jax.tree.map(lambda s: jnp.zeros((plan.rows.shape[0], *s.shape), s.dtype), shapes)
-        return jax.lax.fori_loop(0, num_steps, body, (state, record))
+        shapes = jax.eval_shape(lambda: step(state, select_batch(0), hyperparameters)[1])
+        metrics = jax.tree.map(lambda s: jnp.zeros((plan.rows.shape[0], *s.shape), s.dtype), shapes)
+        return jax.lax.fori_loop(0, num_steps, body, (state, metrics))
 
     return run
 
 
-def _jit(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
+def _compile_with_jit(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
     del devices
-    return jax.jit(_loop(make_train_step(recipe)), donate_argnums=0)
+    return jax.jit(_make_loop(make_train_step(recipe)), donate_argnums=0)
 
 
-def _pmap(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
-    """The state is one array a leaf, never stacked: in_axes and out_axes None.
+def _compile_with_pmap(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
+    """Every device runs the loop on its share of each batch.
 
-    Each of several processes passes what its own devices see, and gets the state on them.
+    The state has no axis of devices (in_axes and out_axes are None): each of its leaves is one array. If
+    there are several processes, each passes only the images of its local devices.
     """
-    own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
-    apart = len(own) < len(devices)
+    process = jax.process_index()
+    local = [i for i, device in enumerate(devices) if device.process_index == process]
+    several_processes = len(local) < len(devices)
     mesh = jax.make_mesh(
-        (len(own),), (AXIS,), axis_types=(AxisType.Auto,), devices=[devices[i] for i in own]
+        (len(local),), (AXIS,), axis_types=(AxisType.Auto,), devices=[devices[i] for i in local]
     )
-    on_own = NamedSharding(mesh, PartitionSpec())
+    on_local_devices = NamedSharding(mesh, PartitionSpec())
     run = jax.pmap(
-        _loop(make_train_step(recipe, AXIS)),
+        _make_loop(make_train_step(recipe, AXIS)),
         axis_name=AXIS,
-        in_axes=(None, 0 if apart else None, 0, None, None),
+        in_axes=(None, 0 if several_processes else None, 0, None, None),
         out_axes=None,
         devices=devices,
         donate_argnums=0,
@@ -96,62 +101,64 @@ def _pmap(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
 
     def split(array):
         parts = array.reshape(array.shape[0], len(devices), -1)
-        return np.ascontiguousarray(np.swapaxes(parts, 0, 1)[own])  # [own D, S, B / D]
+        return np.ascontiguousarray(np.swapaxes(parts, 0, 1)[local])  # [local D, S, B / D]
 
     def run_steps(state, images, plan, num_steps, hyperparameters):
         plan = jax.tree.map(split, plan)
-        if apart:
-            # No longer the same images for all devices, so each is given those of its rows, in their order.
-            images = images[plan.rows.reshape(len(own), -1)]
+        if several_processes:
+            # This process holds the images of its local devices only. Each device receives the images of
+            # its own rows, in the order of these rows.
+            images = images[plan.rows.reshape(len(local), -1)]
             order = np.arange(plan.rows[0].size, dtype=np.int32).reshape(plan.rows[0].shape)
             plan = plan.replace(rows=np.broadcast_to(order, plan.rows.shape))
-            # JAX deletes a donated state that it has to spread over the process's devices itself.
-            state = jax.device_put(state, on_own)
+            # If JAX itself had to copy the donated state to the local devices, it would delete the state.
+            state = jax.device_put(state, on_local_devices)
         return run(state, images, plan, num_steps, hyperparameters)
 
     return run_steps
 
 
-def _sharded(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
-    """XLA splits the one-device program along the batch."""
+def _compile_with_sharding(recipe: Recipe, devices: Sequence[jax.Device]) -> RunSteps:
+    """XLA divides the program of one device along the batch."""
     mesh = jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-    whole = NamedSharding(mesh, PartitionSpec())
+    replicated = NamedSharding(mesh, PartitionSpec())
     by_example = NamedSharding(mesh, PartitionSpec(None, AXIS))
     return jax.jit(
-        _loop(make_train_step(recipe)),
-        in_shardings=(whole, whole, by_example, whole, whole),
-        out_shardings=whole,
+        _make_loop(make_train_step(recipe)),
+        in_shardings=(replicated, replicated, by_example, replicated, replicated),
+        out_shardings=replicated,
         donate_argnums=0,
     )
 
 
-MODES = {"jit": _jit, "pmap": _pmap, "sharded": _sharded}
+MODES = {"jit": _compile_with_jit, "pmap": _compile_with_pmap, "sharded": _compile_with_sharding}
 
 
 def make_run_steps(
     recipe: Recipe, mode: str, batch_size: int, devices: Sequence[jax.Device]
 ) -> RunSteps:
-    """Compiles the loop over steps.
+    """Returns the loop over training steps; it is compiled in the first call.
 
     Args:
         recipe: how the model is trained.
-        mode: a name in MODES, or "auto": pmap on more than one device, else jit.
+        mode: key of MODES, or "auto", which means pmap if there is more than one device, and jit otherwise.
         batch_size: images per step, over all devices.
-        devices: to run on; jit uses only the first.
+        devices: devices to run on; jit uses only the first of them.
 
     Returns:
-        (state, images, plan, num_steps, hyperparameters) -> (state, metrics [S]). The state that is
-        passed in is donated.
+        (state, images, plan, num_steps, hyperparameters) -> (next state, metrics of each step [S]). The
+        memory of the passed state is donated to the next state.
 
     Raises:
-        UserError: if the batch cannot be shared evenly, or several processes are not to use pmap.
+        UserError: if the devices cannot share a batch evenly, or there are several processes and the mode
+            is not pmap.
     """
     if mode == "auto":
         mode = "pmap" if len(devices) > 1 else "jit"
     if processes.are_several() and mode != "pmap":
         raise UserError(
-            f"train.parallel is {mode}, which works in one process only; with several processes take "
-            "pmap or auto"
+            f"train.parallel is {mode}, which works in one process only; set it to pmap or "
+            "auto for several processes"
         )
     shares = len(devices) * recipe.accumulate
     if mode != "jit" and batch_size % shares:
@@ -160,22 +167,22 @@ def make_run_steps(
         parts = f" times train.accumulate={accumulate}" if accumulate > 1 else ""
         raise UserError(
             f"train.batch_size is {batch_size}, which is not divisible by the {len(devices)} "
-            f"devices{parts}: take {below or shares} or {below + shares}, or --config.train.parallel=jit"
+            f"devices{parts}; set it to {below or shares} or {below + shares}, or set train.parallel=jit"
         )
     return MODES[mode](recipe, devices)
 
 
 def replicas_agree(state: TrainState) -> bool:
-    """Whether every device of every process holds the same state, bit for bit.
+    """Returns whether every device of every process holds the same state, bit for bit.
 
-    With `out_axes=None` pmap hands back the first device's copy and nobody notices when the others
-    have drifted, as they would without the sum over devices.
+    pmap with `out_axes=None` returns the state of the first device. Without this check nobody would notice
+    if the states of the devices differed, for example because a sum over devices was missing.
     """
-    alike, digest = True, hashlib.sha256()
+    devices_agree, digest = True, hashlib.sha256()
     for leaf in jax.tree.leaves(state):
-        first, *rest = (np.asarray(shard.data) for shard in leaf.addressable_shards)
-        alike &= all(np.array_equal(first, other, equal_nan=True) for other in rest)
+        first, *others = (np.asarray(shard.data) for shard in leaf.addressable_shards)
+        devices_agree &= all(np.array_equal(first, other, equal_nan=True) for other in others)
         digest.update(first.tobytes())
-    # The first of the processes is as good as any to compare the others with.
     digests = processes.gather(np.frombuffer(digest.digest(), np.uint32))
-    return bool(processes.gather(np.array(alike)).all() and (digests == digests[0]).all())
+    processes_agree = (digests == digests[0]).all()
+    return bool(processes.gather(np.array(devices_agree)).all() and processes_agree)

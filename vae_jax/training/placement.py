@@ -1,4 +1,4 @@
-"""Where the training images wait between steps: on the device, on the host, or on disk."""
+"""Where the training images are stored between steps: on the device, on the host, or on disk."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -13,20 +13,21 @@ from vae_jax.runtime import processes
 from vae_jax.runtime.memory import measure_memory_bytes
 from vae_jax.training.parallel import Plan
 
-# Where they wait -> how a sentence says it.
+# Name of a place -> the phrase for the log.
 LOCATIONS = {"device": "on the device", "host": "on the host", "none": "on disk"}
-# Of a device's memory: what images may take so that model and activations keep the rest.
-_DEVICE_SHARE = 0.25
-_AHEAD = 2  # calls whose images are read while the device is busy with another
+# Largest share of a device's memory that the images may occupy; the rest is for the model and its
+# activations.
+_MAX_DEVICE_SHARE = 0.25
+_CALLS_READ_AHEAD = 2  # number of calls whose images are read while the device computes
 
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """The training images, and where they wait.
+    """The training images, and where they are stored.
 
     Attributes:
-        cache: a name in `LOCATIONS`.
-        images: on the device [N, H, W, C], or all of them on the host or on disk.
+        cache: where the images are stored, a key of `LOCATIONS`.
+        images: all training images, as an array on the device, an array on the host, or images on disk.
     """
 
     cache: str
@@ -35,48 +36,57 @@ class Placement:
     def feed(
         self, plans: Iterable[tuple[Plan, int]]
     ) -> Iterator[tuple[UInt8[Array, "M H W C"], Plan, int]]:
-        """Yields for each call the images that it is given, its plan, and how many of its steps count.
+        """Yields for each call its images, its plan, and how many of its steps are to be run.
 
-        Where the images are not on the device, those of an epoch's next calls are read while it is busy,
-        and the plan's rows point into what the call is given. Of several processes each reads only what
-        its own devices will see.
+        If the images are on the device, every call receives all of them. Otherwise a call receives only its
+        own images, and the rows of its plan refer to these; they are read while the device computes earlier
+        calls. If there are several processes, each of them reads only the images of its local devices.
+
+        Args:
+            plans: the plan of each call and how many of its steps are to be run.
         """
         if self.cache == "device":
             for plan, num_steps in plans:
                 yield self.images, plan, num_steps
             return
-        import grain  # a second of start-up, which training on the device does without
+        import grain  # imported here, because it takes a second that training on the device does not need
 
-        # No method: Grain writes down what it is given, and that would be all images.
+        # The function is not a method: Grain serialises what it is given, and a method would carry all
+        # images.
         calls = grain.MapDataset.source(list(plans)).map(lambda call: self._read(*call))
-        ahead = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
+        ahead = grain.ReadOptions(
+            num_threads=_CALLS_READ_AHEAD, prefetch_buffer_size=_CALLS_READ_AHEAD
+        )
         for images, plan, num_steps in calls.to_iter_dataset(ahead):
-            # Only now, so that what is read ahead takes none of the device's memory.
+            # Images are copied to the device only here, so that those read ahead use no device memory.
             yield jnp.asarray(images), plan, num_steps
 
     def _read(self, plan: Plan, num_steps: int) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
-        own = processes.find_own_columns(plan.rows.shape[1])
-        asked = plan.rows[:, own]
+        """Returns this process's images of the plan, and the plan with rows that refer to these images."""
+        columns = processes.find_own_columns(plan.rows.shape[1])
+        own_rows = plan.rows[:, columns]
         rows = np.zeros_like(plan.rows)
-        rows[:, own] = np.arange(asked.size).reshape(asked.shape)
-        return self.images[asked.reshape(-1)], plan.replace(rows=rows), num_steps
+        rows[:, columns] = np.arange(own_rows.size).reshape(own_rows.shape)
+        return self.images[own_rows.reshape(-1)], plan.replace(rows=rows), num_steps
 
 
 def place_images(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
-    """Puts the images where `data.cache` says; "auto" takes the device where they fit.
+    """Places the training images where `data.cache` requests; this does not change the result of training.
 
-    Images that stay on disk are streamed from there. The result of training does not depend on it.
+    Args:
+        images: training images. Images on disk stay there and are streamed.
+        cache: `data.cache`: "device", "host", or "auto", which means the device if the images fit.
     """
     if isinstance(images, ImagesOnDisk):
         return Placement("none", images)
     if cache == "auto":
-        fits = images.nbytes <= _DEVICE_SHARE * _device_memory_bytes()
-        # Several processes read a share each, not all of them everything.
+        fits = images.nbytes <= _MAX_DEVICE_SHARE * _device_memory_bytes()
+        # With several processes each process should read only its share of the images.
         cache = "device" if fits and not processes.are_several() else "host"
     return Placement(cache, jnp.asarray(images) if cache == "device" else images)
 
 
 def _device_memory_bytes() -> int:
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    # The CPU backend has no limit of its own: its device memory is the machine's.
+    # The CPU backend reports no limit: its memory is that of the machine.
     return limit or measure_memory_bytes()

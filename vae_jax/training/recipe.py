@@ -1,4 +1,4 @@
-"""How a model is trained: everything that a training step needs beside the parameters and the images."""
+"""The recipe of training: everything that a training step needs besides parameters and images."""
 
 import dataclasses
 
@@ -16,14 +16,15 @@ class Recipe:
     """How a model is trained.
 
     Attributes:
-        model: gives the terms of the loss.
-        objective: weighs them.
-        beta_schedule: step -> share of the KL weight that counts, in [0, 1].
-        augmentation: changes the images of a step, keyed by example.
-        optimizer: the optax chain; it contains the learning rate schedule.
-        learning_rate: step -> learning rate, the same schedule, for the metrics.
-        plateau: the scheduler that lowers the learning rate when validation stops improving.
-        accumulate: parts that a batch is computed in, one after the other.
+        model: the model, which computes the terms of the loss.
+        objective: the loss as a function of its terms.
+        beta_schedule: step -> factor in [0, 1] by which the largest KL weight is multiplied.
+        augmentation: random changes of the training images, keyed by example.
+        optimizer: optax chain; it contains the learning-rate schedule.
+        learning_rate: step -> learning rate, the same schedule again, for the metrics.
+        plateau: scheduler that lowers the learning rate when validation stops improving.
+        accumulate: number of equal parts into which a batch is divided; they are computed one after the
+            other.
     """
 
     model: VAE
@@ -40,9 +41,9 @@ def make_recipe(config: ml_collections.ConfigDict, model: VAE, steps_per_epoch: 
     """Returns the recipe that a resolved config describes.
 
     Args:
-        config: resolved.
-        model: of the run.
-        steps_per_epoch: training steps in an epoch, the unit of the schedules.
+        config: resolved config of the run.
+        model: model to train.
+        steps_per_epoch: number of training steps in one epoch; the schedules count in epochs.
     """
     learning_rate = make_learning_rate(config.train, steps_per_epoch)
     return Recipe(

@@ -1,4 +1,4 @@
-"""One pure training step: the same function under jit, pmap and sharded jit."""
+"""The training step: one pure function, which jit, pmap and sharded jit compile."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +20,15 @@ from vae_jax.training.state import TrainState
 class TracedHyperparameters:
     """Hyperparameters that are traced: changing them does not recompile.
 
-    So the cells of an ablation that differ only in them share one compiled program.
+    Cells of an ablation that differ only in these therefore share one compiled program.
+
+    Attributes:
+        seed: seed of the random streams.
+        beta: largest weight of the KL term.
     """
 
-    seed: Any  # uint32 [], of the random streams
-    beta: Any  # float32 [], largest weight of the KL term
+    seed: Any  # uint32 []
+    beta: Any  # float32 []
 
 
 TrainStep = Callable[
@@ -35,22 +39,22 @@ TrainStep = Callable[
 def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
     """Returns (state, batch, hyperparameters) -> (next state, metrics).
 
+    The metrics are `loss`, `reconstruction`, `kl` and, if it has a weight, `frequency` (means over the
+    images that count, nats per image), `beta`, `learning_rate`, `gradient_norm` (before clipping) and
+    `count` (number of images that count).
+
     Args:
         recipe: how the model is trained.
-        axis_name: name of pmap's axis; sums then run over all devices. None elsewhere.
-
-    The metrics are means over the images that count: `loss`, `reconstruction`, `kl` (nats per image),
-    `frequency` where it has a weight, `beta`, `learning_rate`, `gradient_norm` (before clipping) and
-    `count` (number of images).
+        axis_name: name of pmap's axis, over whose devices sums are computed; None without pmap.
     """
     model, objective = recipe.model, recipe.objective
 
-    def over_devices(tree):
+    def sum_over_devices(tree):
         return jax.lax.psum(tree, axis_name) if axis_name else tree
 
     def train_step(state: TrainState, batch: Batch, hyperparameters: TracedHyperparameters):
         beta = hyperparameters.beta * recipe.beta_schedule(state.step)
-        count = over_devices(jnp.sum(batch.mask))
+        count = sum_over_devices(jnp.sum(batch.mask))
 
         def loss_fn(params, part: Batch):
             streams = (
@@ -66,7 +70,8 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
                 label = jax.nn.one_hot(part.class_index, model.num_classes, dtype=jnp.float32)
             posterior, raw = model.apply({"params": params}, x, eps, label)
             image_terms = compute_terms(model, x, posterior, raw)
-            # Divided by the global count here, so that gradients summed over parts and devices are means.
+            # Each sum is divided by the count of the whole batch, so that gradients that are summed over
+            # parts and devices are means.
             loss = jnp.sum(part.mask * objective(image_terms, beta)) / count
             sums = {
                 name: jnp.sum(part.mask * getattr(image_terms, name)) / count
@@ -74,13 +79,15 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
             }
             return loss, {"loss": loss, **sums}
 
-        gradient = jax.grad(loss_fn, has_aux=True)
+        compute_gradients = jax.grad(loss_fn, has_aux=True)
         if recipe.accumulate == 1:
-            gradients, metrics = gradient(state.params, batch)
+            gradients, metrics = compute_gradients(state.params, batch)
         else:
-            gradients, metrics = _sum_over_parts(gradient, state.params, batch, recipe.accumulate)
-        gradients, metrics = over_devices((gradients, metrics))
-        # Optax mixes its int32 counts with floats, which strict promotion (in tests) refuses.
+            gradients, metrics = _sum_over_parts(
+                compute_gradients, state.params, batch, recipe.accumulate
+            )
+        gradients, metrics = sum_over_devices((gradients, metrics))
+        # Optax mixes its int32 counts with floats, which strict dtype promotion (used in tests) forbids.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.params)
             rate = recipe.learning_rate(state.step) * state.plateau.scale
@@ -102,7 +109,11 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
 
 
 def _sum_over_parts(function: Callable, params: dict, batch: Batch, num_parts: int):
-    """Returns the sum of function(params, part) over equal parts of the batch, one in memory at a time."""
+    """Returns the sum of function(params, part) over equal parts of the batch.
+
+    The parts are computed one after the other, so that memory holds the intermediate values of one part
+    only.
+    """
     parts = jax.tree.map(lambda a: a.reshape(num_parts, -1, *a.shape[1:]), batch)
     first = jax.tree.map(lambda a: a[0], parts)
     zeros = jax.tree.map(

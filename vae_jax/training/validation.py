@@ -1,4 +1,4 @@
-"""Validation: means over the images, whether the state is the best so far, and whether to stop early."""
+"""Validation: means over its images, the best state so far, and early stopping."""
 
 import dataclasses
 
@@ -15,11 +15,11 @@ from vae_jax.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What one pass over the images of a role says.
+    """Means over the images of one role.
 
     Attributes:
-        line: the line of `metrics.jsonl`: loss, terms, image quality, learning rate and beta.
-        distortion: loss without its KL; the best state is the one with the lowest.
+        line: line for `metrics.jsonl`: loss, terms, image quality, learning rate and beta.
+        distortion: loss without KL; the state with the lowest distortion is the best.
     """
 
     line: dict[str, float]
@@ -29,12 +29,12 @@ class Summary:
 def summarise(
     columns: dict[str, Float[np.ndarray, "N"]], rates: dict[str, float], objective: Objective
 ) -> Summary:
-    """Averages the columns over the images and computes the loss of the means.
+    """Averages each column over the images, and computes the loss from the means.
 
     Args:
-        columns: what the scorer returned: the terms of the loss and `quality_*`.
-        rates: learning rate and beta of the epoch.
-        objective: what training minimises.
+        columns: result of the scorer: the terms of the loss and `quality_*`, one value per image.
+        rates: `learning_rate` and `beta` at the end of the epoch.
+        objective: the loss as a function of its terms.
     """
     means = {
         name.removeprefix("quality_"): float(values.mean()) for name, values in columns.items()
@@ -53,21 +53,24 @@ def update_after_validation(
     """Returns the state with plateau scheduler and early-stopping counter updated.
 
     Args:
-        state: before the validation.
-        distortion: of the validation images, from `summarise`.
-        plateau: the scheduler, from `make_plateau`.
+        state: state before the validation.
+        distortion: distortion of the validation images, from `summarise`.
+        plateau: plateau scheduler, from `make_plateau`.
         train_config: the `train` group of the config.
     """
-    # In float32 on both sides: a best value that was rounded up would be beaten by an equal one.
-    best = jnp.asarray(distortion, jnp.float32)
+    # The new value is rounded to float32 like the best one. Otherwise a best value that was rounded up
+    # would count as worse than an equal new value.
+    rounded = jnp.asarray(distortion, jnp.float32)
     if train_config.plateau_patience:
-        state = state.replace(plateau=update_plateau(plateau, state.plateau, best))
-    if best < state.best_distortion:
-        return state.replace(best_distortion=best, validations_since_best=jnp.zeros((), jnp.int32))
+        state = state.replace(plateau=update_plateau(plateau, state.plateau, rounded))
+    if rounded < state.best_distortion:
+        return state.replace(
+            best_distortion=rounded, validations_since_best=jnp.zeros((), jnp.int32)
+        )
     return state.replace(validations_since_best=state.validations_since_best + 1)
 
 
 def has_stalled(state: TrainState, train_config: ml_collections.ConfigDict) -> bool:
-    """Returns whether `early_stopping_patience` validations have gone by without a better one."""
+    """Returns whether the last `early_stopping_patience` validations brought no improvement."""
     patience = train_config.early_stopping_patience
     return patience > 0 and int(state.validations_since_best) >= patience
