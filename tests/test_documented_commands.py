@@ -166,9 +166,17 @@ def test_a_run_is_trained_evaluated_and_explored_as_documented(tmp_path, monkeyp
         "--config.train.epochs=2",
         "--config.train.parallel=jit",
     ]
-    for command, extra in ((train, [*small, *shrink]), (evaluate, small), (explore, small)):
-        # A flag that is given twice has the last value.
-        assert main_module.main(["main", *fill_in(command, tmp_path), *extra]) == 0
+
+    def run(command, *extra):
+        # If a flag is given twice, the last value counts.
+        assert main_module.main(["main", *fill_in(command, tmp_path), *small, *extra]) == 0
+
+    run(train, *shrink)
+    script = [sys.executable, "benchmarks/false_alarms.py", tmp_path]
+    table = subprocess.run(script, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert "| `fusion` | 0." in table
+    run(evaluate)
+    run(explore)
     assert (tmp_path / "report.html").stat().st_size
     assert (tmp_path / "explore.html").stat().st_size
     logging.getLogger("vae_jax").setLevel(level)
