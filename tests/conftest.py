@@ -1,11 +1,28 @@
-"""Strictness for every test, set before JAX starts: eight virtual devices, no silent promotion.
+"""What every test shares: a strict JAX, a cache of compiled programs, and fixtures.
 
-XLA compiles with the options that a run chooses.
+JAX is set up before it starts: eight virtual devices, no silent promotion of dtypes or ranks, an error when
+a key is used twice. Shapes in signatures are checked. XLA compiles with the options that a run chooses.
+
+Without names of tests, pytest runs the suite in one worker per core; a test file stays in one worker, so
+that its module fixtures are made once. With names of files or tests it runs them in its own process.
+
+Fixtures that save time, because many tests need the same thing:
+
+- `dataset`: forty training discs and a test set with ten rings. `two_classes` and `in_halves` divide the
+  discs into classes, `on_disk` stores the images of a dataset on disk.
+- `config`: the config of a model that trains on `dataset` in seconds; `make_config` makes another one.
+- `trained_run`: config and workdir of such a run after its training. The session trains it once, and each
+  test gets its own copy of the workdir to write to.
+- `make_trained`: a model with initial parameters, for tests that need no training.
+- `real_data`: the folder of real images; the test is skipped where there are none.
+
+A test with the marker `slow` takes more than a few seconds; `pytest -m "not slow"` leaves it out.
 """
 
 import dataclasses
 import os
 import pathlib
+import shutil
 import tempfile
 
 os.environ["XLA_FLAGS"] = (
@@ -17,6 +34,7 @@ from vae_jax.runtime.compiler import choose_xla_options
 
 choose_xla_options("float32")
 
+import hypothesis
 import jax
 import jaxtyping
 import numpy as np
@@ -26,11 +44,19 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_legacy_prng_key", "error")
 jax.config.update("jax_debug_key_reuse", True)
-# Many tests train the same small model: compile it once a session.
-_CACHE = tempfile.TemporaryDirectory(prefix="vae_jax_test_programs_")
-jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+# Many tests train the same small model, which is compiled once per session. Workers inherit the environment
+# of the process that starts them, so they share its folder of compiled programs.
+_PROGRAMS = "VAE_JAX_TEST_PROGRAMS"
+if _PROGRAMS not in os.environ:
+    _folder_of_programs = tempfile.TemporaryDirectory(prefix="vae_jax_test_programs_")
+    os.environ[_PROGRAMS] = _folder_of_programs.name
+jax.config.update("jax_compilation_cache_dir", os.environ[_PROGRAMS])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# A property holds on a busy machine as well, however long its first example takes to compile.
+hypothesis.settings.register_profile("without_deadline", deadline=None)
+hypothesis.settings.load_profile("without_deadline")
 
 # Shapes written in signatures are checked in every test, never in a user's run.
 jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
@@ -40,6 +66,16 @@ from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
+
+_MAX_WORKERS = 4  # each takes 2 GB of memory
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Returns the number of workers: one per core for the suite, none for tests that are named."""
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +199,28 @@ def make_config():
 def config(make_config):
     """A model that trains on `dataset` in seconds."""
     return make_config()
+
+
+@pytest.fixture(scope="session")
+def _shared_run(tmp_path_factory, make_config, dataset):
+    """Workdir of the run that `trained_run` copies."""
+    # Most tests train nothing, and these imports take seconds.
+    from vae_jax.train import train
+    from vae_jax.workdir import claim_workdir
+
+    workdir = tmp_path_factory.mktemp("shared_run") / "run"
+    config = make_config()
+    claim_workdir(workdir, config)
+    train(config, workdir, dataset)
+    return workdir
+
+
+@pytest.fixture
+def trained_run(_shared_run, config, tmp_path):
+    """Config and workdir of a finished training on `dataset`; the workdir belongs to the test."""
+    workdir = tmp_path / "trained_run"
+    shutil.copytree(_shared_run, workdir)
+    return config, workdir
 
 
 @pytest.fixture
