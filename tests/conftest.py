@@ -29,6 +29,8 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Threads of scikit-learn that wait for others would take the cores of parallel test workers.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from vae_jax.runtime.compiler import choose_xla_options
 
