@@ -168,6 +168,7 @@ def test_the_map_shows_the_score_of_each_image(explored):
         )
 
 
+@pytest.mark.slow
 def test_a_repeated_exploration_with_images_on_disk_writes_the_same_bytes(
     explored, make_run, on_disk
 ):
@@ -181,6 +182,7 @@ def test_a_repeated_exploration_with_images_on_disk_writes_the_same_bytes(
         assert len({figure.read_bytes() for figure in figures}) == 1, name
 
 
+@pytest.mark.slow
 def test_parts_that_need_two_classes_are_left_out_with_a_reason(make_run, dataset, capsys):
     run = make_run(dataset)
     run.explore()
@@ -204,6 +206,7 @@ def test_a_missing_inception_file_is_reported_before_anything_is_written(make_ru
     assert run.read_results() == EARLIER_RESULTS
 
 
+@pytest.mark.slow
 def test_every_part_supports_a_conditional_autoencoder_and_explains_its_classes(
     make_run, halves, capsys
 ):
@@ -249,6 +252,7 @@ def test_incomplete_scores_are_rejected_with_one_line(tmp_path, content, message
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_does_not_stop_the_others(make_run, halves):
     one_image = dataclasses.replace(halves, test=halves.test.take(np.array([0])))
     run = make_run(one_image)

@@ -26,6 +26,7 @@ def test_a_notebook_has_no_outputs_and_a_link_that_opens_it_in_colab(name):
     assert 'find_spec("vae_jax") is None' in join_source(cells[1])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the notebook tools raise some
 def test_the_notebook_runs_from_the_first_cell_to_the_last(tmp_path, monkeypatch):
     packages = ("nbclient", "nbformat", "ipykernel", "ipywidgets")
