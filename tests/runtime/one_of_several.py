@@ -1,7 +1,7 @@
-"""The main job as one of several processes, on images that record which of them are read.
+"""Runs `main` as one of several processes, and records which images the process reads.
 
-`python one_of_several.py RECORD FLAG...` trains the first epoch, goes on from its checkpoint, evaluates,
-and writes to RECORD which rows of each role were asked for, call by call.
+`python one_of_several.py RECORD FLAG...` trains the first epoch, continues from its checkpoint, evaluates,
+and writes to RECORD, as JSON, the rows that were read in every call: role -> one list of rows per call.
 """
 
 import json
@@ -16,45 +16,47 @@ from vae_jax.data import pipeline
 _ROLES = ("train", "val", "calibration", "test")
 
 
-def _recorded(images: np.ndarray, asked: list[list[int]]) -> np.ndarray:
+def _record_rows(images: np.ndarray, calls: list[list[int]]) -> np.ndarray:
+    """Returns the images as an array that appends the rows of every access to `calls`."""
+
     class Recorded(np.ndarray):
         def __getitem__(self, rows):
-            if self.shape == images.shape:  # what is made of it, as by reshape, is read already
-                asked.append(np.unique(np.arange(len(images))[rows]).tolist())
+            if self.shape == images.shape:  # a reshaped array has been read before
+                calls.append(np.unique(np.arange(len(images))[rows]).tolist())
             return np.asarray(self)[rows]
 
     return images.view(Recorded)
 
 
-def _record(asked: dict[str, list[list[int]]]) -> None:
+def _record_datasets(calls: dict[str, list[list[int]]]) -> None:
     load = pipeline.load_dataset
 
     def load_recorded(data, seed):
         dataset = load(data, seed)
         for role in _ROLES:
             examples = getattr(dataset, role)
-            object.__setattr__(examples, "images", _recorded(examples.images, asked[role]))
+            object.__setattr__(examples, "images", _record_rows(examples.images, calls[role]))
         return dataset
 
     pipeline.load_dataset = load_recorded
 
 
 def _train_in_two_parts() -> None:
-    whole = train.train
+    train_fully = train.train
 
     def in_parts(config, workdir, dataset):
         first = config.copy_and_resolve_references()
         first.train.epochs = 1
-        whole(first, workdir, dataset)
-        return whole(config, workdir, dataset)
+        train_fully(first, workdir, dataset)
+        return train_fully(config, workdir, dataset)
 
     train.train = in_parts
 
 
 if __name__ == "__main__":
-    asked = {role: [] for role in _ROLES}
-    _record(asked)
+    calls = {role: [] for role in _ROLES}
+    _record_datasets(calls)
     _train_in_two_parts()
     status = main.main(["main", *sys.argv[2:]])
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(asked))
+    pathlib.Path(sys.argv[1]).write_text(json.dumps(calls))
     sys.exit(status)

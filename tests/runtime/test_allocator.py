@@ -1,4 +1,4 @@
-"""The heap of a process that was told to keep its memory."""
+"""The heap of a process that keeps its memory."""
 
 import pathlib
 import platform
@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tells glibc alone")
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc is configured"
+)
 
-# Prints the flags of every stretch of the heap, one line a stretch.
+# Prints the flags of every part of the heap, one line per part.
 _SHOW_FLAGS = """
 import pathlib, resource
 from vae_jax.runtime.allocator import keep_memory
@@ -25,7 +27,7 @@ for line in pathlib.Path("/proc/self/smaps").read_text().splitlines():
         print(line)
 """
 
-# Tells whether the heap is as long after a large block is freed as before.
+# Prints whether the heap is as long after a large block is freed as before.
 _FREE = """
 import ctypes
 from vae_jax.runtime.allocator import keep_memory
@@ -46,24 +48,25 @@ def _run(program: str) -> str:
     ).stdout
 
 
-def _asks_for_large_pages(limit: bool) -> bool:
-    shown = _run(_SHOW_FLAGS.format(limit=limit))
-    return any("hg" in line.split() for line in shown.splitlines())
+def _requests_large_pages(limit: bool) -> bool:
+    output = _run(_SHOW_FLAGS.format(limit=limit))
+    return any("hg" in line.split() for line in output.splitlines())
 
 
 @pytest.mark.skipif(
-    not pathlib.Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="no large pages here"
+    not pathlib.Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="this system has no large pages",
 )
-def test_the_heap_asks_for_large_pages():
-    assert _asks_for_large_pages(limit=False)
+def test_the_heap_requests_large_pages():
+    assert _requests_large_pages(limit=False)
 
 
-def test_a_process_whose_addresses_are_counted_is_left_them():
-    assert not _asks_for_large_pages(limit=True)
+def test_a_process_with_a_limited_address_space_reserves_none():
+    assert not _requests_large_pages(limit=True)
 
 
 def test_freed_memory_is_kept():
-    shown = _run(_FREE).strip()
-    if shown == "no room":
-        pytest.skip("the machine gives no 3 GiB of addresses")
-    assert shown == "True"
+    output = _run(_FREE).strip()
+    if output == "no room":
+        pytest.skip("a block of 3 GiB cannot be allocated")
+    assert output == "True"

@@ -1,1 +1,1 @@
-"""The process: its memory, its compiler, its progress bars, and the other processes beside it."""
+"""The process: its memory, its compiler options, its progress bars, and the other processes beside it."""

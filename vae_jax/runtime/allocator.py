@@ -1,27 +1,29 @@
-"""The process's memory allocator, told to keep what it has, in large pages."""
+"""Makes the memory allocator of the process keep freed memory, and use large pages."""
 
 import ctypes
 
 from vae_jax.runtime.memory import measure_memory_bytes
 
-# Names and numbers of <malloc.h> and <sys/mman.h>.
+# These names and values are from <malloc.h> and <sys/mman.h>.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
 _MADV_HUGEPAGE = 14
 
-# Heap in large pages: what a training step of the shipped configs takes, but for the largest images.
-_MOST_BYTES = 3 * 2**29
-_LARGE_PAGE = 2**21  # bytes, where a page has 4 KiB; elsewhere the advice starts a little late
+# Size of the heap in large pages. A training step of every shipped config needs less than this, except the
+# configs with the largest images.
+_MAX_BYTES = 3 * 2**29
+# Bytes of a large page if normal pages have 4 KiB. With other page sizes large pages start a little later.
+_LARGE_PAGE = 2**21
 
 
 def keep_memory() -> None:
-    """Tells glibc to keep freed memory for the next step; does nothing with another C library.
+    """Makes glibc keep freed memory for the next step; does nothing with another C library.
 
-    A training step on the CPU takes and frees temporaries of many megabytes. By default glibc gives each
-    back to the system and takes it anew, and every page of it faults again: keeping them saves 7 to 11 %
-    of a step's processor time on the Kvasir model, and large pages, where Linux leaves them to the
-    program, another 2 to 8 %.
+    A training step on the CPU allocates and frees temporary arrays of many megabytes. By default glibc
+    returns each of them to the system and requests it again, and every page of it causes a page fault.
+    Keeping the memory saves 7 to 11 % of the processor time of a step on the Kvasir model. Large pages save
+    another 2 to 8 % where Linux lets a program choose them.
     """
     try:
         libc = ctypes.CDLL(None)
@@ -31,22 +33,22 @@ def keep_memory() -> None:
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, -1)  # never
     mallopt(_M_ARENA_MAX, 1)
-    if not _is_limited():
-        _use_large_pages(libc, min(_MOST_BYTES, measure_memory_bytes() // 8))
+    if not _has_address_limit():
+        _use_large_pages(libc, min(_MAX_BYTES, measure_memory_bytes() // 8))
 
 
-def _is_limited() -> bool:
-    """Whether the process may only have so many addresses, which are then too dear to take ahead."""
-    import resource  # of Unix, as glibc is
+def _has_address_limit() -> bool:
+    """Returns whether the address space of the process is limited, so that none should be reserved."""
+    import resource  # only Unix has this module; a system with glibc is a Unix
 
     limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
     return any(resource.getrlimit(which)[0] != resource.RLIM_INFINITY for which in limits)
 
 
 def _use_large_pages(libc: ctypes.CDLL, num_bytes: int) -> None:
-    """Lengthens the heap at once, because the system's advice holds for addresses that exist.
+    """Extends the heap at once, because large pages can only be requested for addresses that exist.
 
-    No memory is taken until it is written to.
+    The system provides memory for these addresses only when the program writes to them.
     """
     libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
     libc.sbrk.argtypes = [ctypes.c_ssize_t]
@@ -57,5 +59,5 @@ def _use_large_pages(libc: ctypes.CDLL, num_bytes: int) -> None:
     libc.free(libc.malloc(num_bytes))
     start += -start % _LARGE_PAGE
     length = libc.sbrk(0) - start
-    if length > 0:  # else there was no room, or it did not come from the heap
+    if length > 0:  # otherwise there was no room, or the block is not part of the heap
         libc.madvise(start, length, _MADV_HUGEPAGE)

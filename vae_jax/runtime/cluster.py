@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as the command line says; no JAX in sight."""
+"""Which of several processes this one is, according to the command line. It does not import JAX."""
 
 import dataclasses
 
@@ -9,12 +9,12 @@ _FLAGS = ("--coordinator", "--num_processes", "--process_id")
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """Processes that train and score together.
+    """This process, and the number of processes that train and score together.
 
     Attributes:
-        coordinator: "host:port" at which process 0 can be reached by all of them.
-        num_processes: how many there are.
-        process_id: of this one, from 0.
+        coordinator: "host:port", the address of process 0 for all processes.
+        num_processes: number of all processes, including this one.
+        process_id: index of this process, from 0.
     """
 
     coordinator: str
@@ -25,30 +25,30 @@ class Cluster:
     def from_flags(
         cls, coordinator: str | None, num_processes: int | None, process_id: int | None
     ) -> "Cluster | None":
-        """Checks what the three flags say; None where none of them is given.
+        """Returns the cluster that the three flags describe, or None if none of them is set.
 
         Raises:
-            UserError: names the flag that is missing or wrong.
+            UserError: if a flag is missing or wrong. The message names it.
         """
-        given = (coordinator, num_processes, process_id)
-        missing = [name for name, value in zip(_FLAGS, given, strict=True) if value is None]
+        values = (coordinator, num_processes, process_id)
+        missing = [name for name, value in zip(_FLAGS, values, strict=True) if value is None]
         if len(missing) == len(_FLAGS):
             return None
         if missing:
             raise UserError(
-                f"{' and '.join(missing)} is missing: give all of {', '.join(_FLAGS)}, or none"
+                f"{' and '.join(missing)} is missing; set all of {', '.join(_FLAGS)}, or none of them"
             )
         host, _, port = coordinator.rpartition(":")
         if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
             raise UserError(
                 f"--coordinator={coordinator} is not HOST:PORT with a port from 1 to 65535; name the "
-                "machine of process 0 and a port that is free there"
+                "machine of process 0 and a free port of that machine"
             )
         if num_processes < 1:
             raise UserError(f"--num_processes={num_processes} must be at least 1")
         if not 0 <= process_id < num_processes:
             raise UserError(
-                f"--process_id={process_id} must be from 0 to {num_processes - 1}, another one for each of "
-                f"the {num_processes} processes"
+                f"--process_id={process_id} must be from 0 to {num_processes - 1}; give each of the "
+                f"{num_processes} processes its own number"
             )
         return cls(coordinator, num_processes, process_id)

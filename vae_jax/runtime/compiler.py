@@ -1,4 +1,4 @@
-"""The options of XLA, the compiler, told before JAX starts."""
+"""The options of the compiler, XLA, which must be set before JAX starts."""
 
 import dataclasses
 import importlib.metadata
@@ -11,11 +11,11 @@ class Option:
     """One option of XLA on the CPU.
 
     Attributes:
-        name: as in XLA_FLAGS.
-        value: that is fast.
-        jaxlibs: versions that know the option, and where it was measured to help; one that XLA does not
-            know ends the process.
-        precisions: of runs that it helps.
+        name: name of the option in XLA_FLAGS.
+        value: the fast value.
+        jaxlibs: versions of jaxlib that know the option and were measured to be faster with it. XLA ends
+            the process if it does not know an option.
+        precisions: values of `train.precision` for which the option makes a run faster.
     """
 
     name: str
@@ -25,38 +25,39 @@ class Option:
 
 
 OPTIONS = (
-    # Of what XLA may hand to the library YNNPACK, matrix products alone: the library is the one to use
-    # the processor's bfloat16 units. XLA's own float32 convolutions take 0.6 to 0.95 of its time in the
-    # strided layers of the Kvasir model. Sums it takes with all that is computed on the way: in scoring
-    # 512x512 images XLA's own squashing and squared error take a twentieth of its time.
+    # With this value XLA hands only matrix products to the library YNNPACK, which can use the bfloat16
+    # units of the processor. For other operations XLA itself is faster. In the strided layers of the Kvasir
+    # model its float32 convolutions take 0.6 to 0.95 of the time of the library. The library also computes
+    # sums together with the operations before them. When 512x512 images are scored, XLA's own sigmoid and
+    # squared error take a twentieth of the time of the library.
     Option(
         "xla_cpu_experimental_ynn_fusion_type",
         "individual_dot",
         ("0.10.2", "0.12.0.1"),
         ("float32", "bfloat16"),
     ),
-    # Loops over numbers come from the older of two emitters: a float32 training step of the Kvasir model
-    # takes 0.9 of the time, one in bfloat16 1.1 of it.
+    # Element-wise loops are compiled by the older of two emitters. With it a float32 training step of the
+    # Kvasir model takes 0.9 of the time; a bfloat16 step would take 1.1 of the time.
     Option("xla_cpu_use_fusion_emitters", "false", ("0.10.2",), ("float32",)),
 )
 
 
 def choose_xla_options(precision: str) -> None:
-    """Tells XLA which of its ways on the CPU are the fast ones.
+    """Adds the options that make XLA fast on the CPU to the environment variable XLA_FLAGS.
 
-    Has no effect once JAX has started, and leaves alone what XLA_FLAGS says already. The cells of an
-    ablation share a process, and so the options of its base.
+    This has no effect after JAX has started. Options that are already in XLA_FLAGS stay as they are. The
+    cells of an ablation share one process, so they share the options of its base config.
 
     Args:
         precision: `train.precision` of the run.
     """
     jaxlib = importlib.metadata.version("jaxlib")
     flags = os.environ.get("XLA_FLAGS", "").strip()
-    if flags and not flags.startswith("-"):  # the name of a file of options
+    if flags and not flags.startswith("-"):  # the name of a file that contains options
         return
-    chosen = [
+    new_flags = [
         f"--{option.name}={option.value}"
         for option in OPTIONS
         if jaxlib in option.jaxlibs and precision in option.precisions and option.name not in flags
     ]
-    os.environ["XLA_FLAGS"] = " ".join(filter(None, [flags, *chosen]))
+    os.environ["XLA_FLAGS"] = " ".join(filter(None, [flags, *new_flags]))

@@ -1,29 +1,30 @@
-"""Memory: what the machine has, and how much of it the process has taken at most."""
+"""The memory of the machine, and the peak memory of the process."""
 
 import os
 import pathlib
 import resource
 import sys
 
-_OF_CONTAINER = pathlib.Path("/sys/fs/cgroup/memory.max")  # "max", or bytes; Linux alone has it
+# The memory limit of the container: "max" or a number of bytes. Only Linux has this file.
+_CONTAINER_LIMIT = pathlib.Path("/sys/fs/cgroup/memory.max")
 
 
 def measure_memory_bytes() -> int:
-    """Returns how much memory there is: the machine's, or what its container is given of it."""
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Returns the memory of the machine, or of the container if that has less, bytes."""
+    of_machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        return min(whole, int(_OF_CONTAINER.read_text()))
+        return min(of_machine, int(_CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):
-        return whole
+        return of_machine
 
 
 def measure_peak_memory_bytes() -> int:
-    """Returns the peak of the busiest accelerator; on the CPU the peak of the process.
+    """Returns the peak of the accelerator that needs most memory or, on the CPU, of the process, bytes.
 
-    Images that stay on disk count there as far as they have been looked at: they are mapped into memory,
-    which the system takes back when somebody else needs it.
+    On the CPU this includes the images on disk that have been read: they are mapped into memory, which the
+    system takes back when another program needs it.
     """
-    import jax  # the allocator asks for the machine's memory before JAX may start
+    import jax  # the allocator imports this module before JAX may start
 
     peaks = [
         (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
