@@ -48,40 +48,44 @@ def of_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int]:
 
     from vae_jax.model.vae import build_model
     from vae_jax.runtime.memory import measure_peak_memory_bytes
-    from vae_jax.scoring import fits
+    from vae_jax.scoring.fits import fit_scores
+    from vae_jax.scoring.inference import TrainedModel
     from vae_jax.scoring.scorer import make_scorer
 
     config = models.shipped(file, variant)
     models.set_up(config.train.precision)
-    settings, size, channels = config.scoring, config.data.image_size, config.data.channels
-    names = [name for name in settings.names if name != "fusion"]
+    scoring_config, size, channels = config.scoring, config.data.image_size, config.data.channels
+    names = [name for name in scoring_config.names if name != "fusion"]
     images = models.scrolled(max(counts), size, channels)
     given = None
-    if settings.condition == "given":
+    if scoring_config.condition == "given":
         given = np.zeros(max(counts), np.int32)
     _, state, _ = models.our_training(config, _STEPS)
-    model, params = build_model(config), state.params
-    train = images[:512].copy()
-    fitted = fits.fit_scores(
-        names, model, params, train, settings, config.seed,
+    trained = TrainedModel(build_model(config), state.params, scoring_config.batch_size)
+    fits = fit_scores(
+        names, trained, images[:512].copy(), scoring_config, config.seed,
         None if given is None else given[:512],
     )  # fmt: skip
-    score = make_scorer(model, names, settings, config.seed, jax.devices(), fitted)
-    found = {}
+    score = make_scorer(trained.model, names, scoring_config, config.seed, jax.devices())
+    peaks = {}
     for count in counts:
-        score(params, images[:count], None if given is None else given[:count])
-        found[count] = measure_peak_memory_bytes()
-    return found
+        classes = None if given is None else given[:count]
+        score(trained.params, images[:count], classes, fits=fits)
+        peaks[count] = measure_peak_memory_bytes()
+    return peaks
 
 
 def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
     """Returns the same of holding each score's maps against masks."""
     import numpy as np
 
-    from vae_jax.data.examples import Examples
+    from vae_jax.data.examples import Dataset, Examples
     from vae_jax.model.vae import build_model
     from vae_jax.runtime.memory import measure_peak_memory_bytes
-    from vae_jax.scoring.localise import localise
+    from vae_jax.scoring.anomaly_maps import measure_localisation
+    from vae_jax.scoring.baselines import Baselines
+    from vae_jax.scoring.inference import TrainedModel
+    from vae_jax.scoring.setup import ScoringSetup
 
     config = models.shipped(file, variant)
     models.set_up(config.train.precision)
@@ -103,14 +107,16 @@ def of_localising(file: str, variant: str, counts: list[int]) -> dict[int, int]:
         )
 
     _, state, _ = models.our_training(config, _STEPS)
-    found = {}
+    trained = TrainedModel(build_model(config), state.params, config.scoring.batch_size)
+    train, calibration = examples(512), examples(256)
+    peaks = {}
     for count in counts:
-        localise(
-            build_model(config), state.params, config.scoring.names, examples(512), examples(256),
-            examples(count), config.scoring, config.seed,
-        )  # fmt: skip
-        found[count] = measure_peak_memory_bytes()
-    return found
+        dataset = Dataset("", "", size, channels, train, calibration, calibration, examples(count))
+        setup = ScoringSetup(trained, dataset, config.scoring, config.seed)
+        baselines = Baselines(train, config.scoring.pca_components, config.seed)
+        measure_localisation(setup, config.scoring.names, baselines)
+        peaks[count] = measure_peak_memory_bytes()
+    return peaks
 
 
 def fresh(measure, *arguments):

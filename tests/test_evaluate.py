@@ -43,7 +43,7 @@ def rows_of(workdir):
 
 def test_results_follow_from_the_scores_that_were_written(trained, dataset, capsys):
     config, workdir = trained
-    evaluate_lib.report(config, workdir, evaluate_lib.evaluate(config, workdir, dataset))
+    evaluate_lib.write_report(workdir, evaluate_lib.evaluate(config, workdir, dataset))
     results = json.loads((workdir / "results.json").read_text())
     assert set(results) <= workdir_lib.RESULT_SECTIONS
     read = workdir_lib.read_results(workdir)
@@ -114,7 +114,7 @@ def test_a_test_set_without_anomalies_is_judged_by_its_false_alarms_alone(traine
     config, workdir = trained
     normals = take(dataset.test, np.flatnonzero(dataset.test.labels == 0))
     evaluation = evaluate_lib.evaluate(config, workdir, dataclasses.replace(dataset, test=normals))
-    evaluate_lib.report(config, workdir, evaluation)
+    evaluate_lib.write_report(workdir, evaluation)
     entry = evaluation.results["detection"]["mse"]
     assert "auroc" not in entry
     assert "recall" not in entry
@@ -191,10 +191,10 @@ def test_an_autoencoder_has_no_score_that_asks_for_a_posterior(tmp_path, config,
     workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, dataset)
     evaluation = evaluate_lib.evaluate(config, tmp_path, dataset)
-    evaluate_lib.report(config, tmp_path, evaluation)
+    evaluate_lib.write_report(tmp_path, evaluation)
     assert set(evaluation.results["detection"]) == set(config.scoring.names) - set(NEEDS_POSTERIOR)
     assert "latent" not in evaluation.results
-    assert len(evaluation.gallery.samples) == 0
+    assert len(evaluation.images.samples) == 0
 
 
 def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
@@ -219,14 +219,14 @@ def test_tiles_are_judged_as_whole_strips_too(trained, dataset):
         has_mask=np.ones(count, bool),
     )
     evaluation = evaluate_lib.evaluate(config, workdir, dataclasses.replace(dataset, test=test))
-    evaluate_lib.report(config, workdir, evaluation)
+    evaluate_lib.write_report(workdir, evaluation)
     found = evaluation.results["strips"]
     assert found["counts"]["normal_strips"] + found["counts"]["anomalous_strips"] == count // 5
     assert set(found["scores"]) == set(config.scoring.names)
     for name, entry in evaluation.results["localisation"].items():
         assert entry == found["maps"][name]["pixel"]
     assert [row["file"] for row in evaluation.rows[:2]] == ["strip_0.png@0", "strip_0.png@4"]
-    assert len(evaluation.gallery.strips) > 0
+    assert len(evaluation.images.strips) > 0
     assert "Whole strips" in (workdir / "report.html").read_text()
 
 
@@ -234,7 +234,7 @@ def test_a_score_that_is_no_number_is_refused_by_name(trained, dataset, monkeypa
     config, workdir = trained
     monkeypatch.setitem(COLUMNS, "l1", lambda view: SCORES["mse"](view) / 0 * 0)
     with pytest.raises(
-        UserError, match=r"the score l1 is nan for calibration/0.png \(calibration\)"
+        UserError, match=r"the score l1 is nan for calibration/0.png \(calibration\); in total"
     ):
         evaluate_lib.evaluate(config, workdir, dataset)
 
@@ -245,7 +245,7 @@ def test_a_test_set_without_normals_is_judged_by_what_is_found(trained, dataset)
     evaluation = evaluate_lib.evaluate(
         config, workdir, dataclasses.replace(dataset, test=anomalies)
     )
-    evaluate_lib.report(config, workdir, evaluation)
+    evaluate_lib.write_report(workdir, evaluation)
     entry = evaluation.results["detection"]["mse"]
     assert 0 <= entry["recall"] <= 1
     assert "fpr" not in entry

@@ -161,8 +161,8 @@ def _run_cell(workdir: pathlib.Path, cell: Cell, loader: _DatasetLoader) -> Cell
         dataset = loader.load(cell)
         train_lib.train(cell.config, folder, dataset)
         evaluation = evaluate_lib.evaluate(cell.config, folder, dataset)
-        write_reconstructions(workdir, cell.name, evaluation.gallery)
-        evaluate_lib.report(cell.config, folder, evaluation)
+        write_reconstructions(workdir, cell.name, evaluation.images)
+        evaluate_lib.write_report(folder, evaluation)
     except Exception as error:  # any error of one cell must not stop the other cells
         error_file.write_text(traceback.format_exc(), encoding="utf-8")
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"

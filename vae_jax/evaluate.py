@@ -1,199 +1,111 @@
-"""The only evaluator: best checkpoint and test images in, results, scores and report out."""
+"""The only evaluator: it scores the test images with the best checkpoint and writes the report."""
 
 import csv
 import dataclasses
 import io
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
-import numpy as np
 
-from vae_jax import results
+from vae_jax import results as results_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.examples import Dataset
 from vae_jax.data.image_store import take_images
+from vae_jax.metrics.bootstrap import Ranking
 from vae_jax.model.vae import build_model
 from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
-from vae_jax.scoring import baselines
-from vae_jax.scoring.calibration import THRESHOLD_RULES, benjamini_hochberg, p_values
+from vae_jax.scoring.anomaly_maps import measure_localisation
+from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.inference import TrainedModel
-from vae_jax.scoring.localise import localise
-from vae_jax.scoring.robustness import noise_sweep
-from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
-from vae_jax.scoring.scores import deciding_score
-from vae_jax.scoring.strip_evaluation import rank_tiles, strips
+from vae_jax.scoring.robustness import measure_noise_robustness
+from vae_jax.scoring.role_scores import (
+    Columns,
+    score_calibration_and_test,
+    select_supported_scores,
+)
+from vae_jax.scoring.setup import ScoringSetup
+from vae_jax.scoring.stitching import Strip
+from vae_jax.scoring.strip_evaluation import evaluate_strips
+from vae_jax.scoring.tile_groups import rank_tiles
 from vae_jax.training.checkpoint import load_best_params
 
-# Baselines whose scores the report draws as curves, and scores.csv therefore holds.
-_CURVES = ("pca",)
+_MAX_BATCH_SIZE = 64  # images per step where a step is not compiled for scoring
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation found.
+    """The outcome of an evaluation.
 
     Attributes:
-        results: the content of results.json and details.json.
-        rows: the content of scores.csv, a dict a test image.
-        gallery: the images of the report.
-        warnings: one sentence each, for the top of the report.
+        results: content of results.json and details.json, section by section.
+        rows: content of scores.csv, one dict per test image.
+        images: images of the report.
+        warnings: sentences for the top of the report, one per reason to doubt the results.
     """
 
     results: dict
     rows: list[dict]
-    gallery: ReportImages
+    images: ReportImages
     warnings: list[str]
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """The mode `evaluate`: scores and reports again, from the best checkpoint."""
+    """Runs the mode `evaluate`: scores and reports again, from the best checkpoint."""
     evaluate_and_report(config, workdir, pipeline.load_dataset(config.data, config.seed))
 
 
 def evaluate_and_report(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> None:
-    """Evaluates and reports; of several processes each scores a share, and the first does the rest."""
+    """Evaluates, and writes the report in the first process."""
     evaluation = evaluate(config, workdir, dataset)
     if evaluation:
-        report(config, workdir, evaluation)
+        write_report(workdir, evaluation)
 
 
 def evaluate(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> Evaluation | None:
-    """Scores the test images with the best checkpoint, by thresholds from calibration normals alone.
+    """Scores the test images with the best checkpoint and measures how well anomalies are detected.
+
+    Thresholds come from calibration normals alone.
 
     Returns:
-        What it found; None in a process that does not lead, and has only scored its share.
+        The evaluation; None in every process but the first, which scores its part of the images only.
 
     Raises:
-        UserError: if the workdir holds no checkpoint, or a score is not a number.
+        UserError: if the workdir holds no checkpoint, or if a score is not a finite number.
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
-    model = build_model(config, dataset.region)
-    params = load_best_params(workdir, dataset.fingerprint)
-    scoring_config, seed, test = config.scoring, config.seed, dataset.test
-    names = select_supported_scores(model, scoring_config.names, "scoring.names")
-    decision = deciding_score(scoring_config.decision, names)
-    calibration_columns, columns = score_calibration_and_test(config, model, params, dataset, names)
+    setup = _load_setup(config, workdir, dataset)
+    names = select_supported_scores(setup.trained.model, config.scoring.names, "scoring.names")
+    role_scores = score_calibration_and_test(setup, names)
     if not processes.is_first():
         return None
-    rule = THRESHOLD_RULES[scoring_config.threshold_rule]
-    thresholds = {name: rule(calibration_columns[name], scoring_config) for name in names}
-    decided = p_values(calibration_columns[decision], columns[decision])
-    flagged = thresholds[decision].flags(columns[decision])
-    if scoring_config.false_discovery:
-        flagged = benjamini_hochberg(decided, scoring_config.false_alarm_rate)
-
-    rivals = {}
-    if results.has_both_labels(test):
-        rivals = baselines.scores(dataset.train, test, scoring_config.pca_components, seed)
-    ranked = {name: columns[name] for name in names} | rivals
-    rankings = results.rankings(test, ranked, scoring_config.bootstrap_resamples, seed)
-    trained = TrainedModel(model, params, min(scoring_config.batch_size, 64))
-    found = {
-        "dataset": results.describe(dataset),
-        "reconstruction": results.reconstruction(columns, test.labels, scoring_config.noise_std),
-        "detection": {
-            name: results.detection(test, columns[name], thresholds[name], rankings.get(name))
-            for name in names
-        },
-        "decision": {
-            "score": decision,
-            **_decision_rule(scoring_config, len(dataset.calibration.images)),
-            **results.judged(test, flagged),
-        },
-        "baselines": {name: rankings[name].intervals() for name in rivals},
-        "differences": results.differences(test, ranked, rankings, decision),
-        "cost": results.cost(workdir, params),
-    }
-    normal_images = take_images(test.images, test.labels == 0)
-    if len(normal_images):
-        found["robustness"] = noise_sweep(
-            model, params, normal_images, min(scoring_config.batch_size, 64), seed
-        )
-    if model.sampled:
-        found["likelihood"] = results.likelihood(
-            columns, test.labels, scoring_config.importance_samples
-        )
-        found["latent"] = results.latent(
-            TrainedModel(model, params, scoring_config.batch_size).encode(
-                dataset.calibration.images
-            )
-        )
-    normals = dataset.train, dataset.calibration
-    whole, shown = strips(model, params, names, *normals, test, scoring_config, seed)
-    if whole:
-        scored = {name: columns[name] for name in names}
-        found["strips"] = whole | {"scores": rank_tiles(scored, test, scoring_config, seed)}
-        maps = whole["maps"].items()
-        localisation = {name: entry["pixel"] for name, entry in maps if entry["pixel"]}
-    else:
-        localisation = localise(model, params, names, *normals, test, scoring_config, seed)
-    if localisation:
-        found["localisation"] = localisation
-    rows = _rows(
-        test,
-        {name: columns[name] for name in names}
-        | {name: rivals[name] for name in _CURVES if name in rivals},
-        decided,
-        flagged,
+    decision = decide(names, role_scores, config.scoring)
+    baselines = Baselines(dataset.train, config.scoring.pca_components, config.seed)
+    comparison = _compare(setup, names, role_scores.test, baselines)
+    localisation = _localise(setup, names, role_scores.test, baselines)
+    results = (
+        _describe_detection(setup, role_scores.test, decision, comparison)
+        | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
+        | _describe_model(setup, role_scores.test)
+        | localisation.sections
     )
-    gallery = case_selection.select(
-        test, columns[decision], decided, dataset.calibration, trained,
-        trained.sample_prior(config.report.samples, seed), scoring_config, config.report.cases, seed,
-    )  # fmt: skip
-    gallery = dataclasses.replace(gallery, strips=shown)
-    warnings = [threshold.warning for threshold in thresholds.values() if threshold.warning]
-    warnings += caveats.list_caveats(found, decision, found["decision"].get("promised"))
-    return Evaluation(found, rows, gallery, list(dict.fromkeys(warnings)))
+    return Evaluation(
+        results,
+        results_lib.list_rows(dataset.test, comparison.columns, decision),
+        case_selection.select_images(setup, decision, config.report, localisation.strips),
+        _list_warnings(results, decision),
+    )
 
 
-def _decision_rule(
-    scoring_config: ml_collections.ConfigDict, num_calibration: int
-) -> dict[str, str | float]:
-    """How it is decided, and which false-alarm rate that promises, where it promises one.
-
-    Few calibration normals cannot promise less than one in their number and one.
-    """
-    rate = scoring_config.false_alarm_rate
-    if scoring_config.false_discovery:
-        return {
-            "rule": f"all images together, by Benjamini-Hochberg at a false discovery rate of {rate:g}"
-        }
-    rule = {"rule": f"each image by its threshold, {scoring_config.threshold_rule}"}
-    if scoring_config.threshold_rule != "quantile":
-        return rule
-    return rule | {"promised": max(rate, 1 / (num_calibration + 1))}
-
-
-def _rows(
-    test: Examples,
-    columns: dict[str, np.ndarray],
-    decided: np.ndarray,
-    anomalous: np.ndarray,
-) -> list[dict]:
-    """The rows of scores.csv."""
-    return [
-        {
-            "file": file,
-            "class": test.classes[i],
-            "label": int(test.labels[i]),
-            **{name: float(values[i]) for name, values in columns.items()},
-            "p_value": float(decided[i]),
-            "anomalous": int(anomalous[i]),
-        }
-        for i, file in enumerate(test.names)
-    ]
-
-
-def report(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, evaluation: Evaluation
-) -> None:
+def write_report(workdir: pathlib.Path, evaluation: Evaluation) -> None:
     """Writes results.json, details.json, scores.csv, figures and report.html, and prints the table."""
     workdir_lib.write_results(workdir, evaluation.results)
     text = io.StringIO()
@@ -201,8 +113,128 @@ def report(
     writer.writeheader()
     writer.writerows(evaluation.rows)
     workdir_lib.write_text(workdir / "scores.csv", text.getvalue())
-    path = page.write_page(workdir, evaluation.gallery, evaluation.warnings)
+    path = page.write_page(workdir, evaluation.images, evaluation.warnings)
     print(terminal_table.format_terminal_table(evaluation.results))
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Comparison:
+    """Scores beside baseline scores; both parts are empty unless the test set has both labels.
+
+    Attributes:
+        columns: scores and baseline scores of the test images, by name.
+        baseline_names: which of the columns are baseline scores.
+        rankings: how well each column ranks anomalies above normals.
+    """
+
+    columns: Columns
+    baseline_names: Sequence[str]
+    rankings: dict[str, Ranking]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Localisation:
+    """Measures of anomaly maps.
+
+    Attributes:
+        sections: `strips`, if the images are tiles, and `localisation`, if there are masks.
+        strips: whole strips for the report.
+    """
+
+    sections: dict[str, dict]
+    strips: list[Strip]
+
+
+def _load_setup(
+    config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
+) -> ScoringSetup:
+    model = build_model(config, dataset.region)
+    params = load_best_params(workdir, dataset.fingerprint)
+    trained = TrainedModel(model, params, config.scoring.batch_size)
+    return ScoringSetup(trained, dataset, config.scoring, config.seed)
+
+
+def _compare(
+    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baselines: Baselines
+) -> _Comparison:
+    """Computes the baseline scores, and ranks the test images by every score and baseline score."""
+    test = setup.dataset.test
+    baseline_scores = baselines.score(test) if results_lib.has_both_labels(test) else {}
+    columns = {name: test_columns[name] for name in names} | baseline_scores
+    resamples = setup.scoring_config.bootstrap_resamples
+    rankings = results_lib.rank_columns(test, columns, resamples, setup.seed)
+    return _Comparison(columns, list(baseline_scores), rankings)
+
+
+def _localise(
+    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baselines: Baselines
+) -> _Localisation:
+    """Measures the anomaly maps against masks; of tiles, on the strips that they were cut from."""
+    strips = evaluate_strips(setup, names, baselines)
+    if strips is None:
+        measures = measure_localisation(setup, names, baselines)
+        return _Localisation({"localisation": measures} if measures else {}, [])
+    columns = {name: test_columns[name] for name in names}
+    tile_ranking = rank_tiles(columns, setup.dataset.test, setup.scoring_config, setup.seed)
+    sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": tile_ranking}}
+    pixel_measures = {
+        name: measures["pixel"] for name, measures in strips.maps.items() if measures["pixel"]
+    }
+    if pixel_measures:
+        sections["localisation"] = pixel_measures
+    return _Localisation(sections, strips.shown)
+
+
+def _describe_detection(
+    setup: ScoringSetup, test_columns: Columns, decision: Decision, comparison: _Comparison
+) -> dict[str, dict]:
+    """Returns the sections about the data, the reconstructions, and the detection of anomalies."""
+    test, rankings = setup.dataset.test, comparison.rankings
+    promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
+    return {
+        "dataset": results_lib.describe_dataset(setup.dataset),
+        "reconstruction": results_lib.measure_reconstruction(
+            test_columns, test.labels, setup.scoring_config.noise_std
+        ),
+        "detection": {
+            name: results_lib.measure_detection(
+                test, test_columns[name], threshold, rankings.get(name)
+            )
+            for name, threshold in decision.thresholds.items()
+        },
+        "decision": {"score": decision.score, "rule": decision.rule}
+        | promise
+        | results_lib.measure_decision(test, decision.anomalous),
+        "baselines": {name: rankings[name].intervals() for name in comparison.baseline_names},
+        "differences": results_lib.compare_aurocs(
+            test, comparison.columns, rankings, decision.score
+        ),
+    }
+
+
+def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dict | list]:
+    """Returns the sections about robustness to noise, likelihood and latent dimensions."""
+    sections: dict[str, dict | list] = {}
+    test, scoring_config = setup.dataset.test, setup.scoring_config
+    normal_images = take_images(test.images, test.labels == 0)
+    if len(normal_images):
+        sections["robustness"] = measure_noise_robustness(
+            setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
+        )
+    if setup.trained.model.sampled:
+        sections["likelihood"] = results_lib.measure_likelihood(
+            test_columns, test.labels, scoring_config.importance_samples
+        )
+        posterior = setup.trained.encode(setup.dataset.calibration.images)
+        sections["latent"] = results_lib.measure_latent(posterior)
+    return sections
+
+
+def _list_warnings(results: dict, decision: Decision) -> list[str]:
+    """Returns every sentence of warning once."""
+    warnings = [threshold.warning for threshold in decision.thresholds.values()]
+    warnings += caveats.list_caveats(results, decision.score, decision.promised_rate)
+    return list(dict.fromkeys(warning for warning in warnings if warning))

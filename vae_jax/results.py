@@ -1,4 +1,6 @@
-"""What results.json says, section by section; a value that does not apply is absent.
+"""The sections of results.json and details.json, and the rows of scores.csv.
+
+A value that does not apply is absent from its section.
 
 N test images, n calibration normals.
 """
@@ -15,23 +17,25 @@ from vae_jax.metrics.delong import delong_paired
 from vae_jax.model.vae import Posterior, count_params
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
-from vae_jax.training import history
+from vae_jax.scoring.decision import Decision
+from vae_jax.scoring.role_scores import Columns
+from vae_jax.training.history import read_metrics
 
-# A latent dimension is active when its mean varies more than this over images (Burda et al. 2016).
+# A latent dimension is active if its mean varies more than this over images (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
+# Baseline scores that are written to scores.csv, because the report draws their curves.
+_WRITTEN_BASELINES = ("pca",)
 
-# Name of a column -> its value for each image.
-Columns = dict[str, Float[np.ndarray, "N"]]
 Labels = Int[np.ndarray, "N"]
 
 
 def has_both_labels(test: Examples) -> bool:
-    """Whether there is anything to tell apart."""
+    """Returns whether the test set contains normal images and anomalies."""
     return len(np.unique(test.labels)) == 2
 
 
-def describe(dataset: Dataset) -> dict:
-    """What was learnt from and judged."""
+def describe_dataset(dataset: Dataset) -> dict:
+    """Describes the data: its name, its images and the number of images of each role."""
     labels = dataset.test.labels
     return {
         "name": dataset.name,
@@ -48,14 +52,17 @@ def describe(dataset: Dataset) -> dict:
     }
 
 
-def reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:
-    """Image quality, mean over the images of each label; the noisy figure is of normals."""
+def measure_reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:
+    """Measures the image quality of reconstructions, as the mean over the images of each label.
+
+    The entry `noisy` is measured on noisy versions of the normal images.
+    """
     quality = {
-        kind: {
+        label_name: {
             name: float(test[f"quality_{name}"][labels == label].mean())
             for name in ("mse", "psnr", "ssim")
         }
-        for label, kind in enumerate(("normal", "anomaly"))
+        for label, label_name in enumerate(("normal", "anomaly"))
         if np.any(labels == label)
     }
     if np.any(labels == 0):
@@ -64,24 +71,27 @@ def reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:
     return quality
 
 
-def likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
-    """Of normal test images, mean; the ELBO itself, so its sign is the score's turned round."""
+def measure_likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
+    """Measures the mean ELBO of normal test images, and their likelihood if it was computed.
+
+    The score `elbo` is the negative ELBO, so its sign is changed here.
+    """
     if not np.any(labels == 0):
         return {}
-    found = {"elbo_nats": -float(test["elbo"][labels == 0].mean())}
+    likelihood = {"elbo_nats": -float(test["elbo"][labels == 0].mean())}
     if "nll" in test:
-        found |= {
+        likelihood |= {
             "nll_nats": float(test["nll"][labels == 0].mean()),
             "bits_per_dim": float(test["bits_per_dim"][labels == 0].mean()),
             "importance_samples": importance_samples,
         }
-    return found
+    return likelihood
 
 
-def rankings(
+def rank_columns(
     test: Examples, columns: Columns, num_resamples: int, seed: int
 ) -> dict[str, bootstrap.Ranking]:
-    """How each column ranks the test images; empty where there is nothing to tell apart."""
+    """Ranks the test images by each column; empty unless the test set has both labels."""
     if not has_both_labels(test):
         return {}
     return {
@@ -90,13 +100,20 @@ def rankings(
     }
 
 
-def detection(
+def measure_detection(
     test: Examples,
     scores: Float[np.ndarray, "N"],
     threshold: Threshold,
     ranking: bootstrap.Ranking | None,
 ) -> dict:
-    """Ranking with intervals, then what the threshold does; the first only where there are anomalies."""
+    """Measures how well a score ranks the images, and how well its threshold decides.
+
+    Args:
+        test: test images.
+        scores: their values of the score.
+        threshold: threshold of the score.
+        ranking: ranking by the score; None unless the test set has both labels.
+    """
     entry = {}
     if ranking is not None:
         entry |= ranking.intervals()
@@ -104,35 +121,54 @@ def detection(
     entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
     if threshold.lower is not None:
         entry["threshold_low"] = threshold.lower
-    return entry | judged(test, threshold.flags(scores))
+    return entry | measure_decision(test, threshold.flags(scores))
 
 
-def judged(test: Examples, flagged: Bool[np.ndarray, "N"]) -> dict:
-    """How good a decision was, with the interval of the false-alarm rate where there are normals."""
-    found = detection_metrics.at_decision(flagged, test.labels, test.classes)
+def measure_decision(test: Examples, anomalous: Bool[np.ndarray, "N"]) -> dict:
+    """Measures a decision; with normal test images also the interval of its false-positive rate.
+
+    Args:
+        test: test images.
+        anomalous: which of them were called anomalous.
+    """
+    measures = detection_metrics.at_decision(anomalous, test.labels, test.classes)
     normal = test.labels == 0
     if normal.any():
-        found["false_alarms"] = false_alarm_interval(int(flagged[normal].sum()), int(normal.sum()))
-    return found
+        num_flagged = int(anomalous[normal].sum())
+        measures["false_alarms"] = false_alarm_interval(num_flagged, int(normal.sum()))
+    return measures
 
 
-def differences(
-    test: Examples, columns: Columns, rankings: dict[str, bootstrap.Ranking], decision: str
+def compare_aurocs(
+    test: Examples, columns: Columns, rankings: dict[str, bootstrap.Ranking], deciding: str
 ) -> dict:
-    """AUROC of each column minus that of the decisive score, by paired bootstrap and by DeLong."""
-    found = {}
+    """Compares the AUROC of each column with that of the deciding score.
+
+    Args:
+        test: test images.
+        columns: scores and baseline scores of the images.
+        rankings: ranking by each column; may be empty.
+        deciding: name of the deciding score.
+
+    Returns:
+        For each other column, AUROC minus the AUROC of the deciding score with its interval by paired
+        bootstrap, and under `delong` the interval and p-value by DeLong.
+    """
+    differences = {}
     has_variance = np.bincount(test.labels).min() >= 2
     for name, ranking in rankings.items():
-        if name != decision:
-            found[name] = ranking.auroc_minus(rankings[decision])
+        if name != deciding:
+            differences[name] = ranking.auroc_minus(rankings[deciding])
             if has_variance:
-                check = delong_paired(columns[name], columns[decision], test.labels)
-                found[name]["delong"] = {key: check[key] for key in ("low", "high", "p_value")}
-    return found
+                delong = delong_paired(columns[name], columns[deciding], test.labels)
+                differences[name]["delong"] = {
+                    key: delong[key] for key in ("low", "high", "p_value")
+                }
+    return differences
 
 
-def latent(calibration: Posterior) -> dict:
-    """KL of each dimension over calibration normals, nats, and how many dimensions carry anything."""
+def measure_latent(calibration: Posterior) -> dict:
+    """Measures the KL of each latent dimension over calibration normals, nats, and counts active ones."""
     mu, logvar = calibration.mu, calibration.logvar
     kl = 0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)
     return {
@@ -141,13 +177,39 @@ def latent(calibration: Posterior) -> dict:
     }
 
 
-def cost(workdir: pathlib.Path, params: dict) -> dict:
-    """Time of training over all starts, and the most memory of any of them or of this evaluation."""
-    lines = [line for line in history.read_metrics(workdir) if line["split"] == "train"]
+def measure_cost(workdir: pathlib.Path, params: dict) -> dict:
+    """Measures the time of training over all starts of the run, and the peak memory.
+
+    The peak is the highest of all starts and of this evaluation until now.
+    """
+    lines = [line for line in read_metrics(workdir) if line["split"] == "train"]
     peak = max([measure_peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
     cost = {"parameters": count_params(params), "peak_memory_bytes": peak}
     if lines:
-        # The median, because the first epoch of every start compiles.
+        # The median, because the first epoch of every start includes compilation.
         rate = float(np.median([line["images_per_second"] for line in lines]))
         cost |= {"train_seconds": sum(line["seconds"] for line in lines), "images_per_second": rate}
     return cost
+
+
+def list_rows(test: Examples, columns: Columns, decision: Decision) -> list[dict]:
+    """Returns the rows of scores.csv.
+
+    Args:
+        test: test images, one per row.
+        columns: scores and baseline scores of the images.
+        decision: thresholds of the scores, p-values and flags.
+    """
+    names = [*decision.thresholds, *_WRITTEN_BASELINES]
+    written = {name: columns[name] for name in names if name in columns}
+    return [
+        {
+            "file": file,
+            "class": test.classes[i],
+            "label": int(test.labels[i]),
+            **{name: float(values[i]) for name, values in written.items()},
+            "p_value": float(decision.p_values[i]),
+            "anomalous": int(decision.anomalous[i]),
+        }
+        for i, file in enumerate(test.names)
+    ]

@@ -59,5 +59,5 @@ def test_a_run_without_a_checkpoint_is_rejected(tmp_path, config, dataset):
 
 def test_encoding_no_image_is_rejected(make_trained):
     trained = make_trained()
-    with pytest.raises(UserError, match="was given no image"):
+    with pytest.raises(UserError, match="the model received no images"):
         trained.encode(trained.dataset.train.images[:0])

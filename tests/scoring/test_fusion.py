@@ -132,5 +132,7 @@ def test_fusion_of_nothing_that_an_autoencoder_has_is_refused(tmp_path, config, 
     config.model.kind, config.train.epochs = "ae", 1
     config.scoring.names, config.scoring.fusion = ("mse", "fusion"), ("elbo", "kl")
     train_lib.train(config, tmp_path, dataset)
-    with pytest.raises(UserError, match=r"scoring.fusion names only scores that need a posterior"):
+    with pytest.raises(
+        UserError, match=r"scoring.fusion contains only scores that need a posterior"
+    ):
         evaluate_lib.evaluate(config, tmp_path, dataset)

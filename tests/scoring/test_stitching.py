@@ -3,7 +3,7 @@ import pytest
 
 from vae_jax.data.examples import Examples
 from vae_jax.data.framing import compute_tile_offsets
-from vae_jax.scoring.stitching import assemble, blend
+from vae_jax.scoring.stitching import assemble_strip, blend_tiles
 
 SIDE = 8
 ALL = np.ones((SIDE, SIDE), bool)
@@ -35,28 +35,31 @@ def test_blending_tiles_of_one_map_gives_the_map_back(length, stride):
     rng = np.random.default_rng(0)
     ramp = np.tile(np.linspace(-3, 5, length), (SIDE, 1))
     for whole in (np.full((SIDE, length), 7.5), ramp, rng.normal(size=(SIDE, length))):
-        values, covered = blend(*cut(whole, stride), length, ALL)
+        values, covered = blend_tiles(*cut(whole, stride), length, ALL)
         np.testing.assert_allclose(values, whole, atol=1e-12)
         assert covered.all()
 
 
 def test_tiles_that_disagree_are_weighted_by_the_distance_from_their_ends():
     tiles = np.stack([np.zeros((SIDE, SIDE)), np.ones((SIDE, SIDE))])
-    values, _ = blend(tiles, np.array([0, 4]), 12, ALL)
+    values, _ = blend_tiles(tiles, np.array([0, 4]), 12, ALL)
     # Weights 1 2 3 4 4 3 2 1: in the overlap the first falls from 4 to 1, the second rises from 1 to 4.
     np.testing.assert_allclose(values[0], [0, 0, 0, 0, 1 / 5, 2 / 5, 3 / 5, 4 / 5, 1, 1, 1, 1])
 
 
 def test_there_is_no_step_where_a_tile_begins():
     tiles = np.stack([np.zeros((64, 64)), np.ones((64, 64)), np.zeros((64, 64))])
-    values, _ = blend(tiles, np.array([0, 32, 64]), 128, np.ones((64, 64), bool))
+    values, _ = blend_tiles(tiles, np.array([0, 32, 64]), 128, np.ones((64, 64), bool))
     assert abs(np.diff(values[0])).max() < 0.04
 
 
 def test_blending_does_not_depend_on_the_order_of_tiles():
     tiles, starts = np.random.default_rng(0).normal(size=(4, SIDE, SIDE)), np.array([0, 3, 6, 9])
     order = np.array([2, 0, 3, 1])
-    one, other = blend(tiles, starts, 17, ALL), blend(tiles[order], starts[order], 17, ALL)
+    one, other = (
+        blend_tiles(tiles, starts, 17, ALL),
+        blend_tiles(tiles[order], starts[order], 17, ALL),
+    )
     np.testing.assert_allclose(one[0], other[0])
 
 
@@ -65,7 +68,7 @@ def test_where_tiles_are_missing_the_map_is_zero_and_does_not_count():
     tiles, starts = cut(whole, 4)
     kept = (starts >= 8) & (starts != 20)
     kept[starts == 16] = False
-    values, covered = blend(tiles[kept], starts[kept], 32, ALL)
+    values, covered = blend_tiles(tiles[kept], starts[kept], 32, ALL)
     assert np.isfinite(values).all()
     assert not covered[:, :8].any()
     assert covered[:, 8:20].all()
@@ -78,7 +81,7 @@ def test_pixels_outside_the_region_do_not_count_not_even_as_nan():
     region[:2] = False
     tiles = np.ones((2, SIDE, SIDE))
     tiles[:, :2] = np.nan
-    values, covered = blend(tiles, np.array([0, 4]), 12, region)
+    values, covered = blend_tiles(tiles, np.array([0, 4]), 12, region)
     np.testing.assert_array_equal(covered, np.tile(region[:, :1], (1, 12)))
     np.testing.assert_allclose(values, covered)
 
@@ -95,7 +98,7 @@ def strip():
 def test_a_strip_is_its_image_and_mask_again(strip):
     image, mask = strip
     tiles, starts = cut(image.astype(float), 5)
-    whole = assemble(tiles_of(image, mask, starts), np.arange(len(starts)), "mse", tiles)
+    whole = assemble_strip(tiles_of(image, mask, starts), np.arange(len(starts)), "mse", tiles)
     np.testing.assert_array_equal(whole.image[..., 0], image)
     np.testing.assert_array_equal(whole.mask, mask)
     np.testing.assert_allclose(whole.values, image)
@@ -107,7 +110,7 @@ def test_the_score_looks_at_covered_places_alone(strip):
     image, mask = strip
     tiles, starts = cut(-1 - image.astype(float), 5)  # below what uncovered places hold
     kept = np.arange(1, len(starts))
-    whole = assemble(tiles_of(image, mask, starts), kept, "mse", tiles[1:])
+    whole = assemble_strip(tiles_of(image, mask, starts), kept, "mse", tiles[1:])
     assert whole.score < 0
     assert (whole.image[:, :5] == 255).all()
 
@@ -123,7 +126,7 @@ def test_tiles_that_were_resized_cover_the_strip_without_gap(factor):
     object.__setattr__(test, "images", np.zeros((num, size, size, 1), np.uint8))
     object.__setattr__(test, "masks", np.zeros((num, size, size), np.uint8))
     object.__setattr__(test, "offsets", np.array(offsets, np.int32))
-    whole = assemble(test, np.arange(num), "mse", np.ones((num, size, size)))
+    whole = assemble_strip(test, np.arange(num), "mse", np.ones((num, size, size)))
     assert whole.covered.all()
     assert whole.values.shape == (size, int(np.floor(length * factor + 0.5)))
     np.testing.assert_allclose(whole.values, 1)
@@ -137,8 +140,8 @@ def test_an_upright_strip_is_laid_on_its_side(strip):
     object.__setattr__(upright, "images", lying.images.swapaxes(1, 2))
     object.__setattr__(upright, "masks", lying.masks.swapaxes(1, 2))
     rows = np.arange(len(starts))
-    one = assemble(lying, rows, "mse", tiles)
-    other = assemble(upright, rows, "mse", tiles.swapaxes(1, 2))
+    one = assemble_strip(lying, rows, "mse", tiles)
+    other = assemble_strip(upright, rows, "mse", tiles.swapaxes(1, 2))
     np.testing.assert_array_equal(one.image, other.image)
     np.testing.assert_array_equal(one.mask, other.mask)
     np.testing.assert_allclose(one.values, other.values)

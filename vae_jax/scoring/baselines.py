@@ -1,11 +1,13 @@
-"""What a score has to beat: rules without a network, fitted on the same training normals.
+"""Baseline scores: rules without a network, fitted on the same training normals as the model.
 
-Higher is more anomalous. All directions are fixed before a test image is seen.
+A higher score means a more anomalous image. The direction of every score is fixed before a test image is
+seen.
 
-N test images, n training normals, P = H W C pixel values, F features.
+N test images, n training normals, H W image, C channels, P = H W C pixel values, F features.
 """
 
-from collections.abc import Callable, Iterator
+import dataclasses
+import functools
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -13,124 +15,164 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from vae_jax.data.examples import Examples
-from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.scoring import band_energy, trivial
 
-# Training normals are drawn at random down to these, which bounds time and memory.
-_MOST_TRIVIAL = 2_000  # images behind a trivial feature
-_MOST_NEIGHBOURS = 10_000  # images that a test image is compared with
-_MOST_VALUES = 2**27  # pixel values as float32: 512 MB
+# Random choices of training normals, which bound time and memory.
+_MAX_TRIVIAL = 2_000  # images that a trivial feature is compared with
+_MAX_NEIGHBOURS = 10_000  # images that a test image is compared with
+_MAX_VALUES = 2**27  # pixel values that a PCA is fitted on; 512 MB as float32
 
 _BAND_COMPONENTS = 64
-_CHUNK = 1024  # test images in memory as floats
+_CHUNK = 1024  # test images in memory as floats at the same time
 
 
-def scores(
-    train: Examples, test: Examples, pca_components: int, seed: int
-) -> dict[str, Float[np.ndarray, "N"]]:
-    """Returns one score for each test image and baseline.
+@dataclasses.dataclass(frozen=True)
+class PCAResidual:
+    """What a principal component analysis of training normals cannot reconstruct.
+
+    Attributes:
+        pca: fitted on flattened images in [0, 1].
+    """
+
+    pca: PCA
+
+    def squared_errors(self, images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N H W"]:
+        """Returns the squared error of each pixel, mean over channels, of a [0, 1] image."""
+        x = _flatten(images)
+        errors = np.square(x - self.pca.inverse_transform(self.pca.transform(x)))
+        return errors.reshape(images.shape).mean(axis=3)
+
+
+@dataclasses.dataclass(frozen=True)
+class BandEnergyDistance:
+    """Distance to the nearest training normal in features of `band_energy`.
+
+    The features are standardised over training normals and reduced to their first principal components.
+
+    Attributes:
+        mean: mean of each feature over training normals.
+        deviation: standard deviation of each feature; 1 where a feature is constant.
+        pca: fitted on the standardised features.
+        train: components of the training normals.
+    """
+
+    mean: Float[np.ndarray, "F"]
+    deviation: Float[np.ndarray, "F"]
+    pca: PCA
+    train: Float[np.ndarray, "n components"]
+
+    def distances(self, features: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
+        """Returns the distance of each image's features to the nearest training normal."""
+        standardised = (features - self.mean) / self.deviation
+        return _measure_nearest(self.train, self.pca.transform(standardised))
+
+
+class Baselines:
+    """All baselines of one dataset; each is fitted when it is first needed.
 
     Args:
         train: training normals.
-        test: images to score.
-        pca_components: of the `pca` baseline.
-        seed: of the draw of training normals where there are more than a baseline takes.
-
-    Returns:
-        `trivial.rarity` of each of `trivial.features`, under the feature's name; `pca`,
-        `nearest_neighbour` and `band_energy`.
+        pca_components: number of components of the `pca` baseline, `scoring.pca_components`.
+        seed: seed of the random choice of training normals.
     """
-    rng = np.random.default_rng(seed)
-    few = draw_rows(len(train.images), _MOST_TRIVIAL, rng, in_order=True)
-    known = trivial.features(train.images[few], train.stored_size[few])
-    found = trivial.features(test.images, test.stored_size)
-    values_each = train.images[0].size
-    fits = train.images[
-        draw_rows(len(train.images), _MOST_VALUES // values_each, rng, in_order=True)
-    ]
-    neighbours = fits[draw_rows(len(fits), _MOST_NEIGHBOURS, rng, in_order=True)]
-    return {name: trivial.rarity(known[name], found[name]) for name in found} | {
-        "pca": pca(fits, test.images, pca_components, seed),
-        "nearest_neighbour": nearest_neighbour(neighbours, test.images),
-        "band_energy": band_energy_distance(neighbours, test.images, seed),
-    }
+
+    def __init__(self, train: Examples, pca_components: int, seed: int):
+        self._train, self._pca_components, self._seed = train, pca_components, seed
+        count, num_values = len(train.images), int(np.prod(train.images.shape[1:]))
+        rng = np.random.default_rng(seed)
+        self._trivial_rows = draw_rows(count, _MAX_TRIVIAL, rng, in_order=True)
+        self._pca_rows = draw_rows(count, _MAX_VALUES // num_values, rng, in_order=True)
+        neighbours = draw_rows(len(self._pca_rows), _MAX_NEIGHBOURS, rng, in_order=True)
+        self._neighbour_rows = self._pca_rows[neighbours]
+
+    @functools.cached_property
+    def pca(self) -> PCAResidual:
+        """The `pca` baseline, which also gives a map per image."""
+        return fit_pca(self._train.images[self._pca_rows], self._pca_components, self._seed)
+
+    @functools.cached_property
+    def map_pca(self) -> PCAResidual:
+        """The PCA behind the anomaly maps, fitted on another random choice of training normals."""
+        images = self._train.images
+        max_rows = _MAX_VALUES // int(np.prod(images.shape[1:]))
+        rows = draw_rows(len(images), max_rows, self._seed, in_order=True)
+        return fit_pca(images[rows], self._pca_components, self._seed)
+
+    def score(self, test: Examples) -> dict[str, Float[np.ndarray, "N"]]:
+        """Computes every baseline score of each test image; the test images are read once.
+
+        Returns:
+            `trivial.rarity` of each of `trivial.compute_features`, under the name of the feature. `pca`:
+            the mean squared error of a reconstruction from the leading principal components, per pixel of
+            a [0, 1] image; this is the best linear autoencoder. `nearest_neighbour`: the root mean
+            squared difference to the nearest training image, in [0, 1]. `band_energy`: the distance to
+            the nearest training image in texture features.
+        """
+        train = self._train
+        usual = trivial.compute_features(
+            train.images[self._trivial_rows], train.stored_size[self._trivial_rows]
+        )
+        pca = self.pca
+        neighbours = train.images[self._neighbour_rows]
+        energy_distance = fit_band_energy(neighbours, self._seed)
+        flat_neighbours = _flatten(neighbours)
+        parts = []
+        for start in range(0, len(test.images), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            images = test.images[rows]
+            distance = _measure_nearest(flat_neighbours, _flatten(images))
+            parts.append(
+                trivial.compute_features(images, test.stored_size[rows])
+                | {
+                    "pca": pca.squared_errors(images).mean(axis=(1, 2), dtype=np.float64),
+                    "nearest_neighbour": distance / np.sqrt(flat_neighbours.shape[1]),
+                    "band_energy": band_energy.compute_features(images),
+                }
+            )
+        values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rarities = {name: trivial.rarity(usual[name], values[name]) for name in usual}
+        # All test images at once, because a matrix product may round differently in chunks.
+        return values | rarities | {"band_energy": energy_distance.distances(values["band_energy"])}
 
 
-def pca(
-    train: UInt8[np.ndarray, "n H W C"],
-    test: UInt8[Images, "N H W C"],
-    num_components: int,
-    seed: int,
-) -> Float[np.ndarray, "N"]:
-    """Returns the mean squared error of a reconstruction from the leading principal components.
+def fit_pca(train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int) -> PCAResidual:
+    """Fits a PCA on training normals.
 
-    The linear autoencoder with the least error, per pixel of a [0, 1] image. At most as many components
-    as there are training images or pixel values.
+    Args:
+        train: training normals.
+        num_components: number of components; fewer if there are fewer images or pixel values.
+        seed: seed of the randomised solver.
     """
-    residual = fit_pca(train, num_components, seed)
-    chunks = (test[start : start + _CHUNK] for start in range(0, len(test), _CHUNK))
-    return np.concatenate([residual(chunk).mean(axis=(1, 2), dtype=np.float64) for chunk in chunks])
-
-
-def fit_pca(
-    train: UInt8[Images, "n H W C"], num_components: int, seed: int
-) -> Callable[[UInt8[np.ndarray, "N H W C"]], Float[np.ndarray, "N H W"]]:
-    """Returns images -> squared error of each pixel, mean over channels, of `pca`'s reconstruction.
-
-    Of more training images than fit into half a gigabyte as floats some are drawn by the seed.
-    """
-    few = draw_rows(len(train), _MOST_VALUES // train[0].size, seed, in_order=True)
-    train = train[few]
     num_components = min(num_components, len(train), train[0].size)
-    model = PCA(num_components, copy=False, random_state=seed).fit(_flat(train))
-
-    def residual(images):
-        x = _flat(images)
-        error = np.square(x - model.inverse_transform(model.transform(x)))
-        return error.reshape(images.shape).mean(axis=3)
-
-    return residual
+    return PCAResidual(PCA(num_components, copy=False, random_state=seed).fit(_flatten(train)))
 
 
-def nearest_neighbour(
-    train: UInt8[np.ndarray, "n H W C"], test: UInt8[Images, "N H W C"]
-) -> Float[np.ndarray, "N"]:
-    """Returns the root mean squared difference to the nearest training image, in [0, 1]."""
-    known = _flat(train)
-    distance = np.concatenate([_nearest(known, x) for x in _flat_chunks(test)])
-    return distance / np.sqrt(train[0].size)
+def fit_band_energy(train: UInt8[np.ndarray, "n H W C"], seed: int) -> BandEnergyDistance:
+    """Fits the `band_energy` baseline on training normals.
 
-
-def band_energy_distance(
-    train: UInt8[np.ndarray, "n H W C"], test: UInt8[Images, "N H W C"], seed: int
-) -> Float[np.ndarray, "N"]:
-    """Returns the distance to the nearest training image in `band_energy.features`.
-
-    Features are standardised over training normals and cut to their first 64 principal components.
+    Args:
+        train: training normals.
+        seed: seed of the randomised solver of the PCA.
     """
-    known, found = band_energy.features(train), band_energy.features(test)
-    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    features = band_energy.compute_features(train)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation[deviation == 0] = 1
-    known, found = (known - mean) / deviation, (found - mean) / deviation
-    model = PCA(min(_BAND_COMPONENTS, *known.shape), random_state=seed).fit(known)
-    return _nearest(model.transform(known), model.transform(found))
+    standardised = (features - mean) / deviation
+    pca = PCA(min(_BAND_COMPONENTS, *features.shape), random_state=seed).fit(standardised)
+    return BandEnergyDistance(mean, deviation, pca, pca.transform(standardised))
 
 
-def _nearest(
+def _measure_nearest(
     train: Float[np.ndarray, "n F"], test: Float[np.ndarray, "N F"]
 ) -> Float[np.ndarray, "N"]:
-    """Returns the Euclidean distance of each row of `test` to the nearest of `train`."""
+    """Returns the Euclidean distance of each row of `test` to the nearest row of `train`."""
     _, distance = pairwise_distances_argmin_min(test, train)
     return distance.astype(np.float64)
 
 
-def _flat(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N P"]:
+def _flatten(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N P"]:
+    """Returns one row of pixel values in [0, 1] per image."""
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat /= 255
     return flat
-
-
-def _flat_chunks(images: UInt8[Images, "N H W C"]) -> Iterator[Float[np.ndarray, "B P"]]:
-    for start in range(0, len(images), _CHUNK):
-        yield _flat(images[start : start + _CHUNK])

@@ -1,6 +1,6 @@
-"""What some scores know of training normals, fitted once before anything is scored.
+"""Fits on training normals that some scores need before they can score an image.
 
-n training normals.
+n training normals, H W image, C channels.
 """
 
 import functools
@@ -10,20 +10,21 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import UInt8
 
 from vae_jax.data.image_store import Images, take_images
 from vae_jax.data.row_draw import draw_rows
-from vae_jax.model.vae import VAE, Posterior
+from vae_jax.model.vae import Posterior
 from vae_jax.scoring import latent, probabilistic
-from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.inference import ClassIndices, TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.view import TrainingNormals
 
-# Training normals are drawn at random down to this, which bounds time and memory.
-_MOST_NORMALS = 10_000
+# A random choice of this many training normals bounds time and memory.
+_MAX_NORMALS = 10_000
 
-# Name of a score -> normals -> pytree of arrays, which the score finds under its name in `view.fits`.
+# Name of a score -> function that fits it on training normals. The fit is a pytree of arrays, which the
+# score finds under its own name in `View.fits`.
 FITS: dict[str, Callable[[TrainingNormals], Any]] = {
     "typicality": probabilistic.fit_typicality,
     "mahalanobis": latent.fit_mahalanobis,
@@ -35,40 +36,42 @@ FITS: dict[str, Callable[[TrainingNormals], Any]] = {
 
 def fit_scores(
     names: Sequence[str],
-    model: VAE,
-    params: dict,
+    trained: TrainedModel,
     images: UInt8[Images, "n H W C"],
     scoring_config: ml_collections.ConfigDict,
     seed: int,
-    class_indices: Int32[np.ndarray, "n"] | None = None,
+    class_indices: ClassIndices = None,
 ) -> dict[str, Any]:
-    """Fits what the named scores need, on at most 10,000 training normals drawn by the seed.
+    """Fits the named scores on at most 10,000 training normals, chosen at random.
 
     Args:
-        names: scores; those that need nothing are passed over.
-        model: that will score.
-        params: its parameters.
+        names: names of scores; a score that needs no fit is skipped.
+        trained: model that will compute the scores.
         images: training normals.
         scoring_config: the `scoring` group of the config.
-        seed: of the draw, and of the `eval` stream.
-        class_indices: class of each image, for a conditional model to which it is given.
+        seed: seed of the random choice and of the `eval` stream.
+        class_indices: class of each image for a conditional model that is given classes, else None.
+
+    Returns:
+        The fit of each score that needs one, by the name of the score.
     """
     names = [name for name in names if name in FITS]
     if not names:
         return {}
-    rows = draw_rows(len(images), _MOST_NORMALS, seed, in_order=True)
+    rows = draw_rows(len(images), _MAX_NORMALS, seed, in_order=True)
     images = take_images(images, rows)
     class_indices = None if class_indices is None else class_indices[rows]
 
-    def column(name: str) -> np.ndarray:
-        told = f"fitting on {name}"
+    def compute_posterior() -> Posterior:
+        return trained.encode(images, class_indices)
+
+    def compute_score(name: str) -> np.ndarray:
         score = make_scorer(
-            model, (name,), scoring_config, seed, jax.devices(), max_images=len(images)
+            trained.model, (name,), scoring_config, seed, jax.devices(), max_images=len(images)
         )
-        return score(params, images, class_indices, told)[name]
+        return score(trained.params, images, class_indices, f"fitting on {name}")[name]
 
-    def codes() -> Posterior:
-        return TrainedModel(model, params, scoring_config.batch_size).encode(images, class_indices)
-
-    normals = TrainingNormals(functools.cache(codes), functools.cache(column), scoring_config, seed)
+    normals = TrainingNormals(
+        functools.cache(compute_posterior), functools.cache(compute_score), scoring_config, seed
+    )
     return {name: FITS[name](normals) for name in names}

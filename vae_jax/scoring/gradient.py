@@ -15,7 +15,7 @@ from vae_jax.model.vae import BoundModel
 from vae_jax.scoring.view import View
 
 
-def terms_at_mean(bound: BoundModel, x: Float[Array, "B H W C"]) -> Terms:
+def compute_terms_at_mean(bound: BoundModel, x: Float[Array, "B H W C"]) -> Terms:
     """Returns the terms of the negative ELBO with z = mu in place of a sample."""
     posterior = bound.encode(x)
     return compute_terms(bound.model, x, posterior, bound.decode(posterior.mu))
@@ -46,10 +46,12 @@ def gradient_maps(view: View) -> dict[str, Float[Array, "B H W"]]:
 
 def _elbo_map(view: View) -> Float[Array, "B H W"]:
     # The gradient of a sum over images is that of each image: none touches another's term.
-    gradient = jax.grad(lambda x: jnp.sum(terms_at_mean(view.bound, x).negative_elbo))(view.x)
+    gradient = jax.grad(lambda x: jnp.sum(compute_terms_at_mean(view.bound, x).negative_elbo))(
+        view.x
+    )
     return jnp.sum(jnp.abs(view.bound.model.zero_outside_region(gradient)), axis=3)
 
 
 def _kl_map(view: View) -> Float[Array, "B H W"]:
-    gradient = jax.grad(lambda x: jnp.sum(terms_at_mean(view.bound, x).kl))(view.x)
+    gradient = jax.grad(lambda x: jnp.sum(compute_terms_at_mean(view.bound, x).kl))(view.x)
     return jnp.sum(jnp.abs(view.bound.model.zero_outside_region(gradient)), axis=3)

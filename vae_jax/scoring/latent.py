@@ -65,7 +65,7 @@ def fit_knn(normals: TrainingNormals) -> Float[np.ndarray, "n Z"]:
     Raises:
         UserError: if there are fewer than `scoring.knn_k`.
     """
-    mu = normals.codes().mu
+    mu = normals.posterior().mu
     if len(mu) < normals.scoring_config.knn_k:
         raise UserError(
             f"scoring.knn_k is {normals.scoring_config.knn_k} and there are {len(mu)} training normals; "
@@ -172,7 +172,7 @@ def statistics(posterior: Posterior) -> Float[Array, "B S"]:
 
 def fit_latent_statistics(normals: TrainingNormals) -> dict[str, Float[np.ndarray, "S"]]:
     """Returns mean and standard deviation of each statistic over training normals."""
-    found = np.asarray(statistics(normals.codes()), np.float64)
+    found = np.asarray(statistics(normals.posterior()), np.float64)
     deviation = np.maximum(found.std(axis=0), _FLOOR)
     return {"mean": found.mean(axis=0, dtype=np.float32), "deviation": np.float32(deviation)}
 
@@ -190,4 +190,4 @@ def latent_statistics(view: View) -> Float[Array, "B"]:
 
 
 def _training_mu(normals: TrainingNormals) -> Float[np.ndarray, "n Z"]:
-    return normals.codes().mu.astype(np.float64)
+    return normals.posterior().mu.astype(np.float64)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from vae_jax.model import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import BoundModel, Posterior
-from vae_jax.scoring.gradient import terms_at_mean
+from vae_jax.scoring.gradient import compute_terms_at_mean
 from vae_jax.scoring.view import View
 
 _FLAT = 1e-3  # difference of neighbours that counts as none, in units of [0, 1] images
@@ -110,7 +110,7 @@ def restore(view: View) -> Float[Array, "B H W C"]:
     optimizer = optax.adam(scoring_config.restoration_rate)
 
     def loss(y):
-        prior = terms_at_mean(view.bound, y).negative_elbo
+        prior = compute_terms_at_mean(view.bound, y).negative_elbo
         return jnp.sum(prior) + scoring_config.restoration_tv * total_variation(y - x)
 
     def step(carry, _):

@@ -78,7 +78,7 @@ def png_bits(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N"]:
 
 def fit_typicality(normals: TrainingNormals) -> Float[np.ndarray, ""]:
     """Returns the mean negative ELBO of training normals, nats: an estimate of the model's entropy."""
-    return np.asarray(normals.column("elbo").mean(), np.float32)
+    return np.asarray(normals.score("elbo").mean(), np.float32)
 
 
 def typicality(view: View) -> Float[Array, "B"]:

@@ -1,42 +1,47 @@
-"""How reconstructions stand noise: the error against the clean image, as noise on the input grows.
+"""Robustness to noise: the reconstruction error against the clean image, as noise on the input grows.
 
-N images.
+N images, H W image, C channels.
 """
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import UInt8
 
-from vae_jax.data.batches import map_batches, to_unit
+from vae_jax.data.batches import to_unit
 from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import image_quality
 from vae_jax.model import noise
-from vae_jax.model.vae import VAE
 from vae_jax.scoring.class_marginal import bind_most_likely_class
+from vae_jax.scoring.inference import TrainedModel
 
-# Standard deviations of the Gaussian noise, on [0, 1] images.
+# Standard deviations of the Gaussian noise, in units of [0, 1] images.
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-_MOST_IMAGES = 1000
-_STREAM = 3  # folded into the keys of the images: other noise than that of `noisy_mse`
+_MAX_IMAGES = 1000
+# Folded into the keys of the images, so that the noise differs from the noise behind `noisy_mse`.
+_STREAM = 3
 
 
-def noise_sweep(
-    model: VAE,
-    params: dict,
-    images: UInt8[Images, "N H W C"],
-    batch_size: int,
-    seed: int,
+def measure_noise_robustness(
+    trained: TrainedModel, images: UInt8[Images, "N H W C"], seed: int
 ) -> list[dict[str, float]]:
-    """Returns `noise_std` and `mse` at each level, the mean over at most 1,000 images drawn by the seed.
+    """Measures how far the reconstruction of a noisy image is from the clean image.
 
-    The reconstruction from the posterior mean of image plus noise is held against the image without. An
-    image gets the same noise at every level, scaled. A conditional model takes the class that is most
-    likely for the noisy image.
+    The reconstruction is decoded from the posterior mean of the noisy image. An image gets the same noise
+    at every level, scaled. A conditional model takes the class that is most likely for the noisy image.
+
+    Args:
+        trained: the model.
+        images: at least one image; at most 1,000 of them are chosen at random.
+        seed: seed of the random choice and of the noise.
+
+    Returns:
+        For each level its standard deviation as `noise_std`, and `mse`, the mean over the images.
     """
+    model = trained.model
 
     @jax.jit
-    def errors(params, batch, level):
+    def compute_errors(params, batch, level):
         x = to_unit(batch.image)
         keys = noise.example_keys(noise.stream_key(seed, "eval"), _STREAM, batch.index)
         eps = noise.draw_normal(keys, x[0].size).reshape(x.shape)
@@ -44,11 +49,12 @@ def noise_sweep(
         x_hat = bind_most_likely_class(model, params, noisy).reconstruct(noisy)
         return image_quality.mse(model.select_region(x), model.select_region(x_hat))
 
-    drawn = images[draw_rows(len(images), _MOST_IMAGES, seed, in_order=False)]
-    found = []
+    drawn = images[draw_rows(len(images), _MAX_IMAGES, seed, in_order=False)]
+    results = []
     for level in LEVELS:
-        each = map_batches(
-            lambda batch, level=level: errors(params, batch, jnp.float32(level)), drawn, batch_size
+        errors = trained.map_batches(
+            lambda params, batch, level=level: compute_errors(params, batch, jnp.float32(level)),
+            drawn,
         )
-        found.append({"noise_std": level, "mse": float(each.mean())})
-    return found
+        results.append({"noise_std": level, "mse": float(errors.mean())})
+    return results

@@ -1,127 +1,149 @@
-"""Every score of the calibration and test images, and the figures that are read beside them."""
+"""All scores of the calibration and test images, with the figures that are reported beside them.
 
+N images of a role, n calibration normals.
+"""
+
+import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
+from jaxtyping import Float
 
-from vae_jax.data.class_indices import class_indices
-from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.examples import Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE
-from vae_jax.scoring import fits
+from vae_jax.scoring.fits import fit_scores
 from vae_jax.scoring.fusion import fuse
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
+from vae_jax.scoring.setup import ScoringSetup
 
 log = logging.getLogger(__name__)
 
-# Figures of the model that are read beside the scores, in the same pass.
-_QUALITY = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
-# They share one estimate, so where the first is selected the second is free.
+# Figures of the model that are computed in the same pass as the scores.
+_FIGURES = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
+# These columns share one estimate: if the first is computed, the second costs nothing.
 _LIKELIHOOD = ("nll", "bits_per_dim")
+
+# Name of a score or figure -> its value for each image of a role.
+Columns = dict[str, Float[np.ndarray, "N"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RoleScores:
+    """Scores and figures of two roles.
+
+    Attributes:
+        calibration: columns of the calibration normals.
+        test: columns of the test images.
+    """
+
+    calibration: dict[str, Float[np.ndarray, "n"]]
+    test: Columns
 
 
 def select_supported_scores(model: VAE, names: Sequence[str], field: str) -> list[str]:
-    """Leaves out what asks for a posterior's width where the model has none.
-
-    Raises:
-        UserError: if nothing is left; `field` of the config is to blame.
-    """
-    found = [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
-    if not found:
-        raise UserError(
-            f"{field} names only scores that need a posterior ({', '.join(names)}), which an "
-            "autoencoder has not; add one, as mse"
-        )
-    return found
-
-
-def score_calibration_and_test(
-    config: ml_collections.ConfigDict,
-    model: VAE,
-    params: dict,
-    dataset: Dataset,
-    names: Sequence[str],
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Scores the calibration and the test images.
+    """Selects the scores that the model supports; an autoencoder has no posterior.
 
     Args:
-        config: resolved.
-        model: of the run.
-        params: its best.
-        dataset: prepared.
-        names: of scores, as `select_supported_scores` leaves them.
-
-    Returns:
-        The columns of the calibration and of the test images, float64 [N] each by name: the scores, and
-        the figures of the model that are read beside them.
+        model: model that will compute the scores.
+        names: requested scores.
+        field: config field that requests them, for the message.
 
     Raises:
-        UserError: if a score is not a number.
+        UserError: if no score remains.
     """
-    scoring_config = config.scoring
+    supported = [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
+    if not supported:
+        raise UserError(
+            f"{field} contains only scores that need a posterior ({', '.join(names)}), and an autoencoder "
+            "has no posterior; add a score that needs none, for example mse"
+        )
+    return supported
+
+
+def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> RoleScores:
+    """Scores the calibration and the test images, and computes the figures of the model on them.
+
+    Args:
+        setup: model, data and scoring config.
+        names: scores that the model supports.
+
+    Raises:
+        UserError: if a score is not a finite number.
+    """
     members = []
     if "fusion" in names:
-        members = select_supported_scores(model, scoring_config.fusion, "scoring.fusion")
-    singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
-    fitted = fits.fit_scores(
-        singles, model, params, dataset.train.images, scoring_config, config.seed,
-        _given(config, dataset, dataset.train),
-    )  # fmt: skip
-
-    def scorer_of(columns: Sequence[str], *roles: str):
-        max_images = max(len(getattr(dataset, role).images) for role in roles)
-        scorer = make_scorer(
-            model, columns, scoring_config, config.seed, jax.devices(), fitted, max_images
+        members = select_supported_scores(
+            setup.trained.model, setup.scoring_config.fusion, "scoring.fusion"
         )
-
-        def score(role: str) -> dict[str, np.ndarray]:
-            examples, started = getattr(dataset, role), time.perf_counter()
-            given = _given(config, dataset, examples)
-            found = scorer(params, examples.images, given, f"scoring {role}")
-            _tell_rate(columns, len(examples.images), time.perf_counter() - started)
-            _check_finite({name: found[name] for name in columns if name in SCORES}, examples, role)
-            return found
-
-        return score
-
+    singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
+    fits = fit_scores(
+        singles,
+        setup.trained,
+        setup.dataset.train.images,
+        setup.scoring_config,
+        setup.seed,
+        setup.given_classes(setup.dataset.train),
+    )
     likelihood = _LIKELIHOOD if "nll" in singles else ()
-    evidence = ("elbo",) if model.sampled else ()
-    columns = tuple(dict.fromkeys((*singles, *_QUALITY, *evidence, *likelihood)))
-    score = scorer_of(columns, "calibration", "test")
-    calibration, test = score("calibration"), score("test")
+    elbo = ("elbo",) if setup.trained.model.sampled else ()
+    columns = tuple(dict.fromkeys((*singles, *_FIGURES, *elbo, *likelihood)))
+    by_role = _score_roles(setup, columns, fits, ("calibration", "test"))
     if members:
-        val = scorer_of(members, "val")("val")
-        calibration["fusion"], test["fusion"] = fuse(val, calibration), fuse(val, test)
-    return calibration, test
+        validation = _score_roles(setup, members, fits, ("val",))["val"]
+        for role_columns in by_role.values():
+            role_columns["fusion"] = fuse(validation, role_columns)
+    return RoleScores(by_role["calibration"], by_role["test"])
 
 
-def _check_finite(columns: dict[str, np.ndarray], examples: Examples, role: str) -> None:
-    """Refuses scores that are no numbers: they have no rank, and a threshold on them no meaning."""
+def _score_roles(
+    setup: ScoringSetup, columns: Sequence[str], fits: dict[str, Any], roles: Sequence[str]
+) -> dict[str, Columns]:
+    """Scores the images of the named roles with one compiled program."""
+    role_examples: dict[str, Examples] = {role: getattr(setup.dataset, role) for role in roles}
+    score = make_scorer(
+        setup.trained.model,
+        columns,
+        setup.scoring_config,
+        setup.seed,
+        jax.devices(),
+        max(len(examples.images) for examples in role_examples.values()),
+    )
+    by_role = {}
+    for role, examples in role_examples.items():
+        start = time.perf_counter()
+        by_role[role] = score(
+            setup.trained.params,
+            examples.images,
+            setup.given_classes(examples),
+            f"scoring {role}",
+            fits=fits,
+        )
+        _log_speed(columns, len(examples.images), time.perf_counter() - start)
+        _check_finite(
+            {name: by_role[role][name] for name in columns if name in SCORES}, examples, role
+        )
+    return by_role
+
+
+def _check_finite(columns: Columns, examples: Examples, role: str) -> None:
+    """Raises an error for scores that are not finite, because they cannot be ranked."""
     for name, values in columns.items():
         broken = np.flatnonzero(~np.isfinite(values))
         if len(broken):
             raise UserError(
-                f"the score {name} is {values[broken[0]]} for {examples.names[broken[0]]} ({role}), and "
-                f"for {len(broken)} of {len(values)} images in all; take it out of scoring.names and "
-                "scoring.fusion, or train a model that can judge them"
+                f"the score {name} is {values[broken[0]]} for {examples.names[broken[0]]} ({role}); in "
+                f"total it is not finite for {len(broken)} of {len(values)} images. Remove it from "
+                "scoring.names and scoring.fusion, or train a model with finite scores"
             )
 
 
-def _given(
-    config: ml_collections.ConfigDict, dataset: Dataset, examples: Examples
-) -> np.ndarray | None:
-    """The classes that a conditional model is given; None where it looks at all."""
-    if config.scoring.condition != "given":
-        return None
-    return class_indices(dataset, examples, config.model.num_classes, all_known=True)
-
-
-def _tell_rate(columns: Sequence[str], num_images: int, seconds: float) -> None:
+def _log_speed(columns: Sequence[str], num_images: int, seconds: float) -> None:
     slow = [name for name in columns if name in BY_OPTIMISATION]
     if slow:
         log.info(

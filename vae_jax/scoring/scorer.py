@@ -1,6 +1,8 @@
-"""Images in, one row an image out: the pass that training, evaluation and notebooks share.
+"""The pass over images that computes one row of numbers per image.
 
-N images, B the batch.
+Training, evaluation and notebooks all use it.
+
+N images, B batch, K classes.
 """
 
 import functools
@@ -24,7 +26,7 @@ from vae_jax.scoring.class_marginal import marginalise_classes
 from vae_jax.scoring.scores import COLUMNS, HOST_FEATURES
 from vae_jax.scoring.view import View
 
-# (params, images, class of each where it is given, description of a progress bar, rows) -> columns.
+# (params, images, class_indices=None, description=None, rows=None, fits=None) -> column by name.
 Scorer = Callable[..., dict[str, np.ndarray]]
 
 
@@ -36,7 +38,16 @@ def build_view(
     fits: dict[str, Any],
     host: dict[str, Float[Array, "B"]],
 ) -> View:
-    """Looks at a batch; what is drawn for an image follows from its index alone."""
+    """Builds the view of a batch.
+
+    Args:
+        bound: model with its parameters and, if it is conditional, the class of each image.
+        batch: images. The random numbers of an image depend only on its index and the seed.
+        scoring_config: the `scoring` group of the config.
+        seed: seed of the `eval` stream.
+        fits: name of a score -> its fit on training normals.
+        host: name of a score -> its value of `scores.HOST_FEATURES`.
+    """
     x = to_unit(batch.image)
     keys = noise.example_keys(noise.stream_key(seed, "eval"), 0, batch.index)
     latent_keys, pixel_keys, score_keys = (
@@ -67,83 +78,98 @@ def make_scorer(
     scoring_config: ml_collections.ConfigDict,
     seed: int,
     devices: Sequence[jax.Device],
-    fits: dict[str, Any] | None = None,
     max_images: int | None = None,
 ) -> Scorer:
-    """Returns (params, images, class_indices=None, description=None, rows=None) -> columns, each [N].
-
-    A conditional model looks at each image under its class where class_indices are given, else under all. A
-    description asks for a progress bar; rows say which of the images to score instead of all. All calls
-    share one compiled program.
+    """Makes a function that computes the named columns of many images; all its calls share one program.
 
     Args:
-        model: to score with.
+        model: model to score with.
         columns: names in `scores.COLUMNS`.
         scoring_config: the `scoring` group of the config. Its batch size is rounded up to a multiple of
-            the number of devices, and does not change a score.
-        seed: of the `eval` stream.
-        devices: that share each batch. Where they are of several processes, each process reads and scores
-            a stretch of the images on its own, and all of them make the call and get all scores.
-        fits: what `fits.fit_scores` found for the columns; None where none of them asks.
-        max_images: images of the largest call, if that is known: batches are no larger, or padding would be
-            scored as well.
-    """
-    functions = {name: COLUMNS[name] for name in columns}
-    read_on_host = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
-    of_all = len(devices)
-    devices = [d for d in devices if d.process_index == jax.process_index()]
-    together = len(devices) < of_all
-    mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
-    by_example = NamedSharding(mesh, PartitionSpec("batch"))
-    whole = NamedSharding(mesh, PartitionSpec())
-    batch_size = min(scoring_config.batch_size, max_images or scoring_config.batch_size)
-    batch_size = -(-batch_size // len(devices)) * len(devices)
+            the number of devices; the scores do not depend on it.
+        seed: seed of the `eval` stream.
+        devices: devices that share each batch. If they belong to several processes, all processes must
+            call the scorer with the same arguments; each process scores its part of the images, and all
+            of them get all scores.
+        max_images: largest number of images of a call, if it is known. Batches are not larger than that,
+            because padding would be scored as well.
 
-    @functools.partial(jax.jit, static_argnames="given")
-    def score(params, fits, batch, host, seed, given):
-        def under(class_index):
+    Returns:
+        The scorer. Its arguments are
+
+        - params: parameters of the model.
+        - images: uint8 [N, H, W, C].
+        - class_indices: class of each image. If a conditional model gets None, it scores every image
+          under all classes and the classes are marginalised.
+        - description: text of a progress bar; None shows no bar.
+        - rows: which images to score, in this order; None scores all of them.
+        - fits: the result of `fits.fit_scores` for the columns; None if no column needs a fit.
+
+        It returns the columns by name, float64 [N].
+    """
+    num_devices = len(devices)
+    devices = [d for d in devices if d.process_index == jax.process_index()]
+    images_are_shared = len(devices) < num_devices
+    max_batch_size = min(scoring_config.batch_size, max_images or scoring_config.batch_size)
+    batch_size = -(-max_batch_size // len(devices)) * len(devices)
+    mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
+    split_by_example = NamedSharding(mesh, PartitionSpec("batch"))
+    on_every_device = NamedSharding(mesh, PartitionSpec())
+    score_batch = _compile_columns(model, columns, scoring_config)
+    host_features = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
+
+    def score(params, images, class_indices=None, description=None, rows=None, fits=None):
+        all_rows = np.arange(len(images)) if rows is None else rows
+        rows = all_rows
+        if images_are_shared:
+            rows = all_rows[processes.find_own_slice(len(all_rows), scoring_config.batch_size)]
+        constants = jax.device_put((params, fits or {}), on_every_device)
+        values = {name: np.empty(len(rows), np.float32) for name in columns}
+        num_done = 0
+        with open_progress_bar(len(rows), description, unit="image") as bar:
+            for batch in iterate_batches(images, batch_size, class_indices, rows):
+                count = int(batch.mask.sum())
+                host = {name: compute(batch.image) for name, compute in host_features.items()}
+                placed = jax.device_put((batch, host), split_by_example)
+                batch_values = score_batch(
+                    *constants, *placed, np.uint32(seed), classes_given=class_indices is not None
+                )
+                for name, column in jax.device_get(batch_values).items():
+                    values[name][num_done : num_done + count] = column[:count]
+                num_done += count
+                bar.update(count)
+        if images_are_shared:
+            values = {
+                name: processes.gather_slices(column, len(all_rows), scoring_config.batch_size)
+                for name, column in values.items()
+            }
+        return {name: column.astype(np.float64) for name, column in values.items()}
+
+    return score
+
+
+def _compile_columns(
+    model: VAE, columns: Sequence[str], scoring_config: ml_collections.ConfigDict
+) -> Callable[..., dict[str, Float[Array, "B"]]]:
+    """Returns the compiled function of a batch; it marginalises the classes where they are not given."""
+    functions = {name: COLUMNS[name] for name in columns}
+
+    @functools.partial(jax.jit, static_argnames="classes_given")
+    def score_batch(params, fits, batch, host, seed, classes_given):
+        def score_under(class_index):
             bound = BoundModel(model, params, class_index)
             view = build_view(bound, batch, scoring_config, seed, fits, host)
-            found = {name: function(view) for name, function in functions.items()}
-            return found, view.terms.negative_elbo
+            values = {name: function(view) for name, function in functions.items()}
+            return values, view.terms.negative_elbo
 
         if not model.num_classes:
-            columns, _ = under(None)
-        elif given:
-            columns, _ = under(batch.class_index)
+            values, _ = score_under(None)
+        elif classes_given:
+            values, _ = score_under(batch.class_index)
         else:
-            found, losses = jax.lax.map(under, jnp.arange(model.num_classes))
+            values_by_class, losses = jax.lax.map(score_under, jnp.arange(model.num_classes))
             num_values = model.select_region(to_unit(batch.image))[0].size
-            columns = marginalise_classes(found, losses, num_values, fits)
-        return {name: values.astype(jnp.float32) for name, values in columns.items()}
+            values = marginalise_classes(values_by_class, losses, num_values, fits)
+        return {name: column.astype(jnp.float32) for name, column in values.items()}
 
-    def run(params, images, class_indices=None, description=None, rows=None):
-        rows = np.arange(len(images)) if rows is None else rows
-        own = (
-            rows[processes.find_own_slice(len(rows), scoring_config.batch_size)]
-            if together
-            else rows
-        )
-        params, placed_fits = jax.device_put((params, fits or {}), whole)
-        columns = {name: np.empty(len(own), np.float32) for name in functions}
-        done = 0
-        with open_progress_bar(len(own), description, unit="image") as bar:
-            for batch in iterate_batches(images, batch_size, class_indices, own):
-                count = int(batch.mask.sum())
-                host = {name: read(batch.image) for name, read in read_on_host.items()}
-                placed = jax.device_put((batch, host), by_example)
-                found = score(
-                    params, placed_fits, *placed, np.uint32(seed), given=class_indices is not None
-                )
-                for name, values in jax.device_get(found).items():
-                    columns[name][done : done + count] = values[:count]
-                done += count
-                bar.update(count)
-        if together:
-            columns = {
-                name: processes.gather_slices(values, len(rows), scoring_config.batch_size)
-                for name, values in columns.items()
-            }
-        return {name: values.astype(np.float64) for name, values in columns.items()}
-
-    return run
+    return score_batch

@@ -43,7 +43,7 @@ class Strip:
         return float(self.values[self.covered].max())
 
 
-def assemble(
+def assemble_strip(
     test: Examples,
     rows: Int[np.ndarray, "T"],
     map_name: str,
@@ -76,12 +76,12 @@ def assemble(
     for start, tile, tile_mask in zip(starts, images, masks, strict=True):
         image[:, start : start + size] = tile
         mask[:, start : start + size] |= tile_mask
-    blended, covered = blend(values, starts, length, counts)
+    blended, covered = blend_tiles(values, starts, length, counts)
     label = int(test.labels[rows].any())
     return Strip(test.files[rows[0]], label, map_name, image, blended, mask, covered)
 
 
-def blend(
+def blend_tiles(
     tiles: Float[np.ndarray, "T H W"],
     starts: Int[np.ndarray, "T"],
     length: int,

@@ -1,209 +1,158 @@
-"""Images that were cut into tiles, judged whole, by tile and by pixel, one strip at a time.
+"""Anomaly maps of images that were cut into tiles, measured on whole strips, on tiles and on pixels.
 
-T tiles of one strip, N test tiles.
+T tiles of one strip, N test tiles, H W tile.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 
-import ml_collections
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
-from vae_jax.metrics import bootstrap
 from vae_jax.metrics.localisation import Localisation
-from vae_jax.model.vae import VAE
 from vae_jax.runtime.progress import open_progress_bar
-from vae_jax.scoring.localise import Scale, model_maps, pca_map
-from vae_jax.scoring.stitching import Strip, assemble
+from vae_jax.scoring.anomaly_maps import (
+    Mapper,
+    Maps,
+    make_model_mapper,
+    make_pca_mapper,
+    measure_scale,
+)
+from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.setup import ScoringSetup
+from vae_jax.scoring.stitching import Strip, assemble_strip
+from vae_jax.scoring.tile_groups import TileGroups, group_tiles, rank_strips_and_tiles
 
 
-def strips(
-    model: VAE,
-    params: dict,
-    names: Sequence[str],
-    train: Examples,
-    calibration: Examples,
-    test: Examples,
-    scoring_config: ml_collections.ConfigDict,
-    seed: int,
-    num_shown: int = 6,
-) -> tuple[dict, list[Strip]]:
-    """Measures the maps of the selected scores, and that of PCA, on whole strips.
+@dataclasses.dataclass(frozen=True)
+class StripEvaluation:
+    """Measures of whole strips, and some strips for the report.
 
-    Memory holds the maps of one strip at a time. A strip's score is the highest value of its map, a
-    tile's the highest of its own map, before it is blended.
+    Attributes:
+        counts: number of `normal_strips` and `anomalous_strips`, and of tiles of each kind.
+        maps: for each map the rankings that `rank_tiles` returns, and `pixel`, the measures that
+            `Localisation.result` returns.
+        shown: strips to show, each with its first map.
+    """
+
+    counts: dict[str, int]
+    maps: dict[str, dict]
+    shown: list[Strip]
+
+
+def evaluate_strips(
+    setup: ScoringSetup, names: Sequence[str], baselines: Baselines, num_shown: int = 6
+) -> StripEvaluation | None:
+    """Measures the anomaly maps of the scores and of the PCA on whole strips.
+
+    Memory holds the maps of one strip at a time. The score of a strip is the highest value of its map; the
+    score of a tile is the highest value of its own map, before the maps of the tiles are blended.
 
     Args:
-        model: that was trained.
-        params: its parameters.
-        names: of the selected scores; those without a map are passed over.
-        train: normals that the PCA residual is fitted on.
-        calibration: normals that fix each map's scale.
-        test: tiles, those of a strip in any order.
-        scoring_config: the `scoring` group of the config.
-        seed: of the noise, of the draw behind PCA, of the bootstrap, and of the strips to show.
-        num_shown: strips to show, a third of them normal, drawn without looking at their scores.
+        setup: model, data and scoring config; the test images are tiles in any order.
+        names: names of scores; a score without a map is skipped.
+        baselines: baselines of the dataset, for the map of the PCA.
+        num_shown: number of strips to show; a third of them are normal. They are chosen at random.
 
     Returns:
-        `counts` of `normal_strips`, `anomalous_strips` and of tiles: `rolls`, `clean`, `defects`; and
-        `maps`, for each map what `rank_tiles` returns, and `pixel`: what `Localisation` returns.
-        Then the strips to show, with the first map. Nothing, where images are not tiles.
+        The measures; None if the test images are not tiles.
     """
-    if test.offsets is None:
-        return {}, []
-    of_strip = _rows_of_strips(test)
-    # A batch longer than any strip would be filled up with repeats.
-    scoring_config = ml_collections.ConfigDict(scoring_config)
-    scoring_config.batch_size = min(scoring_config.batch_size, max(map(len, of_strip.values())))
-    mappers = [
-        model_maps(model, params, names, scoring_config, seed),
-        pca_map(train, scoring_config.pca_components, seed),
-    ]
-    region = None if model.region is None else model.region.mask
-    shown_files = _draw(test, of_strip, num_shown, seed)
+    if setup.dataset.test.offsets is None:
+        return None
+    tiles = group_tiles(setup.dataset.test)
+    # A batch that is longer than the longest strip would be padded every time.
+    max_batch_size = max(map(len, tiles.rows_of_strip.values()))
+    setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
+    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.map_pca)]
+    files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
-    with open_progress_bar(len(of_strip) * len(mappers), "strips", unit="strip") as bar:
+    with open_progress_bar(len(tiles.rows_of_strip) * len(mappers), "strips", unit="strip") as bar:
         for mapper in mappers:
-            scale = Scale.of(mapper, calibration.images, scoring_config)
-            pixels: dict[str, Localisation] = {}
-            highest: dict[str, np.ndarray] = {}  # of each tile
-            scores: dict[str, dict[str, float]] = {}  # of each strip
-            for file, rows in of_strip.items():
-                found = scale.apply(mapper(test.images[rows]))
-                for name in sorted(found, key=_order(names)):
-                    values = found[name]
-                    strip = assemble(test, rows, name, values, region)
-                    pixels.setdefault(name, Localisation(seed)).update(
-                        strip.values[None], strip.mask[None], strip.covered
-                    )
-                    within = values if region is None else values[:, region]
-                    highest.setdefault(name, np.empty(len(test.files)))[rows] = within.reshape(
-                        len(rows), -1
-                    ).max(axis=1)
-                    scores.setdefault(name, {})[file] = strip.score
-                    if file in shown_files:
-                        shown.setdefault(file, strip)
-                bar.update()
-            for name in pixels:
-                maps[name] = _rank(test, highest[name], scores[name], scoring_config, seed) | {
-                    "pixel": pixels[name].result()
-                }
-    kinds = _kinds(test)
-    anomalous = _anomalous(test)
-    counts = {
-        "normal_strips": len(of_strip) - len(anomalous),
-        "anomalous_strips": len(anomalous),
-        **{kind: int(chosen.sum()) for kind, chosen in kinds.items()},
-    }
-    return {"counts": counts, "maps": maps}, list(shown.values())
+            for name, measure in _measure_maps(
+                setup, tiles, mapper, names, files_to_show, bar.update
+            ).items():
+                ranking = rank_strips_and_tiles(
+                    tiles,
+                    measure.tile_scores,
+                    measure.strip_scores,
+                    setup.scoring_config,
+                    setup.seed,
+                )
+                maps[name] = ranking | {"pixel": measure.pixels.result()}
+                for file, strip in measure.strips.items():
+                    shown.setdefault(file, strip)
+    return StripEvaluation(_count(tiles), maps, list(shown.values()))
 
 
-def rank_tiles(
-    columns: Mapping[str, Float[np.ndarray, "N"]],
-    test: Examples,
-    scoring_config: ml_collections.ConfigDict,
-    seed: int,
-) -> dict[str, dict]:
-    """Returns how scores of tiles rank strips, and tiles of defects, each with its interval.
+@dataclasses.dataclass
+class _MapMeasure:
+    """Measures of one map over all strips.
 
-    Args:
-        columns: score -> its value for each tile.
-        test: the tiles.
-        scoring_config: the `scoring` group of the config.
-        seed: of the bootstrap.
-
-    Returns:
-        For each score `image`, of strips by their highest tile; `patch` with `rolls`, tiles of defects
-        against those of normal strips, and `clean`, against tiles without a defect of the same strips.
-        The intervals of `patch` take overlapping tiles for independent, and are too narrow.
+    Attributes:
+        pixels: measures of the pixels of whole strips.
+        tile_scores: highest value of each tile's map.
+        strip_scores: file of a strip -> highest value of its map.
+        strips: file of a strip to show -> the strip.
     """
-    of_strip = _rows_of_strips(test)
+
+    pixels: Localisation
+    tile_scores: Float[np.ndarray, "N"]
+    strip_scores: dict[str, float]
+    strips: dict[str, Strip]
+
+
+def _draw_strips(tiles: TileGroups, count: int, seed: int) -> set[str]:
+    """Chooses the strips to show at random, without reading their scores."""
+    rng = np.random.default_rng((seed, len(tiles.rows_of_strip)))
+    normal = [file for file in tiles.rows_of_strip if file not in tiles.anomalous]
+    anomalous = [file for file in tiles.rows_of_strip if file in tiles.anomalous]
+    num_normal = min(len(normal), count // 3 if anomalous else count)
+    normal_rows = draw_rows(len(normal), num_normal, rng, in_order=False)
+    anomalous_rows = draw_rows(len(anomalous), count - num_normal, rng, in_order=False)
+    return {normal[row] for row in normal_rows} | {anomalous[row] for row in anomalous_rows}
+
+
+def _measure_maps(
+    setup: ScoringSetup,
+    tiles: TileGroups,
+    mapper: Mapper,
+    names: Sequence[str],
+    files_to_show: set[str],
+    on_strips: Callable[[int], object],
+) -> dict[str, _MapMeasure]:
+    """Measures every map of a mapper, one strip at a time; calls `on_strips` after each strip."""
+    test, region = tiles.test, setup.trained.model.region
+    region_mask = None if region is None else region.mask
+    scale = measure_scale(mapper, setup)
+    measures: dict[str, _MapMeasure] = {}
+    for file, rows in tiles.rows_of_strip.items():
+        maps: Maps = scale.apply(mapper(test.images[rows]))
+        for name in sorted(maps, key=lambda name: _position(name, names)):
+            values = maps[name]
+            strip = assemble_strip(test, rows, name, values, region_mask)
+            measure = measures.setdefault(
+                name, _MapMeasure(Localisation(setup.seed), np.empty(len(test.files)), {}, {})
+            )
+            measure.pixels.update(strip.values[None], strip.mask[None], strip.covered)
+            inside = values if region_mask is None else values[:, region_mask]
+            measure.tile_scores[rows] = inside.reshape(len(rows), -1).max(axis=1)
+            measure.strip_scores[file] = strip.score
+            if file in files_to_show:
+                measure.strips[file] = strip
+        on_strips(1)
+    return measures
+
+
+def _position(name: str, names: Sequence[str]) -> int:
+    """Returns the position of a map among the scores; JAX returns dicts in alphabetical order."""
+    return names.index(name) if name in names else len(names)
+
+
+def _count(tiles: TileGroups) -> dict[str, int]:
     return {
-        name: _rank(
-            test,
-            values,
-            {file: float(values[rows].max()) for file, rows in of_strip.items()},
-            scoring_config,
-            seed,
-        )
-        for name, values in columns.items()
+        "normal_strips": len(tiles.rows_of_strip) - len(tiles.anomalous),
+        "anomalous_strips": len(tiles.anomalous),
+        **{kind: int(is_kind.sum()) for kind, is_kind in tiles.kinds.items()},
     }
-
-
-def _order(names: Sequence[str]) -> Callable[[str], int]:
-    """Returns the place of a map among the selected scores; JAX hands dicts back in alphabetical order."""
-    return lambda name: names.index(name) if name in names else len(names)
-
-
-def _rows_of_strips(test: Examples) -> dict[str, Int[np.ndarray, "T"]]:
-    rows: dict[str, list[int]] = {}
-    for row, file in enumerate(test.files):
-        rows.setdefault(file, []).append(row)
-    return {file: np.array(found) for file, found in rows.items()}
-
-
-def _anomalous(test: Examples) -> set[str]:
-    """Returns the strips with a defect, also where each tile that shows it was left out.
-
-    Their other tiles tell: they are of a class that lies beside defects elsewhere and never bears one.
-    """
-    tiles = list(zip(test.files, test.classes, test.labels, strict=True))
-    found = {file for file, _, label in tiles if label}
-    of_defects = {name for _, name, label in tiles if label}
-    beside = {name for file, name, _ in tiles if file in found} - of_defects
-    return found | {file for file, name, _ in tiles if name in beside}
-
-
-def _kinds(test: Examples) -> dict[str, Bool[np.ndarray, "N"]]:
-    """Returns which tiles are of normal strips, and which without and with a defect on the others."""
-    abnormal = _anomalous(test)
-    beside = np.array([file in abnormal for file in test.files])
-    defects = test.labels == 1
-    return {"rolls": ~beside, "clean": beside & ~defects, "defects": defects}
-
-
-def _rank(
-    test: Examples,
-    of_tile: Float[np.ndarray, "N"],
-    of_strip: Mapping[str, float],
-    scoring_config: ml_collections.ConfigDict,
-    seed: int,
-) -> dict:
-    """Returns the rankings of strips and of tiles; one without normals or anomalies is absent."""
-    kinds = _kinds(test)
-    abnormal = _anomalous(test)
-    strip_labels = np.array([int(file in abnormal) for file in of_strip])
-    found = {}
-    if len(np.unique(strip_labels)) == 2:
-        found["image"] = _intervals(
-            np.array(list(of_strip.values())), strip_labels, scoring_config, seed
-        )
-    patch = {}
-    for against in ("rolls", "clean"):
-        if kinds[against].any() and kinds["defects"].any():
-            chosen = kinds[against] | kinds["defects"]
-            patch[against] = _intervals(of_tile[chosen], test.labels[chosen], scoring_config, seed)
-    return found | ({"patch": patch} if patch else {})
-
-
-def _intervals(scores, labels, scoring_config, seed) -> dict[str, dict[str, float]]:
-    return bootstrap.rank(scores, labels, scoring_config.bootstrap_resamples, seed).intervals()
-
-
-def _draw(test: Examples, of_strip: Mapping[str, np.ndarray], count: int, seed: int) -> set[str]:
-    """Returns files of strips to show, whatever their scores."""
-    rng = np.random.default_rng((seed, len(of_strip)))
-    anomalous = _anomalous(test)
-    normal, abnormal = ([f for f in of_strip if (f in anomalous) == kind] for kind in (False, True))
-    num_normal = min(len(normal), count // 3 if abnormal else count)
-    chosen = [
-        *(normal[row] for row in draw_rows(len(normal), num_normal, rng, in_order=False)),
-        *(
-            abnormal[row]
-            for row in draw_rows(len(abnormal), count - num_normal, rng, in_order=False)
-        ),
-    ]
-    return set(chosen)

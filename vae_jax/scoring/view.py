@@ -1,6 +1,6 @@
-"""What a score sees of a batch.
+"""What a score can read: the view of a batch, and the training normals that a score is fitted on.
 
-B batch, H W image, C channels, Z latent.
+B batch, n training normals, H W image, C channels, Z latent.
 """
 
 import dataclasses
@@ -17,27 +17,29 @@ from vae_jax.model import importance
 from vae_jax.model.objective import Terms
 from vae_jax.model.vae import BoundModel, Posterior
 
-# A score's number enters the keys of what it draws: append, never reorder.
+# Each score that draws random numbers folds its own number into the keys of the images. Add new numbers
+# at the end and never change old ones, because scores would change with them.
 _IMPORTANCE_STREAM = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What the model makes of a batch, and what a score may ask of it.
+    """A batch, the model's outputs for it, and everything else that a score may read.
 
-    It exists only while a scoring step is traced.
+    A view exists only while a scoring step is traced.
 
     Attributes:
-        x: the images.
-        x_hat: reconstruction from the posterior mean, so deterministic.
+        x: images, in [0, 1].
+        x_hat: reconstructions from the posterior mean, which need no random numbers.
         posterior: q(z | x).
-        terms: of the negative ELBO, nats, from one posterior sample of the `eval` stream.
-        x_hat_noisy: reconstruction from the posterior mean of x with Gaussian noise on it.
-        bound: the model, for scores that ask it more.
-        keys: one key an image, for scores that draw; fold a number of their own into it first.
+        terms: terms of the negative ELBO, nats, from one posterior sample of the `eval` stream.
+        x_hat_noisy: reconstructions, from the posterior mean, of the images with Gaussian noise added.
+        bound: the model with its parameters and classes, for scores that compute more with it.
+        keys: one key per image, for scores that draw random numbers; a score first folds its own number
+            into them.
         scoring_config: the `scoring` group of the config.
-        fits: name of a score -> what `fits.fit_scores` found for it on training normals.
-        host: name of a score -> what `host_features` reads off each image, one number an image.
+        fits: name of a score -> its fit on training normals, from `fits.fit_scores`.
+        host: name of a score -> its value of `scores.HOST_FEATURES`, one number per image.
     """
 
     x: Float[Array, "B H W C"]
@@ -53,34 +55,34 @@ class View:
 
     @property
     def num_values(self) -> int:
-        """How many values of an image count: those of the region of interest, every channel."""
+        """Number of values of an image that count: pixels in the region of interest times channels."""
         return self.bound.model.select_region(self.x)[0].size
 
     @functools.cached_property
     def log_likelihood(self) -> Float[Array, "B"]:
-        """log p(x), nats, from `scoring.importance_samples` samples; scores share the one estimate."""
+        """log p(x), nats, from `scoring.importance_samples` samples; all scores share one estimate."""
         keys = jax.vmap(lambda key: jax.random.fold_in(key, _IMPORTANCE_STREAM))(self.keys)
         return importance.log_likelihood(
             self.bound, self.x, self.posterior, keys, self.scoring_config.importance_samples
         )
 
 
-# One number an image; higher is more abnormal.
+# Returns one number per image; a higher number means a more abnormal image.
 Score = Callable[[View], Float[Array, "B"]]
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingNormals:
-    """Some training normals; the functions compute once, and only when asked.
+    """Training normals that a score is fitted on; each quantity is computed once, when it is needed.
 
     Attributes:
-        codes: () -> their posteriors, NumPy [n, Z].
-        column: name in `scores.COLUMNS` that needs no fit -> that column, float64 [n].
+        posterior: () -> q(z | x) of all images as NumPy arrays [n, Z].
+        score: name in `scores.COLUMNS` that needs no fit -> its values, float64 [n].
         scoring_config: the `scoring` group of the config.
-        seed: of the run, for fits that draw.
+        seed: seed of the run, for fits that draw random numbers.
     """
 
-    codes: Callable[[], Posterior]
-    column: Callable[[str], np.ndarray]
+    posterior: Callable[[], Posterior]
+    score: Callable[[str], np.ndarray]
     scoring_config: ml_collections.ConfigDict
     seed: int

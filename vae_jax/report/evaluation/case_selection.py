@@ -8,68 +8,63 @@ from collections.abc import Callable
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int
 
 from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.report.evaluation.cases import Cases, ReportImages
+from vae_jax.scoring.anomaly_maps import MapScale
+from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.inference import TrainedModel
-from vae_jax.scoring.localise import Scale
+from vae_jax.scoring.setup import ScoringSetup
+from vae_jax.scoring.stitching import Strip
 
 # Of calibration normals' pixels: what the top of the colour scale leaves above it.
 _ERROR_QUANTILE = 0.995
 # Calibration images behind that quantile.
 _MAX_LIMIT_IMAGES = 256
+_MAX_BATCH_SIZE = 64  # images on the device at the same time
 
 
-def select(
-    test: Examples,
-    scores: Float[np.ndarray, " N"],
-    p_values: Float[np.ndarray, " N"],
-    calibration: Examples,
-    trained: TrainedModel,
-    samples: Float[np.ndarray, "M H W C"],
-    scoring_config: ml_collections.ConfigDict,
-    num_cases: int,
-    seed: int,
+def select_images(
+    setup: ScoringSetup,
+    decision: Decision,
+    report_config: ml_collections.ConfigDict,
+    strips: list[Strip],
 ) -> ReportImages:
-    """Builds the gallery.
+    """Selects the images of the report and computes their reconstructions and error maps.
 
     Args:
-        test: every test image.
-        scores: of the score behind the decision.
-        p_values: of the same score.
-        calibration: normals that fix the scale of every error map, and its colours.
-        trained: the model of the run.
-        samples: from the prior.
-        scoring_config: the `scoring` group of the config.
-        num_cases: images a row.
-        seed: of the draw that shows normals and anomalies whatever their scores.
+        setup: model, data and scoring config; calibration normals fix the scale of every error map and
+            the upper end of its colours.
+        decision: scores and p-values of the test images.
+        report_config: the `report` group of the config.
+        strips: whole images that were cut into tiles.
     """
-    rng = np.random.default_rng((seed, len(scores)))
+    test, scores, num_cases = setup.dataset.test, decision.scores, report_config.cases
+    trained = setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
+    rng = np.random.default_rng((setup.seed, len(scores)))
     normal, anomaly = (np.flatnonzero(test.labels == label) for label in (0, 1))
     half = max(1, num_cases // 2)
     rising = {0: normal[np.argsort(scores[normal], kind="stable")],
               1: anomaly[np.argsort(scores[anomaly], kind="stable")]}  # fmt: skip
 
-    def errors(images: UInt8[np.ndarray, "n H W C"]) -> dict[str, np.ndarray]:
-        return {
-            "error": _errors(images.astype(np.float32) / 255, trained.reconstruct(images).x_hat)
-        }
-
-    drawn = draw_rows(len(calibration.images), _MAX_LIMIT_IMAGES, seed, in_order=False)
-    usual = calibration.images[drawn]
-    scale = Scale.of(errors, usual, scoring_config)
-    limit = float(np.quantile(scale.apply(errors(usual))["error"], _ERROR_QUANTILE))
-    cases = _caser(test, scores, p_values, trained, scale)
+    calibration = setup.dataset.calibration.images
+    drawn = calibration[draw_rows(len(calibration), _MAX_LIMIT_IMAGES, setup.seed, in_order=False)]
+    x_hat = trained.reconstruct(drawn).x_hat
+    maps = {"error": _errors(drawn.astype(np.float32) / 255, x_hat)}
+    scale = MapScale([maps], setup.scoring_config.map_smoothing)
+    limit = float(np.quantile(scale.apply(maps)["error"], _ERROR_QUANTILE))
+    cases = _caser(test, scores, decision.p_values, trained, scale)
     return ReportImages(
         normals=cases(_draw(rng, normal, num_cases)),
         anomalies=cases(_draw(rng, anomaly, num_cases)),
         best=cases(np.concatenate([rising[1][::-1][:half], rising[0][:half]])),
         worst=cases(np.concatenate([rising[1][:half], rising[0][::-1][:half]])),
-        samples=samples,
+        samples=trained.sample_prior(report_config.samples, setup.seed),
         # A perfect reconstruction has no errors to scale by.
         error_limit=max(limit, 1e-3),
+        strips=strips,
     )
 
 
@@ -78,7 +73,7 @@ def _draw(rng: np.random.Generator, rows: Int[np.ndarray, " n"], count: int):
 
 
 def _caser(
-    test, scores, p_values, trained: TrainedModel, scale: Scale
+    test, scores, p_values, trained: TrainedModel, scale: MapScale
 ) -> Callable[[np.ndarray], Cases]:
     def cases(rows):
         images = test.images[rows].astype(np.float32) / 255
