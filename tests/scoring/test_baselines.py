@@ -148,3 +148,17 @@ def test_band_energy_detects_finer_and_coarser_texture(size):
         test = np.concatenate([normal, make_blobs(40, 2, size, 1, sigma)])
         scores = fits.score(make_examples(test))
         assert detection.auroc(scores["band_energy"], labels) > 0.9
+
+
+def test_pca_is_fitted_once(monkeypatch):
+    calls = []
+
+    def record(*arguments):
+        calls.append(arguments)
+        return fit_pca(*arguments)
+
+    monkeypatch.setattr(baselines, "fit_pca", record)
+    fits = Baselines(make_examples(make_blobs(20, 0)), 2, 0)
+    fits.score(make_examples(make_blobs(9, 1)))
+    assert fits.pca is fits.pca
+    assert len(calls) == 1

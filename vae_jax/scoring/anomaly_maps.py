@@ -55,7 +55,7 @@ def measure_localisation(
         test.masks[rows].any() for rows in split_rows(rows_of_anomalies, batch_size)
     ):
         return {}
-    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.map_pca)]
+    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.pca)]
     all_rows = np.flatnonzero(test.has_mask)
     region = setup.trained.model.region
     region_mask = None if region is None else region.mask

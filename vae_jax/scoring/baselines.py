@@ -91,14 +91,6 @@ class Baselines:
         """The `pca` baseline, which also gives a map per image."""
         return fit_pca(self._train.images[self._pca_rows], self._pca_components, self._seed)
 
-    @functools.cached_property
-    def map_pca(self) -> PCAResidual:
-        """The PCA behind the anomaly maps, fitted on another random choice of training normals."""
-        images = self._train.images
-        max_rows = _MAX_VALUES // int(np.prod(images.shape[1:]))
-        rows = draw_rows(len(images), max_rows, self._seed, in_order=True)
-        return fit_pca(images[rows], self._pca_components, self._seed)
-
     def score(self, test: Examples) -> dict[str, Float[np.ndarray, "N"]]:
         """Computes every baseline score of each test image; the test images are read once.
 

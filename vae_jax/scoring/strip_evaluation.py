@@ -64,7 +64,7 @@ def evaluate_strips(
     # A batch that is longer than the longest strip would be padded every time.
     max_batch_size = max(map(len, tiles.rows_of_strip.values()))
     setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
-    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.map_pca)]
+    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.pca)]
     files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
