@@ -1,14 +1,18 @@
 """One epoch of training: the images of each step, the steps themselves, and the means of their metrics."""
 
+import dataclasses
 import math
 import pathlib
+import time
 from collections.abc import Callable, Iterator
 
+import ml_collections
 import numpy as np
 from jaxtyping import Int32
 
 from vae_jax.errors import UserError
 from vae_jax.model import noise
+from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement
 from vae_jax.training.state import TrainState
@@ -16,6 +20,59 @@ from vae_jax.training.step import TracedHyperparameters
 
 # In the order of computation: the first of them that is not finite shows where a step broke.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochTrainer:
+    """Trains on all training images once per call; its attributes stay the same during a run.
+
+    Attributes:
+        train_config: the `train` group of the config.
+        class_indices: class of each training image; zeros if the model is not conditional.
+        run_steps: compiled loop over steps, from `parallel.make_run_steps`.
+        placement: the training images and where they are stored.
+        hyperparameters: traced hyperparameters of the run.
+        checkpoint_folder: folder of the checkpoints, which an error names.
+    """
+
+    train_config: ml_collections.ConfigDict
+    class_indices: Int32[np.ndarray, "N"]
+    run_steps: RunSteps
+    placement: Placement
+    hyperparameters: TracedHyperparameters
+    checkpoint_folder: pathlib.Path
+
+    def train(
+        self, state: TrainState, epoch: int, on_images: Callable[[int], object]
+    ) -> tuple[TrainState, dict[str, float]]:
+        """Trains for one epoch.
+
+        Args:
+            state: state to start from; its memory is donated to the next state.
+            epoch: number of completed epochs.
+            on_images: function that is called after each call with the number of images in it.
+
+        Returns:
+            The next state, and the line of the epoch for `metrics.jsonl`.
+
+        Raises:
+            UserError: if a loss or a gradient is not finite.
+        """
+        start_seconds, first_step = time.perf_counter(), int(state.step)
+        plans = make_plans(
+            int(self.hyperparameters.seed), epoch, self.class_indices,
+            self.train_config.batch_size, self.train_config.steps_per_call,
+        )  # fmt: skip
+        state, metrics = run_epoch(
+            self.run_steps, self.placement, state, plans, self.hyperparameters, on_images
+        )
+        check_finite(metrics, first_step, self.checkpoint_folder)
+        seconds = time.perf_counter() - start_seconds
+        return state, average_steps(metrics) | {
+            "images_per_second": len(self.class_indices) / seconds,
+            "seconds": seconds,
+            "peak_memory_bytes": measure_peak_memory_bytes(),
+        }
 
 
 def make_plans(

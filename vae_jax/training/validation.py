@@ -1,6 +1,8 @@
 """Validation: means over its images, the best state so far, and early stopping."""
 
 import dataclasses
+import pathlib
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import ml_collections
@@ -9,8 +11,86 @@ import optax
 from jaxtyping import Float
 
 from vae_jax.model.objective import Objective, Terms
+from vae_jax.training.epoch import check_finite
 from vae_jax.training.optimizer import update_plateau
+from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
+
+# Names of columns that are computed in validation in addition to the terms of the loss.
+QUALITY_COLUMNS = ("quality_mse", "quality_psnr", "quality_ssim")
+# A state may be the best once beta has reached this share of its largest value.
+_MIN_BETA_SHARE = 0.999
+
+Columns = dict[str, Float[np.ndarray, "N"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationResult:
+    """Result of one validation; all fields are empty in an epoch without validation.
+
+    Attributes:
+        val_line: line of the validation images for `metrics.jsonl`; None without validation.
+        train_quality: mean image quality of some training images, for comparison.
+        distortion: distortion of the validation images, nats per image; None while beta still rises, and
+            without validation: then the state may not be the best.
+    """
+
+    val_line: dict[str, float] | None = None
+    train_quality: dict[str, float] = dataclasses.field(default_factory=dict)
+    distortion: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Validator:
+    """Validates one state after another; its attributes stay the same during a run.
+
+    Attributes:
+        recipe: how the model is trained.
+        train_config: the `train` group of the config.
+        max_beta: largest weight of the KL term.
+        score_val: parameters -> columns of the validation images.
+        score_train: parameters -> columns of some training images, for comparison.
+        checkpoint_folder: folder of the checkpoints, which an error names.
+    """
+
+    recipe: Recipe
+    train_config: ml_collections.ConfigDict
+    max_beta: float
+    score_val: Callable[[dict], Columns]
+    score_train: Callable[[dict], Columns]
+    checkpoint_folder: pathlib.Path
+
+    def is_due(self, epoch: int) -> bool:
+        """Returns whether there is a validation after this number of completed epochs."""
+        is_last = epoch == self.train_config.epochs
+        return is_last or epoch % self.train_config.epochs_per_validation == 0
+
+    def validate(
+        self, state: TrainState, epoch: int, train_line: dict[str, float]
+    ) -> tuple[TrainState, ValidationResult]:
+        """Scores the images, and updates the plateau scheduler and the early-stopping counter.
+
+        Args:
+            state: state to validate.
+            epoch: number of completed epochs.
+            train_line: line of this epoch for `metrics.jsonl`; its `beta` and `learning_rate` are used.
+
+        Raises:
+            UserError: if the loss of the validation images is not finite.
+        """
+        rates = {name: train_line[name] for name in ("beta", "learning_rate")}
+        val = summarise(self.score_val(state.params), rates, self.recipe.objective)
+        metrics = {name: np.array([value]) for name, value in val.line.items()}
+        check_finite(metrics, int(state.step), self.checkpoint_folder)
+        train = summarise(self.score_train(state.params), rates, self.recipe.objective)
+        quality = {name: train.line[name] for name in ("mse", "psnr", "ssim")}
+        # While beta rises, the distortion is low because the KL hardly counts yet.
+        if epoch < self.train_config.epochs and rates["beta"] < _MIN_BETA_SHARE * self.max_beta:
+            return state, ValidationResult(val.line, quality)
+        state = update_after_validation(
+            state, val.distortion, self.recipe.plateau, self.train_config
+        )
+        return state, ValidationResult(val.line, quality, val.distortion)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +106,7 @@ class Summary:
     distortion: float
 
 
-def summarise(
-    columns: dict[str, Float[np.ndarray, "N"]], rates: dict[str, float], objective: Objective
-) -> Summary:
+def summarise(columns: Columns, rates: dict[str, float], objective: Objective) -> Summary:
     """Averages each column over the images, and computes the loss from the means.
 
     Args:
@@ -74,3 +152,22 @@ def has_stalled(state: TrainState, train_config: ml_collections.ConfigDict) -> b
     """Returns whether the last `early_stopping_patience` validations brought no improvement."""
     patience = train_config.early_stopping_patience
     return patience > 0 and int(state.validations_since_best) >= patience
+
+
+def is_checkpoint_due(
+    state: TrainState,
+    epoch: int,
+    result: ValidationResult,
+    train_config: ml_collections.ConfigDict,
+) -> bool:
+    """Returns whether a checkpoint is to be saved: for a new best state, at the end, and every few epochs.
+
+    Args:
+        state: state after the validation of this epoch, if there was one.
+        epoch: number of completed epochs.
+        result: result of the validation; an empty one without validation.
+        train_config: the `train` group of the config.
+    """
+    is_best = result.distortion is not None and int(state.validations_since_best) == 0
+    is_last = epoch == train_config.epochs or has_stalled(state, train_config)
+    return is_best or is_last or epoch % train_config.epochs_per_checkpoint == 0
