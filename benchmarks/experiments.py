@@ -1,17 +1,18 @@
-"""The five experiments, and the table that holds them against their sources.
+"""Runs the five experiments and prints the table that compares them with their sources.
 
     python benchmarks/experiments.py --data=DIR [--runs=runs] [--jobs=2] [--only=mnist,aitex]
 
-DIR holds the folders mnist, fashion_mnist, kvasir, aitex and chest_xray, each in its official layout. What
-is finished under --runs is not run again, and a stopped run goes on, so the script may be interrupted;
---only= prints the table alone.
-As many experiments as --jobs run beside each other, each on its share of the cores: two trainings on a core
-each are done sooner than one after the other on both. What a step prints goes to RUNS/WORKDIR.MODE.log.
-Prints each step with its time and the processor's, which other work on the cores lengthens less, then the
-table of docs/experiments.md; the last line is one JSON object.
+DIR holds the folders mnist, fashion_mnist, kvasir, aitex and chest_xray, each in its official layout. The
+script may be interrupted: finished runs in the folder --runs are not repeated, and a stopped run continues.
+An empty --only= prints the table without any run.
 
-The budget is 90 minutes on two cores. Where the full runs of the configs would not fit, fewer epochs are
-asked for here; the steps below say so.
+--jobs experiments run at the same time, each on its share of the cores: two trainings on one core each
+finish sooner than one after the other on both cores. The output of a step goes to RUNS/WORKDIR.MODE.log.
+The script prints each step with its elapsed time and its processor time, which other work on the cores
+affects less, then the table of docs/experiments.md. The last line is one JSON object.
+
+The budget is 90 minutes on two cores. The full runs of some configs would take longer; the steps below
+shorten them.
 """
 
 import argparse
@@ -24,11 +25,11 @@ import subprocess
 import sys
 import time
 
-from figures import table
+from figures import read_table
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
 
-# Experiment -> its steps: the workdir, the data, and the arguments. The longest first.
+# Experiment -> its steps: workdir, folder of the data, arguments. The longest experiment comes first.
 STEPS: dict[str, list[tuple[str, str, list[str]]]] = {
     "kvasir_ablation": [
         (
@@ -97,7 +98,7 @@ STEPS: dict[str, list[tuple[str, str, list[str]]]] = {
 
 
 def main() -> int:
-    """Runs what is not finished and prints the table; returns an exit status."""
+    """Runs all steps that are not finished and prints the table; returns an exit status."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"))
@@ -110,7 +111,7 @@ def main() -> int:
             print(f"error: --only={name}; valid: {', '.join(STEPS)}", file=sys.stderr)
             return 2
     started = time.perf_counter()
-    shares = _shares(arguments.jobs)
+    shares = _divide_cores(arguments.jobs)
 
     def run(name: str) -> bool:
         cores = shares.get()
@@ -122,7 +123,7 @@ def main() -> int:
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         done = list(pool.map(run, wanted))
     seconds = round(time.perf_counter() - started)
-    rows = table(arguments.runs)
+    rows = read_table(arguments.runs)
     print("\n| figure | ours | source | protocol |\n|---|---|---|---|")
     for figure, row in rows.items():
         print(f"| {figure} | {row['ours']} | {row['source']} | {row['protocol']} |")
@@ -134,8 +135,8 @@ def main() -> int:
     return 0 if all(done) else 1
 
 
-def _shares(jobs: int) -> "queue.Queue[set[int]]":
-    """Returns the cores that this process may use, dealt out to the jobs."""
+def _divide_cores(jobs: int) -> "queue.Queue[set[int]]":
+    """Returns one set of cores per job, from the cores that this process may use."""
     cores = sorted(os.sched_getaffinity(0))
     shares: queue.Queue[set[int]] = queue.Queue()
     for job in range(jobs):
@@ -151,30 +152,34 @@ def _run(
     runs: pathlib.Path,
     cores: set[int],
 ) -> bool:
-    """Runs one step if it is not finished; returns whether it is."""
+    """Runs one step unless it is finished; returns whether it is finished now."""
     mode = next((a.removeprefix("--mode=") for a in arguments if a.startswith("--mode=")), "train")
-    # An ablation writes its page after every cell, and itself skips what is finished.
-    last = {"train": "report.html", "explore": "explore.html"}.get(mode)
-    if last and (runs / workdir / last).exists():
+    # An ablation writes its page after every cell and skips finished cells itself, so it always runs.
+    last_file = {"train": "report.html", "explore": "explore.html"}.get(mode)
+    if last_file and (runs / workdir / last_file).exists():
         print(f"{workdir}, {mode}: finished before", flush=True)
         return True
-    # A config is named by its file alone above.
-    given = [a.replace("--config=", f"--config={_CONFIGS}/") for a in arguments]
+    # The steps name a config by its file name alone.
+    overrides = [a.replace("--config=", f"--config={_CONFIGS}/") for a in arguments]
     if data:
-        given.append(f"--config.data.manual_dir={folder / data}")
-        given.append(f"--config.data.anomaly_manual_dir={folder / 'fashion_mnist'}")
-    command = [sys.executable, "-m", "vae_jax.main", f"--workdir={runs / workdir}", *given]
+        overrides.append(f"--config.data.manual_dir={folder / data}")
+        overrides.append(f"--config.data.anomaly_manual_dir={folder / 'fashion_mnist'}")
+    command = [sys.executable, "-m", "vae_jax.main", f"--workdir={runs / workdir}", *overrides]
     runs.mkdir(parents=True, exist_ok=True)
     log = runs / f"{workdir.partition('/')[0]}.{mode}.log"
-    # Of this thread alone; what it starts inherits them.
+    # This limits only this thread; the process that it starts inherits the limit.
     os.sched_setaffinity(0, cores)
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # or it would be waited for again
-    told = f"{time.perf_counter() - started:.0f} s, processor {used.ru_utime + used.ru_stime:.0f} s"
-    print(f"{workdir}, {mode}: {told}" + (f", FAILED: see {log}" if status else ""), flush=True)
+        process.returncode = os.waitstatus_to_exitcode(
+            status
+        )  # otherwise Popen would wait for it again
+    times = (
+        f"{time.perf_counter() - started:.0f} s, processor {used.ru_utime + used.ru_stime:.0f} s"
+    )
+    print(f"{workdir}, {mode}: {times}" + (f", FAILED: see {log}" if status else ""), flush=True)
     return status == 0
 
 

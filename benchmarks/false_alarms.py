@@ -1,11 +1,11 @@
-"""Whether the false-alarm rate that was promised is the one that was had, for every score of many runs.
+"""Compares the promised false-alarm rate with the achieved one, for every score of several runs.
 
     python benchmarks/false_alarms.py runs/mnist runs/fashion_mnist runs/kvasir ... > docs/false_alarms.md
 
-Reads the results.json of finished workdirs and prints a table for Markdown: the share of normal test
-images above each score's threshold. Two intervals stand beside it, of what chance alone would give at
-95 %: *binomial*, if the threshold were exactly right; and *with calibration*, which adds that the
-threshold rests on a few calibration images (beta-binomial; Vovk 2012, "Conditional validity of inductive
+The script reads the results.json of finished workdirs and prints a Markdown table: the share of normal test
+images above the threshold of each score. It compares this share with two 95 % intervals of chance:
+*binomial*, as if the threshold were exact, and *with calibration*, which is wider because few
+calibration images determine the threshold (beta-binomial; Vovk 2012, "Conditional validity of inductive
 conformal predictors", proposition 2b). The last line is one JSON object.
 """
 
@@ -21,7 +21,7 @@ from vae_jax.workdir import read_results
 
 
 def main(workdirs: list[str]) -> int:
-    """Prints the table; returns an exit status."""
+    """Prints one table per workdir; returns an exit status."""
     if not workdirs:
         print("error: name one or more finished workdirs", file=sys.stderr)
         return 2
