@@ -18,7 +18,7 @@ def data_dir(tmp_path):
     return str(tmp_path / "prepared")
 
 
-def _num(builder):
+def num_images(builder):
     return builder.info.splits["train"].num_examples
 
 
@@ -36,19 +36,19 @@ def test_stored_bytes_are_not_encoded_again(make_kvasir, data_dir):
         assert (record["width"], record["height"]) == (24, 20)
 
 
-def test_another_or_a_changed_folder_is_prepared_anew(make_kvasir, data_dir):
+def test_another_folder_and_a_changed_folder_are_prepared_again(make_kvasir, data_dir):
     a = make_kvasir({"polyps": 3}, "a")
     b = make_kvasir({"polyps": 2}, "b")
     first = prepare_dataset("kvasir", str(a), data_dir)
-    assert (_num(first), _num(prepare_dataset("kvasir", str(b), data_dir))) == (3, 2)
+    assert (num_images(first), num_images(prepare_dataset("kvasir", str(b), data_dir))) == (3, 2)
     (a / "polyps" / "002.jpg").unlink()
-    assert _num(prepare_dataset("kvasir", str(a), data_dir)) == 2
+    assert num_images(prepare_dataset("kvasir", str(a), data_dir)) == 2
     os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
     touched = prepare_dataset("kvasir", str(a), data_dir)
     assert touched.data_dir != first.data_dir
 
 
-def test_the_fingerprint_is_of_the_content(make_kvasir, data_dir):
+def test_the_fingerprint_depends_only_on_the_content(make_kvasir, data_dir):
     a = make_kvasir({"polyps": 3}, "a")
     first = prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"]
     os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
@@ -57,21 +57,21 @@ def test_the_fingerprint_is_of_the_content(make_kvasir, data_dir):
     assert prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"] != first
 
 
-def test_the_second_time_no_image_is_read(make_kvasir, data_dir, monkeypatch):
+def test_a_second_preparation_reads_no_image(make_kvasir, data_dir, monkeypatch):
     root = str(make_kvasir({"polyps": 3}))
     prepare_dataset("kvasir", root, data_dir)
     monkeypatch.setattr(decode, "check_image", None)
-    assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
+    assert num_images(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
 def test_manual_dir_may_be_the_folder_above(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 3}, "kvasir")
-    assert _num(prepare_dataset("kvasir", str(root.parent), data_dir)) == 3
+    assert num_images(prepare_dataset("kvasir", str(root.parent), data_dir)) == 3
 
 
 def test_digits_need_no_files(data_dir):
     builder = prepare_dataset("digits", "/nowhere", data_dir)
-    assert _num(builder) == 1797
+    assert num_images(builder) == 1797
     assert builder.preparation["skipped"] == {}
 
 
@@ -86,7 +86,7 @@ def damaged(make_kvasir):
     return root
 
 
-def test_damaged_images_are_all_named_and_refused(damaged, data_dir):
+def test_the_error_for_damaged_images_names_all_of_them(damaged, data_dir):
     with pytest.raises(UserError, match="4 unreadable images") as error:
         prepare_dataset("kvasir", str(damaged), data_dir)
     message = str(error.value)
@@ -103,7 +103,7 @@ def test_damaged_images_are_all_named_and_refused(damaged, data_dir):
         prepare_dataset("kvasir", str(damaged), data_dir)
 
 
-def test_of_many_damaged_images_the_first_few_are_named(make_kvasir, data_dir):
+def test_the_error_for_many_damaged_images_names_a_few_and_counts_the_others(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 9})
     for path in (root / "polyps").iterdir():
         path.write_text("no image")
@@ -111,26 +111,24 @@ def test_of_many_damaged_images_the_first_few_are_named(make_kvasir, data_dir):
         prepare_dataset("kvasir", str(root), data_dir)
 
 
-def test_damaged_images_are_skipped_and_listed_when_asked(damaged, data_dir, caplog):
+def test_damaged_images_can_be_skipped_and_are_then_listed(damaged, data_dir, caplog):
     with caplog.at_level(logging.WARNING, "vae_jax"):
         builder = prepare_dataset("kvasir", str(damaged), data_dir, skip_corrupt=True)
-    assert _num(builder) == 7
+    assert num_images(builder) == 7
     assert list(builder.preparation["skipped"]) == [f"polyps/00{i}.jpg" for i in (1, 3, 4, 5)]
     assert "polyps/003.jpg" in caplog.text
-    with pytest.raises(UserError, match="unreadable"):  # skipping is not remembered
+    with pytest.raises(UserError, match="unreadable"):  # the option applies to one call only
         prepare_dataset("kvasir", str(damaged), data_dir)
 
 
-def test_nothing_left_after_skipping_is_refused(make_kvasir, data_dir):
+def test_a_dataset_whose_images_are_all_skipped_is_refused(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 1})
     (root / "polyps" / "000.jpg").write_text("no image")
     with pytest.raises(UserError, match="no image could be read"):
         prepare_dataset("kvasir", str(root), data_dir, skip_corrupt=True)
 
 
-def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
-    make_kvasir, data_dir, monkeypatch
-):
+def test_a_stopped_preparation_does_not_count_as_prepared(make_kvasir, data_dir, monkeypatch):
     root = str(make_kvasir({"polyps": 3}))
 
     def stop(encoded):
@@ -140,7 +138,7 @@ def test_a_stopped_preparation_leaves_nothing_that_looks_prepared(
         patch.setattr(decode, "check_image", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare_dataset("kvasir", root, data_dir)
-    assert _num(prepare_dataset("kvasir", root, data_dir)) == 3
+    assert num_images(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
 def test_mnist_keeps_its_official_splits(make_idx, data_dir):
@@ -152,7 +150,7 @@ def test_mnist_keeps_its_official_splits(make_idx, data_dir):
     }
 
 
-def test_images_and_labels_that_do_not_agree_are_refused(make_idx, data_dir):
+def test_different_numbers_of_images_and_labels_are_refused(make_idx, data_dir):
     folder, _ = make_idx()
     labels = folder / "train-labels-idx1-ubyte.gz"
     labels.write_bytes((folder / "t10k-labels-idx1-ubyte.gz").read_bytes())
@@ -169,13 +167,13 @@ def test_a_manual_dir_that_is_missing_or_empty_is_refused(dataset, data_dir, tmp
         prepare_dataset(dataset, str(tmp_path / "empty"), data_dir)
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_the_error_names_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match=r"cannot be written to .*file.*--config.data.dir=DIR"):
         prepare_dataset("digits", data_dir=str(tmp_path / "file" / "below"))
 
 
-def test_a_full_disk_is_told(make_kvasir, data_dir, monkeypatch):
+def test_the_error_reports_a_full_disk(make_kvasir, data_dir, monkeypatch):
     from vae_jax.data.builders import base
 
     class Full:

@@ -78,11 +78,11 @@ def test_a_download_with_another_checksum_is_refused(official_mnist, tmp_path):
         UserError, match=r"wrong checksum.*damaged or the official file has changed"
     ):
         prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
-    # Not beside it: the other downloads are still being moved to their places.
+    # Only this folder is checked, because other downloads may still be moved into theirs.
     assert not list((tmp_path / "prepared" / "vae_jax_mnist").glob("**/preparation.json"))
 
 
-def test_a_file_that_the_server_lacks_is_told(official_mnist, tmp_path):
+def test_the_error_reports_a_file_that_the_server_does_not_have(official_mnist, tmp_path):
     (official_mnist / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"the download stopped early .*404"):
         prepare_dataset("mnist", data_dir=str(tmp_path / "prepared"))
@@ -110,7 +110,7 @@ def test_a_damaged_archive_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kvasir"])
-def test_without_network_the_files_their_address_and_their_place_are_named(
+def test_without_network_the_error_says_where_to_get_the_files_and_where_to_put_them(
     dataset, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(sources, "_find_connection_problem", lambda url: "no route to host")
@@ -123,7 +123,7 @@ def test_without_network_the_files_their_address_and_their_place_are_named(
     assert ("kvasir-dataset-v2.zip" if dataset == "kvasir" else "train-images") in message
 
 
-def test_a_host_that_never_answers_is_given_up(monkeypatch):
+def test_a_server_that_never_answers_counts_as_unreachable(monkeypatch):
     monkeypatch.setattr(sources, "_PROBE_SECONDS", 0.05)
     released = threading.Event()
 
@@ -136,7 +136,7 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
     released.set()
 
 
-def test_an_address_without_the_file_is_told_before_the_download(serve, tmp_path):
+def test_a_missing_file_is_detected_before_the_download(serve, tmp_path):
     assert sources._find_connection_problem(serve(tmp_path) + "x") == "HTTP status 404"
 
 

@@ -13,10 +13,10 @@ from vae_jax.errors import UserError
 ROLES = ("train", "val", "calibration", "test")
 
 
-def items(folder):
-    # items() needs no prepared builder; an instance would want a folder to write to.
+def images_by_file(folder):
+    # list_images() needs no prepared builder; an instance would need a folder to write to.
     return {
-        item.file: item for item in Aitex.list_images(Aitex, Aitex.locate_files(folder))["train"]
+        image.file: image for image in Aitex.list_images(Aitex, Aitex.locate_files(folder))["train"]
     }
 
 
@@ -27,40 +27,40 @@ def load(root, config, **changes):
 
 
 def test_strips_masks_and_fabrics_are_read_from_names(make_aitex):
-    found = items(make_aitex())
-    assert collections.Counter(item.class_name for item in found.values()) == {
+    images = images_by_file(make_aitex())
+    assert collections.Counter(image.class_name for image in images.values()) == {
         "roll": 16,
         "defect": 6,
     }
-    assert all(item.group == file for file, item in found.items())
-    assert found["Defect_images/0001_006_04.png"].mask.name == "0001_006_04_mask.png"
-    assert found["NODefect_images/02u/0001_000_02.png"].mask is None
-    assert {Aitex.parse_material(file) for file in found} == {"02", "04"}
+    assert all(image.group == file for file, image in images.items())
+    assert images["Defect_images/0001_006_04.png"].mask.name == "0001_006_04_mask.png"
+    assert images["NODefect_images/02u/0001_000_02.png"].mask is None
+    assert {Aitex.parse_material(file) for file in images} == {"02", "04"}
 
 
-def test_two_masks_of_a_strip_are_united(make_aitex):
-    mask = items(make_aitex())["Defect_images/0000_006_02.png"].mask
+def test_two_masks_of_one_strip_are_united(make_aitex):
+    mask = images_by_file(make_aitex())["Defect_images/0000_006_02.png"].mask
     pixels = np.asarray(Image.open(io.BytesIO(mask)))
     expected = np.zeros((16, 64), np.uint8)
     expected[6:10, 40:44] = 255
     np.testing.assert_array_equal(pixels, expected)
 
 
-def test_masks_that_do_not_fit_each_other_are_named(make_aitex):
+def test_masks_of_one_strip_with_different_sizes_are_named(make_aitex):
     root = make_aitex()
     Image.new("L", (9, 9)).save(root / "Mask_images/0000_006_02_mask2.png")
     with pytest.raises(
         UserError, match=r"0000_006_02_mask1.png, 0000_006_02_mask2.png cannot be united"
     ):
-        items(root)
+        images_by_file(root)
 
 
-def test_masks_without_a_strip_and_unknown_names_are_warned_of(make_aitex, caplog):
+def test_a_warning_names_masks_without_a_strip_and_files_with_other_names(make_aitex, caplog):
     root = make_aitex()
     (root / "Defect_images/0001_006_02.png").unlink()
     Image.new("L", (9, 9)).save(root / "Defect_images/notes.png")
     with caplog.at_level(logging.WARNING, "vae_jax"):
-        assert len(items(root)) == 21
+        assert len(images_by_file(root)) == 21
     assert "strips that do not exist: 0001_006_02" in caplog.text
     assert "do not follow the pattern: Defect_images/notes.png" in caplog.text
 
@@ -70,7 +70,7 @@ def test_a_missing_folder_is_named_with_the_address(make_aitex, tmp_path, gone):
     root = make_aitex()
     (root / gone).rename(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=rf"{gone} has no images.*https://www.aitex.es.*manual_dir"):
-        items(root)
+        images_by_file(root)
 
 
 def test_tiles_keep_class_offset_mask_and_fabric(make_aitex, aitex_config):
@@ -80,8 +80,8 @@ def test_tiles_keep_class_offset_mask_and_fabric(make_aitex, aitex_config):
     for i, class_name in enumerate(test.classes):
         assert test.labels[i] == (class_name == "defect")
         assert test.materials[i] == test.files[i][-6:-4]
-        holds = test.offsets[i] < 44 and test.offsets[i] + 16 > 40
-        assert class_name == "roll" or (class_name == "defect") == holds
+        has_defect = test.offsets[i] < 44 and test.offsets[i] + 16 > 40
+        assert class_name == "roll" or (class_name == "defect") == has_defect
         expected = np.zeros((16, 64), np.uint8)
         if class_name != "roll":
             expected[6:10, 40:44] = 1
@@ -108,12 +108,12 @@ def test_tiles_of_a_strip_share_a_role(make_aitex, aitex_config):
     assert sum(map(len, files)) == len(set().union(*files)) == 22
 
 
-def test_the_shares_are_of_the_tiles_of_rolls(make_aitex, aitex_config):
+def test_the_fraction_of_test_images_counts_the_tiles_of_rolls(make_aitex, aitex_config):
     test = load(make_aitex(), aitex_config).test
     assert len({file for file in test.files if file.startswith("NODefect")}) == 4  # a quarter of 16
 
 
-def test_defective_strips_without_a_mask_are_left_out_of_tiles_and_told(
+def test_a_defective_strip_without_a_mask_is_not_cut_into_tiles_and_a_warning_names_it(
     make_aitex, aitex_config, caplog
 ):
     root = make_aitex(masks=2)
@@ -126,7 +126,9 @@ def test_defective_strips_without_a_mask_are_left_out_of_tiles_and_told(
     assert whole.test.offsets is None
 
 
-def test_a_second_start_finds_the_tiles_and_another_stride_does_not(make_aitex, aitex_config):
+def test_a_second_start_gives_the_same_tiles_and_another_stride_gives_others(
+    make_aitex, aitex_config
+):
     root = make_aitex()
     first, second = load(root, aitex_config), load(root, aitex_config)
     other = load(root, aitex_config, tile_stride=8)
@@ -137,14 +139,14 @@ def test_a_second_start_finds_the_tiles_and_another_stride_does_not(make_aitex, 
     assert other.fingerprint == first.fingerprint
 
 
-def test_fabrics_can_be_brought_to_one_grey_level(make_aitex, aitex_config):
+def test_all_fabrics_can_get_the_same_grey_level(make_aitex, aitex_config):
     train = load(make_aitex(), aitex_config, normalise="material").train
     fabric = np.array(train.materials)
     means = [train.images[fabric == name].mean() / 255 for name in ("02", "04")]
     assert means == pytest.approx([0.5, 0.5], abs=0.02)
 
 
-def test_everything_too_white_is_told(make_aitex, aitex_config):
+def test_an_error_reports_that_every_tile_is_saturated(make_aitex, aitex_config):
     root = make_aitex()
     for path in root.glob("*Defect_images/**/*.png"):
         Image.new("L", (64, 16), 255).save(path)

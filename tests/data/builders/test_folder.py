@@ -20,7 +20,7 @@ def write(path, pixels):
 
 @pytest.fixture
 def make(tmp_path):
-    """Names of images -> the folder that holds them, no two alike."""
+    """Returns a function: names of images -> a folder with these images, which all differ."""
 
     def make(*names):
         for name in names:
@@ -31,20 +31,20 @@ def make(tmp_path):
     return make
 
 
-def items(folder):
-    # items() needs no prepared builder; an instance would want a folder to write to.
+def list_images(folder):
+    # list_images() needs no prepared builder; an instance would need a folder to write to.
     return Folder.list_images(Folder, Folder.locate_files(folder))
 
 
-def seen(folder):
+def classes_of_files(folder):
     return {
-        split: [(item.file, item.class_name) for item in listed]
-        for split, listed in items(folder).items()
+        split: [(image.file, image.class_name) for image in images]
+        for split, images in list_images(folder).items()
     }
 
 
-def test_a_class_is_called_as_its_folder(make):
-    assert seen(make(*CLASSES)) == {
+def test_a_class_has_the_name_of_its_folder(make):
+    assert classes_of_files(make(*CLASSES)) == {
         "train": [
             ("good/0.png", "good"),
             ("good/1.png", "good"),
@@ -54,8 +54,8 @@ def test_a_class_is_called_as_its_folder(make):
     }
 
 
-def test_the_layout_of_mvtec_has_a_test_split(make):
-    assert seen(make(*SPLIT_UP, "validation/good/0.png")) == {
+def test_the_layout_of_mvtec_ad_gives_a_test_split(make):
+    assert classes_of_files(make(*SPLIT_UP, "validation/good/0.png")) == {
         "test": [("test/good/0.png", "good"), ("test/scratch/0.png", "scratch")],
         "train": [
             ("train/good/0.png", "good"),
@@ -65,15 +65,17 @@ def test_the_layout_of_mvtec_has_a_test_split(make):
     }
 
 
-def test_images_without_a_folder_are_normal(make):
-    assert seen(make("a.png", "b.png")) == {"train": [("a.png", "normal"), ("b.png", "normal")]}
+def test_images_that_are_in_no_folder_are_normal(make):
+    assert classes_of_files(make("a.png", "b.png")) == {
+        "train": [("a.png", "normal"), ("b.png", "normal")]
+    }
 
 
 @pytest.mark.parametrize(
     "names",
     [("good/0.png", "a.png"), ("train/0.png", "test/a.png"), ("train/good/0.png", "train/a.png")],
 )
-def test_an_image_of_no_class_among_others_is_refused(make, names):
+def test_an_image_without_a_class_among_images_with_one_is_refused(make, names):
     with pytest.raises(
         UserError, match=r"a\.png is not in the folder of a class; move it into one"
     ):
@@ -82,12 +84,14 @@ def test_an_image_of_no_class_among_others_is_refused(make, names):
 
 @pytest.mark.parametrize("names", [("train", "val"), ("Train", "validation"), ("train", "train")])
 @pytest.mark.parametrize("test", ["test", "Test", "test_public"])
-def test_splits_have_their_usual_names(make, names, test):
+def test_all_usual_names_of_splits_are_accepted(make, names, test):
     first, second = names
     folder = make(f"{first}/good/0.png", f"{second}/good/1.png", f"{test}/bad/2.png")
-    found = {split: [item.file for item in listed] for split, listed in items(folder).items()}
-    assert found["test"] == [f"{test}/bad/2.png"]
-    assert sorted(found["train"]) == sorted([f"{first}/good/0.png", f"{second}/good/1.png"])
+    files = {
+        split: [image.file for image in images] for split, images in list_images(folder).items()
+    }
+    assert files["test"] == [f"{test}/bad/2.png"]
+    assert sorted(files["train"]) == sorted([f"{first}/good/0.png", f"{second}/good/1.png"])
 
 
 @pytest.mark.parametrize("mask", ["0.png", "0_mask.png"])
@@ -100,31 +104,33 @@ def test_splits_have_their_usual_names(make, names, test):
         (SPLIT_UP, "test/scratch/0.png", "test/ground_truth/scratch"),  # as in MVTec AD 2
     ],
 )
-def test_masks_have_their_images_class_and_name(make, layout, image, masks, mask):
+def test_a_mask_has_the_class_and_the_name_of_its_image(make, layout, image, masks, mask):
     mask = mask.replace("0", image.rpartition("/")[2][0])
     folder = make(*layout, f"{masks}/{mask}")
-    found = {item.file: item.mask for listed in items(folder).values() for item in listed}
-    assert found.pop(image) == folder / masks / mask
-    assert found == dict.fromkeys(set(layout) - {image})
+    mask_files = {
+        source.file: source.mask for images in list_images(folder).values() for source in images
+    }
+    assert mask_files.pop(image) == folder / masks / mask
+    assert mask_files == dict.fromkeys(set(layout) - {image})
 
 
-def test_a_training_image_has_no_mask_of_a_tested_one_of_its_name(make):
+def test_a_mask_belongs_to_the_test_image_if_a_training_image_has_the_same_name(make):
     folder = make("train/mixed/0.png", "test/mixed/0.png", "ground_truth/mixed/0.png")
-    found = items(folder)
-    assert found["train"][0].mask is None
-    assert found["test"][0].mask is not None
+    splits = list_images(folder)
+    assert splits["train"][0].mask is None
+    assert splits["test"][0].mask is not None
 
 
 def test_two_masks_of_one_image_are_refused(make):
     folder = make(*CLASSES, "ground_truth/scratch/0.png", "ground_truth/scratch/0_mask.png")
     with pytest.raises(UserError, match=r"0\.png and .*0_mask\.png are masks of the same image"):
-        items(folder)
+        list_images(folder)
 
 
-def test_what_has_no_role_is_told_by_name(make, caplog):
+def test_a_warning_names_ignored_folders_and_masks(make, caplog):
     folder = make(*SPLIT_UP, "ground_truth/scratch/9.png", "notes/0.png")
     with caplog.at_level(logging.WARNING):
-        items(folder)
+        list_images(folder)
     assert "ignored what is outside train and test: notes" in caplog.text
     assert "ignored 1 masks without an image, for example ground_truth/scratch/9.png" in caplog.text
 
@@ -144,7 +150,7 @@ def test_what_has_no_role_is_told_by_name(make, caplog):
         (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
     ],
 )
-def test_a_class_that_nobody_meant_is_refused(make, names, message):
+def test_a_layout_that_would_give_an_unintended_class_is_refused(make, names, message):
     with pytest.raises(UserError, match=message):
         Folder.locate_files(make(*names))
 
@@ -153,7 +159,7 @@ def test_groups_and_duplicates_stay_together(make):
     folder = make(*CLASSES, "good/2.png")
     (folder / "good/3.png").write_bytes((folder / "good/2.png").read_bytes())
     (folder / "groups.csv").write_text("file,group\ngood/0.png,7\nscratch/0.png,7\n")
-    groups = {item.file: item.group for item in items(folder)["train"]}
+    groups = {image.file: image.group for image in list_images(folder)["train"]}
     assert groups == {
         "good/0.png": "7",
         "good/1.png": "good/1.png",
@@ -174,22 +180,22 @@ def test_groups_and_duplicates_stay_together(make):
         ("good/0.png,7\ngood/0.png,8", r"puts good/0\.png into the groups 7 and 8"),
     ],
 )
-def test_a_table_of_groups_that_would_part_them_is_refused(make, rows, message):
+def test_a_wrong_table_of_groups_is_refused(make, rows, message):
     folder = make(*CLASSES)
     (folder / "groups.csv").write_text(f"file,group\n{rows}\n")
     with pytest.raises(UserError, match=message):
-        items(folder)
+        list_images(folder)
 
 
-def test_what_is_hidden_or_no_image_the_region_of_interest_and_runs_are_passed_over(make):
+def test_hidden_files_other_files_the_region_of_interest_and_runs_are_ignored(make):
     folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png", "runs/own/figures/roc.png")
     (folder / "good/notes.txt").write_text("no image")
     for name in ("config.json", "metrics.jsonl"):
         (folder / "runs/own" / name).touch()
-    assert [item.file for item in items(folder)["train"]] == list(CLASSES)
+    assert [image.file for image in list_images(folder)["train"]] == list(CLASSES)
 
 
-def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
+def test_the_error_for_a_folder_without_images_describes_the_layout(make):
     folder = make("ground_truth/scratch/0.png")
     with pytest.raises(
         UserError, match=r"has no images .*; point .* one folder of images per class"
@@ -199,7 +205,7 @@ def test_a_folder_without_images_is_refused_with_what_belongs_there(make):
 
 @pytest.fixture
 def load(make, data_config):
-    """(names of images, fields of the `data` group) -> the dataset."""
+    """Returns a function: (names of images, fields of the `data` group) -> the dataset."""
 
     def load(*names, **fields):
         data_config.dataset, data_config.manual_dir = "folder", str(make(*names))
@@ -216,7 +222,9 @@ def many(name, count):
 
 
 @pytest.mark.parametrize("normal", ["good", "Normal", "OK"])
-def test_normals_have_their_usual_name_and_every_other_class_is_an_anomaly(load, normal, caplog):
+def test_a_class_with_a_usual_name_is_normal_and_every_other_class_is_abnormal(
+    load, normal, caplog
+):
     with caplog.at_level(logging.INFO):
         dataset = load(*many(normal, 20), *many("dent", 2), *many("hole", 3))
     tested = np.array(dataset.test.classes)
@@ -226,13 +234,13 @@ def test_normals_have_their_usual_name_and_every_other_class_is_an_anomaly(load,
     assert "folder: abnormal: dent (2), hole (3)" in caplog.text
 
 
-def test_normals_alone_can_be_learnt_from(load):
+def test_a_folder_may_contain_only_normal_images(load):
     dataset = load(*(f"{i}.png" for i in range(20)))
     assert set(dataset.train.classes) == {"normal"}
     assert not dataset.test.labels.any()
 
 
-def test_an_official_test_split_is_kept_and_its_normals_need_no_mask(load, caplog):
+def test_the_users_test_split_stays_the_test_split_and_its_normals_need_no_mask(load, caplog):
     tested = ["test/good/0.png", "test/hole/0.png"]
     with caplog.at_level(logging.INFO):
         dataset = load(
@@ -251,7 +259,7 @@ def test_an_official_test_split_is_kept_and_its_normals_need_no_mask(load, caplo
         ({"anomaly_classes": ("dents",)}, r"folder has no class 'dents'; .* did you mean dent"),
     ],
 )
-def test_classes_that_are_not_there_are_refused_before_anything_is_prepared(
+def test_a_class_that_does_not_exist_is_refused_before_anything_is_prepared(
     load, data_config, fields, message
 ):
     with pytest.raises(UserError, match=message):
@@ -259,24 +267,26 @@ def test_classes_that_are_not_there_are_refused_before_anything_is_prepared(
     assert not pathlib.Path(data_config.dir).exists()
 
 
-def test_with_abnormal_classes_alone_the_usual_normals_are_normal_and_the_rest_is_left_out(load):
+def test_if_only_abnormal_classes_are_named_the_usual_names_are_normal_and_others_are_not_used(
+    load,
+):
     dataset = load(*many("good", 20), *many("dent", 2), *many("hole", 3), anomaly_classes=("hole",))
     assert set(dataset.train.classes) == {"good"}
     assert set(dataset.test.classes) == {"good", "hole"}
 
 
-def test_with_abnormal_classes_alone_and_no_usual_normals_the_rest_is_normal(load):
+def test_if_only_abnormal_classes_are_named_and_no_name_is_usual_all_others_are_normal(load):
     dataset = load(*many("fine", 20), *many("dent", 2), anomaly_classes=("dent",))
     assert set(dataset.train.classes) == {"fine"}
 
 
-def test_abnormal_classes_beside_another_datasets_anomalies_are_not_trained_on(load):
+def test_abnormal_classes_are_not_used_if_the_anomalies_are_another_dataset(load):
     dataset = load(*many("good", 20), *many("dent", 20), anomaly_dataset="digits")
     assert set(dataset.train.classes) == {"good"}
     assert "dent" not in dataset.test.classes
 
 
-def test_a_mask_of_another_size_is_refused_by_name(load, make):
+def test_an_error_names_a_mask_whose_size_differs_from_its_image(load, make):
     names = *many("good", 20), "dent/0.png"
     write(make(*names) / "ground_truth/dent/0.png", np.full((12, 10), 255, np.uint8))
     with pytest.raises(
@@ -285,7 +295,7 @@ def test_a_mask_of_another_size_is_refused_by_name(load, make):
         load(*names)
 
 
-def test_normals_that_all_share_groups_with_abnormal_images_are_told_apart_from_a_split(load, make):
+def test_an_error_reports_that_all_normals_share_groups_with_abnormal_images(load, make):
     names = many("good", 3) + many("dent", 3)
     rows = "".join(f"good/{i}.png,{i}\ndent/{i}.png,{i}\n" for i in range(3))
     (make(*names) / "groups.csv").write_text(f"file,group\n{rows}")
@@ -293,7 +303,7 @@ def test_normals_that_all_share_groups_with_abnormal_images_are_told_apart_from_
         load(*names)
 
 
-def test_images_that_are_not_square_are_told(make, data_config, caplog):
+def test_the_log_reports_images_that_are_not_square(make, data_config, caplog):
     folder = make(*many("good", 19))
     write(folder / "good/wide.png", np.zeros((10, 40, 3), np.uint8))
     data_config.dataset, data_config.manual_dir, data_config.channels = "folder", str(folder), 3
@@ -304,7 +314,7 @@ def test_images_that_are_not_square_are_told(make, data_config, caplog):
     assert "on average 96 % of the longer side" in caplog.text
 
 
-def test_own_images_cannot_be_downloaded(data_config):
+def test_the_users_own_images_cannot_be_downloaded(data_config):
     data_config.dataset = "folder"
     data_config.normal_classes, data_config.anomaly_classes = (), ()
     with pytest.raises(

@@ -14,10 +14,10 @@ def _write(path, magic, shape, content):
     return path
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_an_idx_file_is_read_packed_or_not(tmp_path, packed):
+@pytest.mark.parametrize("compressed", [True, False])
+def test_an_idx_file_may_be_compressed(tmp_path, compressed):
     path = _write(tmp_path / "a", 0x803, (2, 3, 4), bytes(range(24)))
-    if packed:
+    if compressed:
         path.write_bytes(gzip.compress(path.read_bytes()))
     np.testing.assert_array_equal(idx.read_idx(path, 3), np.arange(24).reshape(2, 3, 4))
 
@@ -32,7 +32,7 @@ def test_an_idx_file_is_read_packed_or_not(tmp_path, packed):
         (0x803, (2,), 0, "within its header"),
     ],
 )
-def test_a_header_that_does_not_hold_is_refused(tmp_path, magic, shape, num_bytes, message):
+def test_a_file_that_contradicts_its_header_is_refused(tmp_path, magic, shape, num_bytes, message):
     path = _write(tmp_path / "a", magic, shape, bytes(num_bytes))
     with pytest.raises(UserError, match=message) as error:
         idx.read_idx(path, 3)
@@ -40,14 +40,14 @@ def test_a_header_that_does_not_hold_is_refused(tmp_path, magic, shape, num_byte
 
 
 @pytest.mark.parametrize("keep", [5, 20, -3])
-def test_a_truncated_gz_is_refused(tmp_path, keep):
+def test_a_truncated_compressed_file_is_refused(tmp_path, keep):
     path = _write(tmp_path / "a", 0x801, (100,), bytes(100))
     path.write_bytes(gzip.compress(path.read_bytes())[:keep])
     with pytest.raises(UserError, match="is damaged"):
         idx.read_idx(path, 1)
 
 
-def test_a_missing_file_is_named_with_its_address(make_idx):
+def test_the_error_for_a_missing_file_names_it_and_its_address(make_idx):
     folder, _ = make_idx()
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"lacks t10k-labels.*https://storage.*manual_dir") as error:

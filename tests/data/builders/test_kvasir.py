@@ -7,8 +7,8 @@ from vae_jax.data.builders.kvasir import Kvasir
 from vae_jax.errors import UserError
 
 
-def _items(folder):
-    # items() needs no prepared builder; an instance would want a folder to write to.
+def list_images(folder):
+    # list_images() needs no prepared builder; an instance would need a folder to write to.
     return Kvasir.list_images(Kvasir, Kvasir.locate_files(folder))["train"]
 
 
@@ -23,15 +23,15 @@ def _items(folder):
         ("labeled-images/lower-gi-tract/quality-of-mucosal-views/bbps-2-3", "bbps-2-3"),
     ],
 )
-def test_both_layouts_give_class_and_relative_path(make_kvasir, folder, class_name):
-    items = _items(make_kvasir({folder: 2}))
-    assert [item.class_name for item in items] == [class_name] * 2
-    assert [item.file for item in items] == [f"{folder}/000.jpg", f"{folder}/001.jpg"]
+def test_class_and_relative_path_come_from_both_layouts(make_kvasir, folder, class_name):
+    images = list_images(make_kvasir({folder: 2}))
+    assert [image.class_name for image in images] == [class_name] * 2
+    assert [image.file for image in images] == [f"{folder}/000.jpg", f"{folder}/001.jpg"]
 
 
-def test_masks_are_found_by_stem(make_kvasir):
-    items = _items(make_kvasir({"polyps": 3, "normal-cecum": 2}, masks=2))
-    masks = {item.file: item.mask and item.mask.name for item in items}
+def test_a_mask_has_the_stem_of_its_image(make_kvasir):
+    images = list_images(make_kvasir({"polyps": 3, "normal-cecum": 2}, masks=2))
+    masks = {image.file: image.mask and image.mask.name for image in images}
     assert masks == {
         "normal-cecum/000.jpg": None,
         "normal-cecum/001.jpg": None,
@@ -41,24 +41,26 @@ def test_masks_are_found_by_stem(make_kvasir):
     }
 
 
-def test_masks_of_hyper_kvasir_are_found_and_their_copies_of_images_left_out(make_kvasir):
+def test_the_masks_of_hyper_kvasir_are_used_and_the_copies_of_images_beside_them_are_not(
+    make_kvasir,
+):
     root = make_kvasir({"labeled-images/lower-gi-tract/pathological-findings/polyps": 2})
     shutil.copytree(
         root / "labeled-images/lower-gi-tract/pathological-findings/polyps",
         root / "segmented-images/images",
     )
     shutil.copytree(root / "segmented-images/images", root / "segmented-images/masks")
-    items = _items(root)
-    assert len(items) == 2
-    assert all(item.mask.parent.name == "masks" for item in items)
+    images = list_images(root)
+    assert len(images) == 2
+    assert all(image.mask.parent.name == "masks" for image in images)
 
 
-def test_groups_span_classes_and_unlisted_images_are_alone(make_kvasir):
+def test_a_group_may_span_classes_and_an_unlisted_image_is_its_own_group(make_kvasir):
     root = make_kvasir({"polyps": 2, "cecum": 2})
     (root / "groups.csv").write_text(
         "class,file,group\npolyps,000.jpg,7\nnormal-cecum,000.jpg,7\ncecum,001.jpg,8\n"
     )
-    groups = {item.file: item.group for item in _items(root)}
+    groups = {image.file: image.group for image in list_images(root)}
     assert groups == {
         "polyps/000.jpg": "7",
         "polyps/001.jpg": "polyps/001.jpg",
@@ -72,20 +74,20 @@ def test_a_table_of_groups_without_its_columns_is_refused(make_kvasir, content):
     root = make_kvasir({"polyps": 1})
     (root / "groups.csv").write_text(content)
     with pytest.raises(UserError, match=r"groups.csv is not a table"):
-        _items(root)
+        list_images(root)
 
 
-def test_hidden_files_and_tables_are_no_images(make_kvasir):
+def test_hidden_files_and_tables_are_not_images(make_kvasir):
     root = make_kvasir({"polyps": 1})
     for name in (".DS_Store", "Thumbs.db", "notes.csv"):
         (root / "polyps" / name).write_text("x")
-    assert len(_items(root)) == 1
+    assert len(list_images(root)) == 1
 
 
-def test_a_folder_of_unknown_name_is_warned_of_and_left_out(make_kvasir, caplog):
+def test_a_warning_names_a_folder_that_is_not_a_class(make_kvasir, caplog):
     with caplog.at_level(logging.WARNING, "vae_jax"):
-        items = _items(make_kvasir({"polyps": 1, "kittens": 2}))
-    assert len(items) == 1
+        images = list_images(make_kvasir({"polyps": 1, "kittens": 2}))
+    assert len(images) == 1
     assert "kittens" in caplog.text
 
 
@@ -98,6 +100,8 @@ def test_a_folder_of_unknown_name_is_warned_of_and_left_out(make_kvasir, caplog)
         ({"normal-cecum": 2}, 2, "masks but no images of polyps"),
     ],
 )
-def test_a_half_copied_folder_is_refused_with_the_address(make_kvasir, counts, masks, message):
+def test_an_incomplete_folder_is_refused_and_the_error_names_the_address(
+    make_kvasir, counts, masks, message
+):
     with pytest.raises(UserError, match=rf"{message}.*https://datasets.simula.no.*manual_dir"):
-        _items(make_kvasir(counts, masks=masks))
+        list_images(make_kvasir(counts, masks=masks))

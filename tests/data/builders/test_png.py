@@ -16,7 +16,7 @@ def test_pillow_reads_back_the_same_pixels(shape):
             np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
-def test_the_size_of_a_file_tells_nothing_about_its_image():
+def test_the_size_of_a_file_does_not_depend_on_its_image():
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     images[0] = 0
     blank, noise = png.encode_images(images)
