@@ -5,6 +5,7 @@ N images, H W image, C channels.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import UInt8
 
 from vae_jax.data.batches import to_unit
@@ -41,7 +42,7 @@ def measure_noise_robustness(
     model = trained.model
 
     @jax.jit
-    def compute_errors(params, batch, level):
+    def compute_errors(params, batch, seed, level):
         x = to_unit(batch.image)
         keys = noise.example_keys(noise.stream_key(seed, "eval"), _STREAM, batch.index)
         eps = noise.draw_normal(keys, x[0].size).reshape(x.shape)
@@ -50,10 +51,14 @@ def measure_noise_robustness(
         return image_quality.mse(model.select_region(x), model.select_region(x_hat))
 
     drawn = images[draw_rows(len(images), _MAX_IMAGES, seed, in_order=False)]
+    # The seed is an argument and not a constant of the program, so that all seeds share one program.
+    traced_seed = np.uint32(seed)
     results = []
     for level in LEVELS:
         errors = trained.map_batches(
-            lambda params, batch, level=level: compute_errors(params, batch, jnp.float32(level)),
+            lambda params, batch, level=level: compute_errors(
+                params, batch, traced_seed, jnp.float32(level)
+            ),
             drawn,
         )
         results.append({"noise_std": level, "mse": float(errors.mean())})
