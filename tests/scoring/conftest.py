@@ -56,7 +56,7 @@ def make_setup(config, dataset):
 
     def make_setup(**roles):
         model = build_model(config, roles.pop("region", None))
-        params = jax.jit(init_params, static_argnums=0)(model, jax.random.key(0))
+        params = init_params(model, jax.random.key(0))
         trained = TrainedModel(model, params, config.scoring.batch_size)
         data = dataclasses.replace(dataset, **roles)
         return ScoringSetup(trained, data, config.scoring, config.seed)
