@@ -1,0 +1,84 @@
+import pytest
+
+from vae_jax.data.builders import layout
+from vae_jax.data.builders.layout import ImageLocation
+from vae_jax.errors import UserError
+
+
+@pytest.fixture
+def touch(tmp_path):
+    """Returns a function: names -> a folder with empty files of these names."""
+
+    def touch(*names):
+        for name in names:
+            path = tmp_path / "own" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / "own"
+
+    return touch
+
+
+def test_images_are_listed_in_alphabetical_order_and_other_files_are_ignored(touch):
+    folder = touch(
+        "b/1.PNG", "a/2.jpeg", "a/1.tif", "a/notes.txt", "roi.png", ".c/1.png", "a/.1.png"
+    )
+    assert list(layout.list_images_below(folder)) == ["a/1.tif", "a/2.jpeg", "b/1.PNG"]
+
+
+def test_a_linked_folder_is_listed(touch, tmp_path):
+    folder = touch("good/0.png")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/1.png").touch()
+    (folder / "bad").symlink_to(tmp_path / "elsewhere")
+    assert list(layout.list_images_below(folder)) == ["bad/1.png", "good/0.png"]
+
+
+def test_a_name_that_is_not_utf8_is_refused(touch):
+    folder = touch("good/0.png")
+    (folder / "good/\udcff.png").touch()
+    with pytest.raises(UserError, match=r"'good/\\udcff\.png' in .*own is not valid UTF-8; rename"):
+        layout.list_images_below(folder)
+
+
+def test_without_a_training_folder_every_image_is_a_training_image():
+    names = ["good/deep/0.png", "1.png", "groups.csv", "ground_truth/bad/0.png"]
+    locations = layout.locate_images(names)
+    assert locations == {
+        "good/deep/0.png": ImageLocation("train", "good/deep/0.png"),
+        "1.png": ImageLocation("train", "1.png"),
+    }
+    assert [location.class_name for location in locations.values()] == ["good", "normal"]
+    assert [location.stem for location in locations.values()] == ["good/deep/0", "1"]
+
+
+def test_with_a_training_folder_images_outside_the_splits_are_left_out():
+    names = ["Train/good/0.png", "validation/good/1.png", "test/bad/2.png", "notes/3.png", "4.png"]
+    assert layout.locate_images(names) == {
+        "Train/good/0.png": ImageLocation("train", "good/0.png"),
+        "validation/good/1.png": ImageLocation("train", "good/1.png"),
+        "test/bad/2.png": ImageLocation("test", "bad/2.png"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("ground_truth/bad/0.png", "bad/0"),
+        ("test/Ground_Truth/bad/deep/0_mask.tif", "bad/deep/0"),
+        ("bad/0_mask.png", ""),
+        ("ground_truth.png", ""),
+    ],
+)
+def test_a_mask_below_ground_truth_has_the_stem_of_its_image(name, stem):
+    assert layout.parse_mask_stem(name) == stem
+
+
+def test_masks_are_matched_by_stem_and_two_masks_of_one_image_are_refused():
+    names = ["bad/0.png", "ground_truth/bad/0.png", "ground_truth/bad/1_mask.png"]
+    assert layout.match_masks(names) == {
+        "bad/0": "ground_truth/bad/0.png",
+        "bad/1": "ground_truth/bad/1_mask.png",
+    }
+    with pytest.raises(UserError, match=r"bad/1_mask\.png and .*bad/1\.bmp are masks of the same"):
+        layout.match_masks([*names, "ground_truth/bad/1.bmp"])
