@@ -105,10 +105,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default=",".join(STEPS))
     arguments = parser.parse_args()
-    wanted = [name for name in arguments.only.split(",") if name]
-    for name in wanted:
+    experiments = [name for name in arguments.only.split(",") if name]
+    for name in experiments:
         if name not in STEPS:
-            print(f"error: --only={name}; valid: {', '.join(STEPS)}", file=sys.stderr)
+            print(
+                f"error: --only names the unknown experiment {name}; valid: {', '.join(STEPS)}",
+                file=sys.stderr,
+            )
             return 2
     started = time.perf_counter()
     shares = _divide_cores(arguments.jobs)
@@ -116,12 +119,14 @@ def main() -> int:
     def run(name: str) -> bool:
         cores = shares.get()
         try:
-            return all(_run(*step, arguments.data, arguments.runs, cores) for step in STEPS[name])
+            return all(
+                _run_step(*step, arguments.data, arguments.runs, cores) for step in STEPS[name]
+            )
         finally:
             shares.put(cores)
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        done = list(pool.map(run, wanted))
+        done = list(pool.map(run, experiments))
     seconds = round(time.perf_counter() - started)
     rows = read_table(arguments.runs)
     print("\n| figure | ours | source | protocol |\n|---|---|---|---|")
@@ -144,7 +149,7 @@ def _divide_cores(jobs: int) -> "queue.Queue[set[int]]":
     return shares
 
 
-def _run(
+def _run_step(
     workdir: str,
     data: str,
     arguments: list[str],
@@ -157,7 +162,7 @@ def _run(
     # An ablation writes its page after every cell and skips finished cells itself, so it always runs.
     last_file = {"train": "report.html", "explore": "explore.html"}.get(mode)
     if last_file and (runs / workdir / last_file).exists():
-        print(f"{workdir}, {mode}: finished before", flush=True)
+        print(f"{workdir}, {mode}: finished earlier", flush=True)
         return True
     # The steps name a config by its file name alone.
     overrides = [a.replace("--config=", f"--config={_CONFIGS}/") for a in arguments]

@@ -23,9 +23,9 @@ from vae_jax.workdir import read_results
 def main(workdirs: list[str]) -> int:
     """Prints one table per workdir; returns an exit status."""
     if not workdirs:
-        print("error: name one or more finished workdirs", file=sys.stderr)
+        print("error: no workdir is given; name one or more finished workdirs", file=sys.stderr)
         return 2
-    counted = {"scores": 0, "within_binomial": 0, "within_calibration": 0}
+    counts_within = {"scores": 0, "within_binomial": 0, "within_calibration": 0}
     for workdir in map(pathlib.Path, workdirs):
         try:
             results = read_results(workdir)
@@ -35,42 +35,44 @@ def main(workdirs: list[str]) -> int:
         rate = results["decision"].get("promised")
         if rate is None:
             print(
-                f"error: {workdir} promises no rate; evaluate it with the quantile rule",
+                f"error: {workdir} promises no false-alarm rate; evaluate it with "
+                "--config.scoring.threshold_rule=quantile",
                 file=sys.stderr,
             )
             return 2
         counts = results["dataset"]["counts"]
         num_normals, num_calibration = counts["test_normal"], counts["calibration"]
         k = max(math.floor(rate * (num_calibration + 1) + 1e-9), 1)
-        chance = {
+        distributions = {
             "within_binomial": stats.binom(num_normals, rate),
             "within_calibration": stats.betabinom(num_normals, k, num_calibration + 1 - k),
         }
-        low_high = {
-            name: [count / num_normals for count in law.ppf([0.025, 0.975])]
-            for name, law in chance.items()
+        intervals = {
+            name: [count / num_normals for count in distribution.ppf([0.025, 0.975])]
+            for name, distribution in distributions.items()
         }
         binomial, calibrated = (
-            "{:.3f} to {:.3f}".format(*interval) for interval in low_high.values()
+            "{:.3f} to {:.3f}".format(*interval) for interval in intervals.values()
         )
         print(
             f"\n**{workdir.name}**: {num_normals:,} test normals, {num_calibration:,} calibration normals, "
-            f"promised {rate:g}; by chance {binomial} (binomial), {calibrated} (with calibration)\n"
+            f"promised rate {rate:g}; interval of chance {binomial} (binomial), "
+            f"{calibrated} (with calibration)\n"
         )
         print("| score | false-alarm rate | binomial | with calibration |\n|---|---|---|---|")
         for score, entry in results["detection"].items():
             within = {
                 name: low - 1e-9 <= entry["fpr"] <= high + 1e-9
-                for name, (low, high) in low_high.items()
+                for name, (low, high) in intervals.items()
             }
-            counted["scores"] += 1
+            counts_within["scores"] += 1
             for name, inside in within.items():
-                counted[name] += int(inside)
+                counts_within[name] += int(inside)
             verdicts = " | ".join(
                 "within" if inside else "**outside**" for inside in within.values()
             )
             print(f"| `{score}` | {entry['fpr']:.4f} | {verdicts} |")
-    print(f"\n{json.dumps(counted)}")
+    print(f"\n{json.dumps(counts_within)}")
     return 0
 
 

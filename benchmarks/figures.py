@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from vae_jax.errors import UserError
-from vae_jax.metrics.seeds import over_seeds
+from vae_jax.metrics.seeds import summarise_runs
 from vae_jax.workdir import read_results
 
 _TABLE = pathlib.Path(__file__).with_name("experiments.csv")
@@ -70,7 +70,7 @@ def _format_gain(workdir: pathlib.Path, path: str, kind: str) -> str:
     with (workdir / "ablation.csv").open(newline="", encoding="utf-8") as stream:
         values = {row["cell"]: row[measure] for row in csv.DictReader(stream)}
     before, after = (_select_seeds(values, cell) for cell in cells.split(">"))
-    gain = over_seeds(np.array([after[seed] - before[seed] for seed in before]))
+    gain = summarise_runs(np.array([after[seed] - before[seed] for seed in before]))
     interval = f" [{gain['low']:+.3f}, {gain['high']:+.3f}]" if "low" in gain else ""
     return f"{gain['mean']:+.3f}{interval}"
 

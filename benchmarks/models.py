@@ -1,4 +1,4 @@
-"""The models that are measured: those of the shipped configs, and the same in PyTorch."""
+"""The models that the benchmarks measure: those of the shipped configs, and the same layers in PyTorch."""
 
 import pathlib
 import runpy
@@ -6,12 +6,12 @@ import runpy
 import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Name -> the config file that holds the model, and its variant.
+# Name -> config file of the model, and the variant of that file.
 MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("chest_xray", "512")}
 
 
-def set_up(precision: str) -> None:
-    """Does what every run does before JAX starts."""
+def set_up_process(precision: str) -> None:
+    """Sets memory and compiler as every run does before JAX starts."""
     from vae_jax.runtime.allocator import keep_memory
     from vae_jax.runtime.compiler import choose_xla_options
 
@@ -19,31 +19,31 @@ def set_up(precision: str) -> None:
     choose_xla_options(precision)
 
 
-def shipped(file: str, variant: str = ""):
+def load_config(file: str, variant: str = ""):
     """Returns the config of `configs/FILE.py:VARIANT`."""
     return runpy.run_path(str(ROOT / "configs" / f"{file}.py"))["get_config"](variant)
 
 
-def comparable(model: str, precision: str):
-    """Returns the config of a model as both sides run it: cross-entropy, nothing augmented."""
-    config = shipped(*MODELS[model])
+def make_comparable_config(model: str, precision: str):
+    """Returns the config of a model that PyTorch can match: cross-entropy and no augmentation."""
+    config = load_config(*MODELS[model])
     config.model.likelihood = "bernoulli"
     config.augment.strength = 0.0
     config.train.precision = precision
     return config
 
 
-def scrolled(count: int, size: int, channels: int) -> np.ndarray:
-    """Returns uint8 [count, size, size, channels], each image the one before scrolled by a row.
+def make_scrolled_images(count: int, size: int, channels: int) -> np.ndarray:
+    """Returns uint8 [count, size, size, channels]; each image is the previous one, scrolled by one row.
 
-    All differ, and together they take the memory of `count` rows.
+    All images differ, and together they need only the memory of about `count` rows of pixels.
     """
     rows = np.random.default_rng(0).integers(0, 256, (count + size - 1, size, channels), np.uint8)
     return np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, axis=0), -1, 1)
 
 
-def our_training(config, steps_per_epoch: int):
-    """Returns (recipe, state before the first step, traced hyperparameters)."""
+def make_our_training(config, steps_per_epoch: int):
+    """Returns the recipe, the state before the first step, and the traced hyperparameters."""
     from vae_jax.model.vae import build_model
     from vae_jax.training.recipe import make_recipe
     from vae_jax.training.state import create_state
@@ -56,8 +56,8 @@ def our_training(config, steps_per_epoch: int):
     return recipe, create_state(recipe, config.seed), hyperparameters
 
 
-def our_batch(images: np.ndarray):
-    """Returns images as a batch on the device, of which each counts."""
+def make_our_batch(images: np.ndarray):
+    """Returns images as a batch on the device without padding."""
     import jax.numpy as jnp
 
     from vae_jax.data.batches import Batch
@@ -68,8 +68,8 @@ def our_batch(images: np.ndarray):
     )
 
 
-def torch_network(config):
-    """Returns (network, device): the same layers in PyTorch, channels_last."""
+def make_torch_network(config):
+    """Returns the network with the same layers in PyTorch, in the format channels_last, and its device."""
     import torch
     from torch import nn
 
@@ -77,13 +77,13 @@ def torch_network(config):
     hidden, latent = config.model.hidden_dim, config.model.latent_dim
     flat = (config.data.image_size // 2 ** len(widths)) ** 2 * widths[-1]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder, decoder, before = [], [], channels
+    encoder, decoder, channels_in = [], [], channels
     for width in widths:
-        encoder += [nn.Conv2d(before, width, 4, 2, 1), nn.ReLU()]
-        before = width
+        encoder += [nn.Conv2d(channels_in, width, 4, 2, 1), nn.ReLU()]
+        channels_in = width
     for width in (*reversed(widths[:-1]), channels):
-        decoder += [nn.ConvTranspose2d(before, width, 4, 2, 1), nn.ReLU()]
-        before = width
+        decoder += [nn.ConvTranspose2d(channels_in, width, 4, 2, 1), nn.ReLU()]
+        channels_in = width
     dense = [nn.Flatten(), nn.Linear(flat, hidden), nn.ReLU()] if hidden else [nn.Flatten()]
     undense = [nn.Linear(latent, hidden), nn.ReLU()] if hidden else []
     network = nn.ModuleDict(
@@ -99,7 +99,7 @@ def torch_network(config):
 
 
 def torch_decode(network, z, config):
-    """Returns logits [B, C, H, W]."""
+    """Returns the logits [B, C, H, W] that the PyTorch decoder computes from z [B, Z]."""
     import torch
 
     widths = config.model.widths
@@ -108,8 +108,8 @@ def torch_decode(network, z, config):
     return network["decoder"](h.contiguous(memory_format=torch.channels_last))
 
 
-def torch_pixels(config, batch: int, device):
-    """Returns random uint8 images [B, C, H, W], channels_last."""
+def make_torch_pixels(config, batch: int, device):
+    """Returns random uint8 images [B, C, H, W] in the format channels_last."""
     import torch
 
     size = config.data.image_size

@@ -1,12 +1,12 @@
-"""Training through the whole pipeline against the bare step, in turns on the same machine.
+"""Training through the whole pipeline compared with the bare step, in turns on the same machine.
 
     python benchmarks/pipeline.py --model=kvasir --cache=device
 
-The bare step runs again and again on one batch that lies on the device. The pipeline is what an epoch of
-a run does: it draws the order, hands out rows, indexes the images where `data.cache` keeps them (`none`
-is on disk, in a file that the system still holds in memory), steps, and brings every step's metrics
-back. Neither augments. Quoted is the pipeline's time for as many images, over the bare step's: at most
-1.05 is the aim. The last line is one JSON object.
+The bare step runs repeatedly on one batch on the device. The pipeline does what an epoch of a run does:
+it draws the order of the images, divides them into batches, indexes the images where `data.cache` keeps
+them (`none` means on disk, in a file that the system still has in memory), trains, and reads the metrics
+of every step. Neither side augments. The ratio is the time of the pipeline over the time of the bare step
+for the same number of images; the aim is at most 1.05. The last line is one JSON object.
 """
 
 import json
@@ -17,17 +17,19 @@ import turns
 
 
 def make_bare(model: str, batch: int, num_steps: int, cache: str):
-    """Returns the work of `num_steps` steps on one batch."""
+    """Returns the work of `num_steps` training steps on one batch."""
     import jax
 
     from vae_jax.training.step import make_train_step
 
     del cache
-    models.set_up("float32")
-    config = models.comparable(model, "float32")
-    recipe, state, hyperparameters = models.our_training(config, num_steps)
+    models.set_up_process("float32")
+    config = models.make_comparable_config(model, "float32")
+    recipe, state, hyperparameters = models.make_our_training(config, num_steps)
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
-    images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
+    images = models.make_our_batch(
+        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
+    )
 
     def epoch():
         nonlocal state
@@ -39,7 +41,7 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
 
 
 def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision: str = "float32"):
-    """Returns the same through the pipeline: an epoch of `num_steps` batches."""
+    """Returns the work of one epoch of `num_steps` batches through the pipeline."""
     import jax
     import numpy as np
 
@@ -48,12 +50,12 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place_images
 
-    models.set_up(precision)
-    config = models.comparable(model, precision)
-    recipe, state, hyperparameters = models.our_training(config, num_steps)
+    models.set_up_process(precision)
+    config = models.make_comparable_config(model, precision)
+    recipe, state, hyperparameters = models.make_our_training(config, num_steps)
     run_steps = make_run_steps(recipe, "jit", batch, jax.devices())
     count = batch * num_steps
-    images = models.scrolled(count, config.data.image_size, config.data.channels)
+    images = models.make_scrolled_images(count, config.data.image_size, config.data.channels)
     if cache == "none":
         with tempfile.TemporaryFile() as file:
             images.tofile(file)
@@ -61,35 +63,35 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     else:
         images = images.copy()
     placement = place_images(images, cache)
-    number = 0
+    epoch_number = 0
 
     def epoch():
-        nonlocal state, number
+        nonlocal state, epoch_number
         plans = epoch_lib.make_plans(
-            config.seed, number, np.zeros(count, np.int32), batch, config.train.steps_per_call
+            config.seed, epoch_number, np.zeros(count, np.int32), batch, config.train.steps_per_call
         )
         state, _ = epoch_lib.run_epoch(
             run_steps, placement, state, plans, hyperparameters, lambda images: None
         )
-        number += 1
+        epoch_number += 1
 
     return turns.Work(epoch, jax.devices()[0].device_kind, num_steps)
 
 
 def main() -> None:
-    """Measures one setting and prints it."""
-    parser = turns.flags(__doc__)
+    """Measures and prints one setting."""
+    parser = turns.make_parser(__doc__)
     parser.add_argument("--model", choices=models.MODELS, default="kvasir")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=64, help="of an epoch")
+    parser.add_argument("--steps", type=int, default=64, help="number of steps in an epoch")
     parser.add_argument("--cache", choices=("device", "host", "none"), default="device")
     options = parser.parse_args()
-    turns.warn(options.turns)
+    turns.warn_if_unreliable(options.turns)
     setting = (options.model, options.batch, options.steps, options.cache)
-    bare, pipeline = turns.measure(
+    bare, pipeline = turns.measure_sides(
         [(make_bare, setting), (make_pipeline, setting)], options.turns, warm_up=1
     )
-    turns.show({"bare step": bare, "pipeline": pipeline}, options.batch)
+    turns.print_sides({"bare step": bare, "pipeline": pipeline}, options.batch)
     print(
         json.dumps(
             {
@@ -100,7 +102,7 @@ def main() -> None:
                 "device": bare.device,
                 "bare_images_per_second": round(options.batch / bare.median, 1),
                 "pipeline_images_per_second": round(options.batch / pipeline.median, 1),
-                "ratio": round(turns.ratio(pipeline, bare), 3),
+                "ratio": round(turns.median_ratio(pipeline, bare), 3),
             }
         )
     )

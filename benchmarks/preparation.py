@@ -1,13 +1,13 @@
-"""Preparing a folder of JPEGs on all cores against a bare Pillow loop on the same cores, in turns.
+"""Preparing a folder of JPEGs on all cores compared with a Pillow loop on the same cores, in turns.
 
     python benchmarks/preparation.py --folder=DIR --images=8000 --side=576
 
-DIR holds a folder of JPEGs for each class, as Kvasir does; they are repeated under new names until there
-are enough. Images of Kvasir v2 are 720x576 pixels and more: with --side, images are resized to so many
-pixels on the shorter side, and encoded anew. Preparing reads, decodes, checks, hashes and writes each
-image; the loop reads and decodes it, in as many processes as there are cores, and keeps nothing. Quoted
-is the median over the pairs of turns of preparing's images a second over the loop's: at least 0.9 is the
-aim. The last line is one JSON object.
+DIR holds one folder of JPEGs per class, like Kvasir. The images are repeated under new names until there
+are enough of them. Images of Kvasir v2 have 720x576 pixels or more: with --side, images are resized to that
+number of pixels on the shorter side and encoded again. Preparing reads, decodes, checks, hashes and writes
+each image. The loop only reads and decodes it, in one process per core. The ratio is the median over pairs
+of turns of the speed of preparing over that of the loop; the aim is at least 0.9. The last line is one JSON
+object.
 """
 
 import io
@@ -20,27 +20,27 @@ import tempfile
 
 import turns
 
-_QUALITY = 90  # of JPEGs that are encoded anew
+_QUALITY = 90  # JPEG quality of resized images
 
 
-def originals(source: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the JPEGs of the folders of a folder."""
-    found = [
+def list_originals(source: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the JPEGs in the class folders of a folder."""
+    paths = [
         path
         for folder in sorted(source.iterdir())
         if folder.is_dir() and not folder.name.endswith("masks")
         for path in sorted(folder.glob("*.jpg"))
     ]
-    if not found:
-        raise SystemExit(f"{source} holds no folder of .jpg files; name another with --folder")
-    return found
+    if not paths:
+        raise SystemExit(f"{source} holds no folder of .jpg files; give another one with --folder")
+    return paths
 
 
-def resized(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[pathlib.Path]:
-    """Encodes images anew, with `side` pixels on the shorter side; returns where they are."""
+def resize_images(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[pathlib.Path]:
+    """Writes images with `side` pixels on the shorter side; returns their paths."""
     from PIL import Image
 
-    found = []
+    copies = []
     for path in paths:
         copy = target / path.parent.name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -48,12 +48,14 @@ def resized(paths: list[pathlib.Path], target: pathlib.Path, side: int) -> list[
             scale = side / min(image.size)
             size = tuple(round(scale * pixels) for pixels in image.size)
             image.resize(size, Image.Resampling.BICUBIC).save(copy, quality=_QUALITY)
-        found.append(copy)
-    return found
+        copies.append(copy)
+    return copies
 
 
-def repeat(paths: list[pathlib.Path], target: pathlib.Path, count: int) -> list[pathlib.Path]:
-    """Links images into a folder, class by class, until there are `count`."""
+def repeat_images(
+    paths: list[pathlib.Path], target: pathlib.Path, count: int
+) -> list[pathlib.Path]:
+    """Links images into the class folders of a folder, again and again, until there are `count` links."""
     links = []
     for number, path in enumerate(itertools.islice(itertools.cycle(paths), count)):
         link = target / path.parent.name / f"{number:06d}.jpg"
@@ -63,8 +65,8 @@ def repeat(paths: list[pathlib.Path], target: pathlib.Path, count: int) -> list[
     return links
 
 
-def decode(path: pathlib.Path) -> int:
-    """Reads and decodes one image; returns its width."""
+def decode_image(path: pathlib.Path) -> int:
+    """Reads and decodes one image; returns its width in pixels."""
     from PIL import Image
 
     with Image.open(io.BytesIO(path.read_bytes())) as image:
@@ -73,7 +75,7 @@ def decode(path: pathlib.Path) -> int:
 
 
 def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
-    """Returns the work of preparing the folder from nothing."""
+    """Returns the work of preparing the whole folder."""
     from vae_jax.data.prepare import prepare_dataset
 
     del links
@@ -86,30 +88,32 @@ def make_preparation(folder: pathlib.Path, links: list[pathlib.Path]):
 
 
 def make_loop(folder: pathlib.Path, links: list[pathlib.Path]):
-    """Returns the same for the bare loop; its processes are started once, and not timed."""
+    """Returns the work of the Pillow loop; its processes are started once, which is not timed."""
     del folder
     pool = multiprocessing.Pool(os.cpu_count())
-    return turns.Work(lambda: sum(pool.imap_unordered(decode, links, chunksize=16)), "cpu")
+    return turns.Work(lambda: sum(pool.imap_unordered(decode_image, links, chunksize=16)), "cpu")
 
 
 def main() -> None:
-    """Measures one folder and prints it."""
-    parser = turns.flags(__doc__, turns=7)
+    """Measures and prints one folder."""
+    parser = turns.make_parser(__doc__, turns=7)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--images", type=int, default=8_000)
-    parser.add_argument("--side", type=int, default=0, help="pixels; 0 takes images as they are")
+    parser.add_argument(
+        "--side", type=int, default=0, help="pixels of the shorter side; 0 keeps the size"
+    )
     options = parser.parse_args()
-    turns.warn(options.turns)
+    turns.warn_if_unreliable(options.turns)
     with tempfile.TemporaryDirectory() as folder:
         target = pathlib.Path(folder, "kvasir")
-        paths = originals(options.folder)
+        paths = list_originals(options.folder)
         if options.side:
-            paths = resized(paths, pathlib.Path(folder, "resized"), options.side)
-        setting = (target, repeat(paths, target, options.images))
-        ours, loop = turns.measure(
+            paths = resize_images(paths, pathlib.Path(folder, "resized"), options.side)
+        setting = (target, repeat_images(paths, target, options.images))
+        ours, loop = turns.measure_sides(
             [(make_preparation, setting), (make_loop, setting)], options.turns, warm_up=1
         )
-    turns.show({"preparing": ours, "Pillow": loop}, options.images)
+    turns.print_sides({"preparing": ours, "Pillow": loop}, options.images)
     print(
         json.dumps(
             {
@@ -118,7 +122,7 @@ def main() -> None:
                 "cores": os.cpu_count(),
                 "preparing_images_per_second": round(options.images / ours.median, 1),
                 "pillow_images_per_second": round(options.images / loop.median, 1),
-                "ratio": round(turns.ratio(loop, ours), 3),
+                "ratio": round(turns.median_ratio(loop, ours), 3),
             }
         )
     )

@@ -1,7 +1,7 @@
-"""The roof of a training step: what its arithmetic and its memory traffic allow on this device.
+"""The roofline of a training step: the speed limit that arithmetic and memory set on this device.
 
-The step's operations and bytes are XLA's own count of the compiled program; the peaks are measured, on a
-product of matrices in the precision of the step, and on a copy.
+XLA counts the operations and bytes of the compiled step. The peak rates are measured: that of operations
+with a matrix product in the precision of the step, and that of bytes with a copy of a large array.
 """
 
 import dataclasses
@@ -9,18 +9,20 @@ import time
 
 import models
 
-_SIDE = 4096  # of the matrices
-_COPIED = 2**26  # float32 numbers
-_TRIES = 5
+_SIDE = 4096  # rows and columns of the matrices
+_COPIED = 2**26  # float32 numbers in the copied array
+_TRIES = 5  # timed calls of each operation
 
 
 @dataclasses.dataclass(frozen=True)
 class Roof:
-    """Attributes:
-    flops: operations of a step.
-    bytes: that a step reads and writes.
-    peak_flops: operations a second of a large product.
-    peak_bytes: bytes a second, read and written, of a large copy.
+    """What limits the speed of a training step.
+
+    Attributes:
+        flops: number of operations of a step.
+        bytes: number of bytes that a step reads and writes.
+        peak_flops: operations per second of a large matrix product.
+        peak_bytes: bytes per second that a large copy reads and writes.
     """
 
     flops: float
@@ -30,12 +32,12 @@ class Roof:
 
     @property
     def seconds(self) -> float:
-        """That a step takes at least."""
+        """Lower limit of the seconds of a step."""
         return max(self._limits.values())
 
     @property
     def binding(self) -> str:
-        """Which of the two it is."""
+        """The limit that applies: "arithmetic" or "memory"."""
         return max(self._limits, key=self._limits.get)
 
     @property
@@ -46,17 +48,19 @@ class Roof:
         }
 
 
-def of_training(model: str, batch: int, precision: str) -> Roof:
-    """Returns the roof of one training step; to be called in a process of its own."""
+def measure_roof(model: str, batch: int, precision: str) -> Roof:
+    """Returns the roof of one training step; it must run in a new process."""
     import jax
     import jax.numpy as jnp
 
     from vae_jax.training.step import make_train_step
 
-    models.set_up(precision)
-    config = models.comparable(model, precision)
-    recipe, state, hyperparameters = models.our_training(config, steps_per_epoch=100)
-    images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
+    models.set_up_process(precision)
+    config = models.make_comparable_config(model, precision)
+    recipe, state, hyperparameters = models.make_our_training(config, steps_per_epoch=100)
+    images = models.make_our_batch(
+        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
+    )
     cost = (
         jax.jit(make_train_step(recipe))
         .lower(state, images, hyperparameters)
@@ -69,13 +73,13 @@ def of_training(model: str, batch: int, precision: str) -> Roof:
     return Roof(
         flops=cost["flops"],
         bytes=cost["bytes accessed"],
-        peak_flops=2 * _SIDE**3 / _fastest(multiply, square),
-        peak_bytes=2 * numbers.nbytes / _fastest(jax.jit(jnp.negative), numbers),
+        peak_flops=2 * _SIDE**3 / _measure_fastest(multiply, square),
+        peak_bytes=2 * numbers.nbytes / _measure_fastest(jax.jit(jnp.negative), numbers),
     )
 
 
-def _fastest(function, array) -> float:
-    """Returns the fewest seconds of a few calls, compilation left out."""
+def _measure_fastest(function, array) -> float:
+    """Returns the seconds of the fastest of a few calls, without compilation."""
     function(array).block_until_ready()
     seconds = []
     for _ in range(_TRIES):

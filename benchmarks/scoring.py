@@ -1,13 +1,13 @@
-"""Images a second of forward scoring, ours and PyTorch's eager one, in turns on the same machine.
+"""Images per second of scoring, with this package and with eager PyTorch, in turns on the same machine.
 
     python benchmarks/scoring.py --model=kvasir --batch=64 --precision=float32
 
-Needs the extra `bench`. Both sides take uint8 images in host memory and give the mean squared error of
-each image's reconstruction from the posterior mean, in host memory again: encoder, both heads, decoder.
-Ours is the scorer that evaluation calls, with all that it does beside the network. The ratio is the
-median over the pairs of turns, ours over PyTorch's. The last line is one JSON object.
+This needs the extra `bench`. Both sides read uint8 images from host memory, run encoder, both heads and
+decoder, and write to host memory the mean squared error of each image's reconstruction from the posterior
+mean. Our side is the scorer that evaluation calls, including its work outside the network. The ratio is
+the median over pairs of turns of our speed over that of PyTorch. The last line is one JSON object.
 
-Measure on an idle machine only, as with train_step.py.
+Measure only on an idle machine, for the reason that train_step.py gives.
 """
 
 import models
@@ -16,31 +16,31 @@ import versus
 
 
 def make_ours(model: str, batch: int, precision: str):
-    """Returns the work of scoring one batch, ours."""
+    """Returns the work of scoring one batch with this package."""
     import jax
 
     from vae_jax.model.vae import build_model
     from vae_jax.scoring.scorer import make_scorer
 
-    models.set_up(precision)
-    config = models.comparable(model, precision)
+    models.set_up_process(precision)
+    config = models.make_comparable_config(model, precision)
     config.scoring.batch_size = batch
-    _, state, _ = models.our_training(config, steps_per_epoch=100)
+    _, state, _ = models.make_our_training(config, steps_per_epoch=100)
     score = make_scorer(
         build_model(config), ("quality_mse",), config.scoring, config.seed, jax.devices()
     )
-    images = models.scrolled(batch, config.data.image_size, config.data.channels)
-    images = images.copy()  # as stored images lie, one after the other
+    images = models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
+    images = images.copy()  # stored images are contiguous in memory
     return turns.Work(lambda: score(state.params, images), jax.devices()[0].device_kind)
 
 
 def make_torch(model: str, batch: int, precision: str):
-    """Returns the same for PyTorch: eager, channels_last, autocast where precision is bfloat16."""
+    """Returns the work of scoring one batch in eager PyTorch; bfloat16 means autocast."""
     import torch
 
-    config = models.comparable(model, precision)
-    network, device = models.torch_network(config)
-    pixels = models.torch_pixels(config, batch, "cpu")
+    config = models.make_comparable_config(model, precision)
+    network, device = models.make_torch_network(config)
+    pixels = models.make_torch_pixels(config, batch, "cpu")
 
     @torch.inference_mode()
     def step():
@@ -55,5 +55,6 @@ def make_torch(model: str, batch: int, precision: str):
 
 
 if __name__ == "__main__":
-    given = versus.flags(__doc__, steps=4, what="batches in one turn").parse_args()
-    versus.conclude(given, versus.compare(given, {"ours": make_ours, "PyTorch": make_torch}))
+    options = versus.make_parser(__doc__, steps=4, steps_help="batches per turn").parse_args()
+    sides = versus.compare_sides(options, {"ours": make_ours, "PyTorch": make_torch})
+    versus.print_json(options, sides)

@@ -1,16 +1,17 @@
-"""Images a second of one training step, ours and PyTorch's eager one, in turns on the same machine.
+"""Images per second of a training step, with this package and with eager PyTorch, in turns.
 
     python benchmarks/train_step.py --model=kvasir --batch=64 --precision=float32 [--all]
 
-With --all, as on a GPU, also a step within a whole epoch through the pipeline, PyTorch's step under
-torch.compile, and the roof: what arithmetic and memory traffic of the step allow on this device.
+With --all it also measures a step within an epoch through the pipeline, the PyTorch step with
+torch.compile, and the roof (roof.py), which is the limit that arithmetic and memory set on this device.
+This is meant for a GPU.
 
-Needs the extra `bench`. Both sides run the same architecture on uint8 images that are already in memory,
-without augmentation: forward, backward, clip by global norm, AdamW. The ratio is the median over the
-pairs of turns, ours over PyTorch's. The last line is one JSON object.
+This needs the extra `bench`. Both sides run the same architecture on uint8 images that are already in
+memory, without augmentation: forward pass, backward pass, clipping by global norm, AdamW. The ratio is
+the median over pairs of turns of our speed over that of PyTorch. The last line is one JSON object.
 
-Measure on an idle machine only. PyTorch's threads wait for each other after every operation, so other
-work on the same cores slows it far more than it slows XLA, and the ratio flatters us.
+Measure only on an idle machine. The threads of PyTorch wait for each other after every operation, so
+other work on the same cores slows PyTorch much more than XLA, and the ratio becomes too good for us.
 """
 
 import concurrent.futures
@@ -22,20 +23,22 @@ import roof
 import turns
 import versus
 
-_EPOCH = 32  # steps of the epoch through the pipeline
+_EPOCH_STEPS = 32  # steps of the epoch through the pipeline
 
 
 def make_ours(model: str, batch: int, precision: str):
-    """Returns the work of one training step of ours."""
+    """Returns the work of one training step of this package."""
     import jax
 
     from vae_jax.training.step import make_train_step
 
-    models.set_up(precision)
-    config = models.comparable(model, precision)
-    recipe, state, hyperparameters = models.our_training(config, steps_per_epoch=100)
+    models.set_up_process(precision)
+    config = models.make_comparable_config(model, precision)
+    recipe, state, hyperparameters = models.make_our_training(config, steps_per_epoch=100)
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
-    images = models.our_batch(models.scrolled(batch, config.data.image_size, config.data.channels))
+    images = models.make_our_batch(
+        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
+    )
 
     def step():
         nonlocal state
@@ -46,22 +49,22 @@ def make_ours(model: str, batch: int, precision: str):
 
 
 def make_epoch(model: str, batch: int, precision: str):
-    """Returns the same for an epoch of ours, images and order on the device."""
-    return pipeline.make_pipeline(model, batch, _EPOCH, "device", precision)
+    """Returns the work of one epoch of this package, with the images on the device."""
+    return pipeline.make_pipeline(model, batch, _EPOCH_STEPS, "device", precision)
 
 
 def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
-    """Returns the same for PyTorch: channels_last, autocast where precision is bfloat16; eager or not."""
+    """Returns the work of one training step in PyTorch, in channels_last; bfloat16 means autocast."""
     import torch
     from torch.nn import functional
     from torch.nn.utils import clip_grad_norm_
 
-    config = models.comparable(model, precision)
-    network, device = models.torch_network(config)
+    config = models.make_comparable_config(model, precision)
+    network, device = models.make_torch_network(config)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-5)
-    pixels = models.torch_pixels(config, batch, device)
+    pixels = models.make_torch_pixels(config, batch, device)
 
-    def loss_of(x):
+    def compute_loss(x):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             h = network["encoder"](x)
             mu, logvar = network["mu"](h), network["logvar"](h)
@@ -72,10 +75,10 @@ def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
         return (loss + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()) / batch
 
     if compiled:
-        loss_of = torch.compile(loss_of)
+        compute_loss = torch.compile(compute_loss)
 
     def step():
-        loss = loss_of(pixels.float() / 255)
+        loss = compute_loss(pixels.float() / 255)
         optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(network.parameters(), 1.0)
@@ -87,42 +90,44 @@ def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
 
 
 def make_torch_compiled(model: str, batch: int, precision: str):
-    """Returns the same for PyTorch under torch.compile."""
+    """Returns the work of one training step in PyTorch with torch.compile."""
     return make_torch(model, batch, precision, compiled=True)
 
 
-def show_all(options, sides: dict[str, turns.Side]) -> None:
-    """Prints how the sides stand to each other and to the roof."""
+def print_all(options, sides: dict[str, turns.Side]) -> None:
+    """Prints the ratios of all sides to each other and to the roof."""
     spawn = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-        found = pool.submit(
-            roof.of_training, options.model, options.batch, options.precision
+        limit = pool.submit(
+            roof.measure_roof, options.model, options.batch, options.precision
         ).result()
     print(
-        f"roof: {found.flops / 1e9:.1f} GFLOP at {found.peak_flops / 1e12:.2f} TFLOP/s, "
-        f"{found.bytes / 1e9:.2f} GB at {found.peak_bytes / 1e9:.0f} GB/s: "
-        f"{options.batch / found.seconds:.1f} images/s, bound by {found.binding}"
+        f"roof: {limit.flops / 1e9:.1f} GFLOP at {limit.peak_flops / 1e12:.2f} TFLOP/s, "
+        f"{limit.bytes / 1e9:.2f} GB at {limit.peak_bytes / 1e9:.0f} GB/s: "
+        f"{options.batch / limit.seconds:.1f} images/s, bound by {limit.binding}"
     )
     for name in ("ours", "ours, an epoch"):
         print(
-            f"{name}: {found.seconds / sides[name].median:.0%} of the roof, "
-            f"{turns.ratio(sides['PyTorch'], sides[name]):.2f} of PyTorch, "
-            f"{turns.ratio(sides['torch.compile'], sides[name]):.2f} of torch.compile"
+            f"{name}: {limit.seconds / sides[name].median:.0%} of the roof, "
+            f"{turns.median_ratio(sides['PyTorch'], sides[name]):.2f} of PyTorch, "
+            f"{turns.median_ratio(sides['torch.compile'], sides[name]):.2f} of torch.compile"
         )
 
 
 def main() -> None:
-    """Measures one setting and prints it."""
-    parser = versus.flags(__doc__, steps=1, what="in one turn")
-    parser.add_argument("--all", action="store_true", help="epoch, torch.compile and roof as well")
+    """Measures and prints one setting."""
+    parser = versus.make_parser(__doc__, steps=1, steps_help="steps per turn")
+    parser.add_argument(
+        "--all", action="store_true", help="also measure an epoch, torch.compile and the roof"
+    )
     options = parser.parse_args()
     makes = {"ours": make_ours, "PyTorch": make_torch}
     if options.all:
         makes |= {"ours, an epoch": make_epoch, "torch.compile": make_torch_compiled}
-    sides = versus.compare(options, makes)
+    sides = versus.compare_sides(options, makes)
     if options.all:
-        show_all(options, sides)
-    versus.conclude(options, sides)
+        print_all(options, sides)
+    versus.print_json(options, sides)
 
 
 if __name__ == "__main__":

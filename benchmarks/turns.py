@@ -1,6 +1,6 @@
-"""Sides measured in turns.
+"""Measures several sides in turns.
 
-Each lives in a process of its own, so that neither's threads nor memory touch another's.
+Each side runs in its own process, so that threads and memory of one side do not affect another.
 """
 
 import argparse
@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-LEAST_TURNS = 7  # behind a median that is to be quoted
+MIN_TURNS = 7  # for a median that is quoted
 
 
 class Work(NamedTuple):
-    """What is timed.
+    """The work of one side that is timed.
 
     Attributes:
-        call: makes some steps, to their end.
-        device: that it runs on.
-        steps: that one call makes.
+        call: runs the steps and returns after the last one has finished.
+        device: name of the device that the work runs on.
+        steps: number of steps per call.
     """
 
     call: Callable[[], object]
@@ -29,73 +29,80 @@ class Work(NamedTuple):
     steps: int = 1
 
 
-Make = Callable[..., Work]  # called in the side's own process
+Make = Callable[..., Work]  # it is called in the process of the side
 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
-    """One side's times: seconds of a step, one a turn."""
+    """The measured times of one side: the seconds of a step in each turn."""
 
     device: str
     seconds: list[float]
 
     @property
     def median(self) -> float:
-        """Seconds of a step."""
+        """Median seconds of a step."""
         return statistics.median(self.seconds)
 
 
-def flags(description: str, turns: int = 9) -> argparse.ArgumentParser:
-    """Returns a parser that knows `--turns`."""
+def make_parser(description: str, turns: int = 9) -> argparse.ArgumentParser:
+    """Returns a parser with the flag `--turns`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument(
-        "--turns", type=int, default=turns, help=f"of each side; quote no less than {LEAST_TURNS}"
+        "--turns",
+        type=int,
+        default=turns,
+        help=f"turns of each side; quote a median of {MIN_TURNS} or more",
     )
     return parser
 
 
-def warn(turns: int) -> None:
-    """Says what speaks against quoting what is about to be measured."""
+def warn_if_unreliable(turns: int) -> None:
+    """Prints a warning if the machine is busy or if there are too few turns."""
     load = os.getloadavg()[0]
     if load > 0.5:
-        print(f"warning: the machine is busy (load {load:.1f}); quote nothing of this")
-    if turns < LEAST_TURNS:
-        print(f"warning: {turns} turns; a median wants at least {LEAST_TURNS}")
+        print(f"warning: the machine is busy (load {load:.1f}); do not quote these figures")
+    if turns < MIN_TURNS:
+        print(f"warning: {turns} turns; a median needs at least {MIN_TURNS}")
 
 
-def measure(
+def measure_sides(
     sides: Sequence[tuple[Make, tuple]], turns: int, calls: int = 1, warm_up: int = 3
 ) -> list[Side]:
-    """Lets the sides take turns.
+    """Measures the sides in turns.
 
     Args:
-        sides: what makes each, with its arguments; both are sent to another process.
-        turns: of each side.
-        calls: in one turn.
-        warm_up: calls of each side before the first turn.
+        sides: for each side the function that makes its work, and the arguments of that function. Both are
+            sent to another process.
+        turns: number of turns of each side.
+        calls: number of calls per turn.
+        warm_up: number of calls of each side before the first turn.
     """
     spawn = multiprocessing.get_context("spawn")
-    processes, pipes, found = [], [], []
+    processes, pipes, measured = [], [], []
     try:
         for make, arguments in sides:
-            here, there = spawn.Pipe()
-            pipes.append(here)
-            processes.append(spawn.Process(target=_serve, args=(there, make, arguments, warm_up)))
+            pipe, child_pipe = spawn.Pipe()
+            pipes.append(pipe)
+            processes.append(
+                spawn.Process(target=_serve, args=(child_pipe, make, arguments, warm_up))
+            )
             processes[-1].start()
-            there.close()  # so that a side that dies ends the wait for it
-            found.append(Side(here.recv(), []))
+            child_pipe.close()  # then `recv` fails if the process of the side ends
+            measured.append(Side(pipe.recv(), []))
         for _ in range(turns):
-            for pipe, side in zip(pipes, found, strict=True):
+            for pipe, side in zip(pipes, measured, strict=True):
                 pipe.send(calls)
                 side.seconds.append(pipe.recv())
     finally:
         for pipe, process in zip(pipes, processes, strict=True):
-            pipe.close()  # ends the side
+            pipe.close()  # this ends the process of the side
             process.join()
-    return found
+    return measured
 
 
 def _serve(pipe, make: Make, arguments: tuple, warm_up: int) -> None:
+    """Runs in the process of a side: answers each number of calls with the seconds of a step."""
     work = make(*arguments)
     for _ in range(warm_up):
         work.call()
@@ -103,7 +110,7 @@ def _serve(pipe, make: Make, arguments: tuple, warm_up: int) -> None:
     while True:
         try:
             calls = pipe.recv()
-        except EOFError:  # all is measured
+        except EOFError:  # the measurement has finished
             return
         start = time.perf_counter()
         for _ in range(calls):
@@ -111,17 +118,19 @@ def _serve(pipe, make: Make, arguments: tuple, warm_up: int) -> None:
         pipe.send((time.perf_counter() - start) / (calls * work.steps))
 
 
-def ratio(over: Side, under: Side) -> float:
-    """Median over the pairs of turns of one side's seconds by the other's."""
-    return statistics.median(a / b for a, b in zip(over.seconds, under.seconds, strict=True))
+def median_ratio(numerator: Side, denominator: Side) -> float:
+    """Returns the median over pairs of turns of the ratio of their seconds."""
+    return statistics.median(
+        a / b for a, b in zip(numerator.seconds, denominator.seconds, strict=True)
+    )
 
 
-def show(sides: dict[str, Side], images: int) -> None:
-    """Prints a line a side.
+def print_sides(sides: dict[str, Side], images: int) -> None:
+    """Prints one line per side.
 
     Args:
-        sides: by name.
-        images: that a step sees.
+        sides: name -> side.
+        images: number of images per step.
     """
     print(f"{'':14} {'images/s':>10} {'fastest ms':>11} {'slowest ms':>11}")
     for name, side in sides.items():

@@ -1,4 +1,4 @@
-"""One setting of a model, ours held against PyTorch's: what the scripts that compare the two share."""
+"""What the scripts share that compare this package with PyTorch on one setting of a model."""
 
 import argparse
 import json
@@ -8,41 +8,44 @@ import models
 import turns
 
 
-def flags(doc: str, steps: int, what: str) -> argparse.ArgumentParser:
-    """Returns a parser that knows which setting to measure.
+def make_parser(doc: str, steps: int, steps_help: str) -> argparse.ArgumentParser:
+    """Returns a parser with the flags of a setting.
 
     Args:
-        doc: of the script.
-        steps: in one turn, unless the flag says otherwise.
-        what: the help of that flag.
+        doc: docstring of the script.
+        steps: default of `--steps`, the number of steps per turn.
+        steps_help: help text of `--steps`.
     """
-    parser = turns.flags(doc)
+    parser = turns.make_parser(doc)
     parser.add_argument("--model", choices=models.MODELS, default="kvasir")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--steps", type=int, default=steps, help=what)
+    parser.add_argument("--steps", type=int, default=steps, help=steps_help)
     return parser
 
 
-def compare(options: argparse.Namespace, makes: Mapping[str, turns.Make]) -> dict[str, turns.Side]:
-    """Measures one setting, prints a line a side, and returns the sides.
+def compare_sides(
+    options: argparse.Namespace, makes: Mapping[str, turns.Make]
+) -> dict[str, turns.Side]:
+    """Measures one setting, prints one line per side, and returns the sides by name.
 
     Args:
-        options: as the parser found them.
-        makes: by name, "ours" and "PyTorch" among them, of a model, a batch and a precision.
+        options: values of the flags.
+        makes: name of a side -> function that makes its work from model, batch size and precision. The
+            names "ours" and "PyTorch" are required.
     """
-    turns.warn(options.turns)
+    turns.warn_if_unreliable(options.turns)
     setting = (options.model, options.batch, options.precision)
-    measured = turns.measure(
+    measured = turns.measure_sides(
         [(make, setting) for make in makes.values()], options.turns, options.steps
     )
     sides = dict(zip(makes, measured, strict=True))
-    turns.show(sides, options.batch)
+    turns.print_sides(sides, options.batch)
     return sides
 
 
-def conclude(options: argparse.Namespace, sides: Mapping[str, turns.Side]) -> None:
-    """Prints the last line, one JSON object: ours against PyTorch's eager one."""
+def print_json(options: argparse.Namespace, sides: Mapping[str, turns.Side]) -> None:
+    """Prints the last line, one JSON object that compares this package with eager PyTorch."""
     ours, torch = sides["ours"], sides["PyTorch"]
     print(
         json.dumps(
@@ -53,7 +56,7 @@ def conclude(options: argparse.Namespace, sides: Mapping[str, turns.Side]) -> No
                 "device": ours.device,
                 "ours_images_per_second": round(options.batch / ours.median, 1),
                 "torch_images_per_second": round(options.batch / torch.median, 1),
-                "ratio": round(turns.ratio(torch, ours), 3),
+                "ratio": round(turns.median_ratio(torch, ours), 3),
             }
         )
     )

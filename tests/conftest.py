@@ -13,6 +13,8 @@ Fixtures that save time, because many tests need the same thing:
 - `config`: the config of a model that trains on `dataset` in seconds; `make_config` makes another one.
 - `trained_run`: config and workdir of such a run after its training. The session trains it once, and each
   test gets its own copy of the workdir to write to.
+- `quick_compilation`: the compiler leaves out the optimisations that only make programs faster, which
+  nearly halves the time of a test that compiles a lot and computes little.
 - `make_trained`: a model with initial parameters, for tests that need no training.
 - `real_data`: the folder of real images; the test is skipped where there are none.
 
@@ -78,6 +80,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
     return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Programs that this module's tests compile are not optimised: they compile faster and run slower."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ import runpy
 import shutil
 import struct
 
-import jax
 import numpy as np
 import pytest
 
@@ -33,6 +32,7 @@ CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.py"))}
 # ml_collections imports the config file in a way that Python 3.12 will drop.
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("quick_compilation"),  # the runs are short, and compile a lot
     pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning"),
 ]
 
@@ -146,7 +146,9 @@ def test_every_config_and_every_variant_has_a_test(stem):
 def test_a_synonym_is_the_same_config_under_another_name(name):
     config = load_config(name)
     config.name = load_config(SYNONYMS[name]).name
-    assert workdir_lib.flatten(config) == workdir_lib.flatten(load_config(SYNONYMS[name]))
+    assert workdir_lib.flatten_config(config) == workdir_lib.flatten_config(
+        load_config(SYNONYMS[name])
+    )
 
 
 def copy_first(source, target, count, pattern="*"):
@@ -212,14 +214,6 @@ COPIES = {
     "aitex": copy_aitex,
     "magnetic_tile": copy_magnetic_tile,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """The compiler skips what only makes programs faster: these runs are short, and compile a lot."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

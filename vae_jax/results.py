@@ -117,7 +117,7 @@ def measure_detection(
     entry = {}
     if ranking is not None:
         entry |= ranking.intervals()
-        entry["oracle"] = detection_metrics.oracle(scores, test.labels)
+        entry["oracle"] = detection_metrics.measure_oracle(scores, test.labels)
     entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
     if threshold.lower is not None:
         entry["threshold_low"] = threshold.lower
@@ -131,7 +131,7 @@ def measure_decision(test: Examples, anomalous: Bool[np.ndarray, "N"]) -> dict:
         test: test images.
         anomalous: which of them were called anomalous.
     """
-    measures = detection_metrics.at_decision(anomalous, test.labels, test.classes)
+    measures = detection_metrics.measure_decision(anomalous, test.labels, test.classes)
     normal = test.labels == 0
     if normal.any():
         num_flagged = int(anomalous[normal].sum())

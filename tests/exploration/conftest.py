@@ -11,7 +11,7 @@ def inception_state():
     """All arrays of a file of Inception weights, small enough to keep activations small."""
     rng = np.random.default_rng(0)
     arrays = {}
-    for name, shape in inception.state_shapes(1008).items():
+    for name, shape in inception.compute_state_shapes(1008).items():
         if name.endswith(("running_var", "bn.weight")):
             arrays[name] = np.ones(shape, np.float16)
         elif len(shape) == 1:

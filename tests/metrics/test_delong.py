@@ -22,10 +22,10 @@ def by_definition(scores, labels):
 def test_variance_is_that_of_the_definition(pairs):
     table = np.array([*pairs, (0, 0), (3, 0), (2, 1), (5, 1)])
     scores, labels = table[:, 0].astype(float), table[:, 1]
-    found = delong.delong(scores, labels)
-    assert found["value"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
-    assert found["variance"] == pytest.approx(by_definition(scores, labels), abs=1e-12)
-    assert 0 <= found["low"] <= found["value"] <= found["high"] <= 1
+    result = delong.delong(scores, labels)
+    assert result["value"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
+    assert result["variance"] == pytest.approx(by_definition(scores, labels), abs=1e-12)
+    assert 0 <= result["low"] <= result["value"] <= result["high"] <= 1
 
 
 def test_agrees_with_the_bootstrap():
@@ -75,12 +75,12 @@ def test_p_values_of_equally_good_scores_are_uniform():
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
-def test_no_difference_is_certain_of_itself():
+def test_a_score_compared_with_itself_has_no_difference_and_no_variance():
     scores, labels = np.array([0.0, 2.0, 1.0, 3.0]), np.array([0, 0, 1, 1])
-    found = delong.delong_paired(scores, scores, labels)
-    assert found == {"value": 0.0, "variance": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
+    result = delong.delong_paired(scores, scores, labels)
+    assert result == {"value": 0.0, "variance": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
 
 
-def test_one_anomaly_has_no_variance():
-    with pytest.raises(ValueError, match="3 normals and 1 anomalies"):
+def test_a_single_anomaly_is_refused():
+    with pytest.raises(ValueError, match="found 3 normals and 1 anomalies"):
         delong.delong(np.arange(4.0), np.array([0, 0, 0, 1]))

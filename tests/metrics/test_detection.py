@@ -8,7 +8,7 @@ from vae_jax.metrics import detection
 
 
 @st.composite
-def scored(draw):
+def scored_images(draw):
     """Scores of two to forty images, coarse enough for ties, with both labels present."""
     labels = [*draw(st.lists(st.integers(0, 1), max_size=38)), 0, 1]
     scores = draw(
@@ -17,7 +17,7 @@ def scored(draw):
     return scores / 4, np.array(labels)
 
 
-@given(scored())
+@given(scored_images())
 def test_ranking_metrics_are_those_of_sklearn(case):
     scores, labels = case
     fpr, tpr, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
@@ -30,10 +30,10 @@ def test_ranking_metrics_are_those_of_sklearn(case):
     assert detection.fpr_at_tpr(scores, labels, 0.95) == fpr[np.argmax(tpr >= 0.95)]
 
 
-@given(scored())
+@given(scored_images())
 def test_curve_is_that_of_sklearn(case):
     scores, labels = case
-    curve = detection.curve(scores, labels)
+    curve = detection.compute_curve(scores, labels)
     fpr, tpr, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
     precision, recall, _ = sklearn.metrics.precision_recall_curve(labels, scores)
     np.testing.assert_allclose(curve.fpr, fpr)
@@ -45,18 +45,18 @@ def test_curve_is_that_of_sklearn(case):
         assert curve.f1[i] == pytest.approx(sklearn.metrics.f1_score(labels, flagged))
 
 
-@given(scored())
+@given(scored_images())
 def test_auroc_depends_on_the_order_of_scores_alone(case):
     scores, labels = case
     assert detection.auroc(np.exp(3 * scores), labels) == detection.auroc(scores, labels)
 
 
-@given(scored())
-def test_auroc_of_turned_scores_is_the_complement(case):
+@given(scored_images())
+def test_auroc_of_negated_scores_is_the_complement(case):
     scores, labels = case
-    turned = detection.auroc(-scores, labels)
-    assert turned == pytest.approx(1 - detection.auroc(scores, labels), abs=1e-12)
-    assert detection.auroc(scores, 1 - labels) == pytest.approx(turned, abs=1e-12)
+    negated = detection.auroc(-scores, labels)
+    assert negated == pytest.approx(1 - detection.auroc(scores, labels), abs=1e-12)
+    assert detection.auroc(scores, 1 - labels) == pytest.approx(negated, abs=1e-12)
 
 
 def test_auroc_of_a_constant_is_a_half():
@@ -75,78 +75,78 @@ def test_infinite_scores_are_ranked():
 
 
 @pytest.mark.parametrize("num_anomalies", [20, 40, 60, 100, 700])
-def test_fpr95_asks_for_no_more_than_95_percent_of_the_anomalies(num_anomalies):
+def test_fpr95_needs_no_more_than_95_percent_of_the_anomalies(num_anomalies):
     scores = np.append(np.arange(num_anomalies, 0.0, -1), num_anomalies / 20 + 0.5)
     labels = np.append(np.ones(num_anomalies, int), 0)
     assert detection.fpr_at_tpr(scores, labels) == 0
 
 
-def test_nan_scores_are_counted_and_refused():
+def test_nan_scores_are_refused_with_their_number():
     with pytest.raises(ValueError, match="2 of 3 scores are NaN"):
         detection.auroc(np.array([np.nan, 1.0, np.nan]), np.array([0, 1, 1]))
 
 
-def test_a_single_class_has_no_ranking():
+def test_labels_of_a_single_class_are_refused():
     with pytest.raises(ValueError, match=r"labels are \[0\]"):
         detection.auroc(np.array([1.0, 2.0]), np.array([0, 0]))
 
 
-@given(scored())
+@given(scored_images())
 def test_oracle_is_the_best_of_all_thresholds(case):
     scores, labels = case
-    found = detection.oracle(scores, labels)
+    oracle = detection.measure_oracle(scores, labels)
 
     def measure(threshold):
-        return detection.at_decision(scores > threshold, labels, [""] * len(labels))
+        return detection.measure_decision(scores > threshold, labels, [""] * len(labels))
 
     candidates = [measure(t) for t in np.append(scores, scores.min() - 1)]
-    at_youden = measure(found["threshold"])
+    at_youden = measure(oracle["threshold"])
     j = at_youden["recall"] - at_youden["fpr"]
     assert j == pytest.approx(max(c["recall"] - c["fpr"] for c in candidates), abs=1e-12)
-    assert found["accuracy"] == pytest.approx(at_youden["accuracy"])
-    assert found["f1"] == pytest.approx(at_youden["f1"])
-    assert found["best_f1"]["f1"] == pytest.approx(max(c["f1"] for c in candidates))
-    assert measure(found["best_f1"]["threshold"])["f1"] == pytest.approx(found["best_f1"]["f1"])
+    assert oracle["accuracy"] == pytest.approx(at_youden["accuracy"])
+    assert oracle["f1"] == pytest.approx(at_youden["f1"])
+    assert oracle["best_f1"]["f1"] == pytest.approx(max(c["f1"] for c in candidates))
+    assert measure(oracle["best_f1"]["threshold"])["f1"] == pytest.approx(oracle["best_f1"]["f1"])
 
 
-@given(scored(), st.integers(-6, 5))
+@given(scored_images(), st.integers(-6, 5))
 def test_decision_metrics_are_those_of_sklearn(case, cut):
     scores, labels = case
     flagged = scores > cut / 4
-    found = detection.at_decision(flagged, labels, ["a"] * len(labels))
-    assert found["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, flagged))
-    assert found["f1"] == pytest.approx(sklearn.metrics.f1_score(labels, flagged))
-    assert found["recall"] == pytest.approx(sklearn.metrics.recall_score(labels, flagged))
-    assert found["precision"] == pytest.approx(
+    metrics = detection.measure_decision(flagged, labels, ["a"] * len(labels))
+    assert metrics["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, flagged))
+    assert metrics["f1"] == pytest.approx(sklearn.metrics.f1_score(labels, flagged))
+    assert metrics["recall"] == pytest.approx(sklearn.metrics.recall_score(labels, flagged))
+    assert metrics["precision"] == pytest.approx(
         sklearn.metrics.precision_score(labels, flagged, zero_division=0)
     )
-    assert found["fpr"] == pytest.approx(
+    assert metrics["fpr"] == pytest.approx(
         1 - sklearn.metrics.recall_score(labels, flagged, pos_label=0)
     )
 
 
 def test_per_class_is_recall_of_anomalies_and_specificity_of_normals():
-    found = detection.at_decision(
+    metrics = detection.measure_decision(
         np.array([True, False, False, False, True]),
         np.array([0, 0, 1, 1, 1]),
         ["colon", "colon", "polyp", "polyp", "ulcer"],
     )
-    assert found["per_class"] == {"colon": 0.5, "polyp": 0.0, "ulcer": 1.0}
+    assert metrics["per_class"] == {"colon": 0.5, "polyp": 0.0, "ulcer": 1.0}
 
 
-def test_what_a_single_class_cannot_tell_is_absent():
+def test_metrics_that_need_both_classes_are_absent_for_a_single_one():
     flagged = np.array([True, False, False, False])
     names = ["a"] * 4
-    assert detection.at_decision(flagged, np.zeros(4, int), names) == {
+    assert detection.measure_decision(flagged, np.zeros(4, int), names) == {
         "accuracy": 0.75,
         "fpr": 0.25,
         "per_class": {"a": 0.75},
     }
-    assert detection.at_decision(flagged, np.ones(4, int), names) == {
+    assert detection.measure_decision(flagged, np.ones(4, int), names) == {
         "accuracy": 0.25,
         "precision": 1.0,
         "recall": 0.25,
         "f1": 0.4,
         "per_class": {"a": 0.25},
     }
-    assert detection.at_decision(flagged[:0], np.ones(0, int), []) == {"per_class": {}}
+    assert detection.measure_decision(flagged[:0], np.ones(0, int), []) == {"per_class": {}}

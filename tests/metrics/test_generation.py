@@ -14,8 +14,10 @@ def features(count, dims, seed, shift=0.0):
     return rng.normal(size=(count, dims)) @ mixing + shift
 
 
-def test_frechet_distance_equals_the_root_that_scipy_takes():
-    a, b = (generation.moments(features(300, 20, seed, shift=0.3 * seed)) for seed in (0, 1))
+def test_frechet_distance_equals_that_with_the_matrix_root_of_scipy():
+    a, b = (
+        generation.compute_moments(features(300, 20, seed, shift=0.3 * seed)) for seed in (0, 1)
+    )
     root = sqrtm(a.covariance @ b.covariance).real
     expected = np.sum((a.mean - b.mean) ** 2) + np.trace(a.covariance + b.covariance - 2 * root)
     assert generation.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
@@ -24,37 +26,37 @@ def test_frechet_distance_equals_the_root_that_scipy_takes():
 def test_frechet_distance_of_independent_dimensions_has_the_closed_form():
     rng = np.random.default_rng(2)
     (mean_a, mean_b), (std_a, std_b) = rng.normal(size=(2, 8)), rng.uniform(0.1, 3, (2, 8))
-    found = generation.frechet_distance(
+    distance = generation.frechet_distance(
         Moments(mean_a, np.diag(std_a**2)), Moments(mean_b, np.diag(std_b**2))
     )
-    assert found == pytest.approx(np.sum((mean_a - mean_b) ** 2) + np.sum((std_a - std_b) ** 2))
+    assert distance == pytest.approx(np.sum((mean_a - mean_b) ** 2) + np.sum((std_a - std_b) ** 2))
 
 
-def test_frechet_distance_holds_where_images_are_fewer_than_features():
-    # In one dimension each, at right angles: the Gaussians overlap nowhere.
+def test_frechet_distance_is_right_with_fewer_images_than_features():
+    # Each Gaussian varies in one dimension, and the two dimensions differ: the Gaussians do not overlap.
     a, b = np.zeros((5, 40)), np.zeros((5, 40))
     a[:, 3], b[:, 7] = np.arange(5), 2 * np.arange(5)
-    moments = generation.moments(a), generation.moments(b)
+    moments = generation.compute_moments(a), generation.compute_moments(b)
     between = 2.0**2 + 4.0**2
     assert generation.frechet_distance(*moments) == pytest.approx(between + 2.5 + 10.0)
-    few = generation.moments(features(10, 200, 3))
-    assert generation.frechet_distance(few, few) == pytest.approx(
-        0, abs=1e-10 * np.trace(few.covariance)
+    moments = generation.compute_moments(features(10, 200, 3))
+    assert generation.frechet_distance(moments, moments) == pytest.approx(
+        0, abs=1e-10 * np.trace(moments.covariance)
     )
 
 
 def test_frechet_distance_is_symmetric():
-    a, b = (generation.moments(features(50, 12, seed)) for seed in (4, 5))
+    a, b = (generation.compute_moments(features(50, 12, seed)) for seed in (4, 5))
     assert generation.frechet_distance(a, b) == pytest.approx(generation.frechet_distance(b, a))
 
 
-def test_moments_are_numpys():
+def test_moments_equal_those_of_numpy():
     values = features(30, 4, 6)
-    found = generation.moments(values)
-    np.testing.assert_allclose(found.mean, values.mean(axis=0))
-    np.testing.assert_allclose(found.covariance, np.cov(values, rowvar=False))
-    with pytest.raises(ValueError, match="1 images; a covariance needs two"):
-        generation.moments(values[:1])
+    moments = generation.compute_moments(values)
+    np.testing.assert_allclose(moments.mean, values.mean(axis=0))
+    np.testing.assert_allclose(moments.covariance, np.cov(values, rowvar=False))
+    with pytest.raises(ValueError, match="needs at least two images; found 1"):
+        generation.compute_moments(values[:1])
 
 
 def test_inception_score_is_the_mean_exponential_of_scipys_relative_entropy():
@@ -68,12 +70,12 @@ def test_inception_score_is_the_mean_exponential_of_scipys_relative_entropy():
     assert deviation == pytest.approx(np.std(expected))
 
 
-def test_inception_score_spans_from_one_to_the_number_of_classes():
+def test_inception_score_lies_between_one_and_the_number_of_classes():
     sure = np.tile(np.eye(5), (8, 1))
     assert generation.inception_score(sure, 2) == pytest.approx((5, 0))
     assert generation.inception_score(np.full((20, 5), 0.2), 2) == pytest.approx((1, 0))
     assert generation.inception_score(sure[::5], 2) == pytest.approx((1, 0))
-    with pytest.raises(ValueError, match="3 images do not make 4 parts"):
+    with pytest.raises(ValueError, match="4 parts need at least 4 images; found 3"):
         generation.inception_score(sure[:3], 4)
 
 
@@ -93,17 +95,17 @@ def test_kernel_distance_is_the_sum_over_all_pairs(monkeypatch):
     assert generation.kernel_distance(a, b) == pytest.approx(expected)
 
 
-def test_kernel_distance_is_unbiased_where_distributions_are_equal():
+def test_kernel_distance_is_unbiased_for_equal_distributions():
     rng = np.random.default_rng(10)
-    found = [
+    distances = [
         generation.kernel_distance(rng.normal(size=(8, 2)), rng.normal(size=(6, 2)))
         for _ in range(4000)
     ]
-    error = np.std(found) / np.sqrt(len(found))
-    assert abs(np.mean(found)) < 4 * error
-    assert min(found) < 0
+    error = np.std(distances) / np.sqrt(len(distances))
+    assert abs(np.mean(distances)) < 4 * error
+    assert min(distances) < 0
 
 
-def test_kernel_distance_needs_pairs():
-    with pytest.raises(ValueError, match="1 and 5 images"):
+def test_kernel_distance_needs_two_images_in_each_set():
+    with pytest.raises(ValueError, match="in each set; found 1 and 5"):
         generation.kernel_distance(np.zeros((1, 2)), np.zeros((5, 2)))

@@ -10,7 +10,7 @@ SHAPES = [(2, 8, 8, 1), (2, 12, 15, 1), (1, 28, 28, 1), (1, 40, 33, 3)]
 
 
 def pair(shape, seed=0, noise=0.2):
-    """A smooth image and a noisy copy of it, so that similarity is neither 0 nor 1."""
+    """A smooth image and the same image with noise, so that their similarity is neither 0 nor 1."""
     rng = np.random.default_rng(seed)
     x = ndimage.gaussian_filter(rng.random(shape), (0, 2, 2, 0))
     x = (x - x.min()) / (x.max() - x.min())
@@ -37,13 +37,15 @@ def reference_components(x, y):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ssim_is_that_of_the_definition(shape):
     x, y = pair(shape)
-    found = np.asarray(image_quality.ssim_map(x, y))
+    similarity = np.asarray(image_quality.ssim_map(x, y))
     for b in range(shape[0]):
         for c in range(shape[3]):
             luminance, contrast_structure = reference_components(x[b, ..., c], y[b, ..., c])
-            np.testing.assert_allclose(found[b, ..., c], luminance * contrast_structure, atol=2e-4)
+            np.testing.assert_allclose(
+                similarity[b, ..., c], luminance * contrast_structure, atol=2e-4
+            )
     np.testing.assert_allclose(
-        image_quality.ssim(x, y), found.reshape(shape[0], -1).mean(axis=1), rtol=1e-5
+        image_quality.ssim(x, y), similarity.reshape(shape[0], -1).mean(axis=1), rtol=1e-5
     )
 
 
@@ -65,11 +67,11 @@ def test_ms_ssim_is_that_of_the_definition(num_scales):
                 for i in (a, b)
             )
         expected.append(product)
-    found = image_quality.ms_ssim(x, y, num_scales)
-    np.testing.assert_allclose(found, [np.mean(expected)], atol=1e-4)
+    result = image_quality.ms_ssim(x, y, num_scales)
+    np.testing.assert_allclose(result, [np.mean(expected)], atol=1e-4)
 
 
-def test_ms_ssim_names_the_least_size():
+def test_the_error_of_ms_ssim_names_the_smallest_size():
     x, y = pair((1, 28, 28, 1))
     with pytest.raises(ValueError, match="28 x 28; MS-SSIM of 5 scales needs at least 176 x 176"):
         image_quality.ms_ssim(x, y)
@@ -88,7 +90,7 @@ def test_known_values_of_constant_images():
     x, y = jnp.full((1, 16, 16, 1), 0.5), jnp.full((1, 16, 16, 1), 0.6)
     np.testing.assert_allclose(image_quality.mse(x, y), 0.01, rtol=1e-5)
     np.testing.assert_allclose(image_quality.psnr(x, y), 20, rtol=1e-5)
-    # No variance, so luminance alone is left.
+    # The variance is 0, so only luminance counts.
     np.testing.assert_allclose(
         image_quality.ssim(x, y), (2 * 0.5 * 0.6 + 1e-4) / (0.25 + 0.36 + 1e-4), rtol=1e-3
     )
@@ -108,7 +110,7 @@ def test_measures_run_under_jit_vmap_and_grad(measure):
     x, y = pair((3, 12, 12, 1))
     expected = measure(x, y)
     np.testing.assert_allclose(jax.jit(measure)(x, y), expected, rtol=1e-5)
-    one_by_one = jax.vmap(lambda a, b: measure(a[None], b[None])[0])(x, y)
-    np.testing.assert_allclose(one_by_one, expected, rtol=1e-5)
+    by_example = jax.vmap(lambda a, b: measure(a[None], b[None])[0])(x, y)
+    np.testing.assert_allclose(by_example, expected, rtol=1e-5)
     gradient = jax.grad(lambda a: measure(a, y).sum())(x)
     assert np.isfinite(gradient).all()

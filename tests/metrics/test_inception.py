@@ -9,17 +9,21 @@ from scipy.signal import correlate
 
 from vae_jax.metrics import inception
 
-_TRAINED = (
-    23_834_568 - 1000
-)  # torchvision's, without its auxiliary head and the last layer's biases
-_NUM_LAYERS = 94  # convolutions
+# The number of torchvision, without its auxiliary head and the biases of the last layer.
+_NUM_TRAINED = 23_834_568 - 1000
+_NUM_LAYERS = 94  # number of convolutions
 
 
+# The whole network is compiled, and computes a single image.
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@functools.cache
 def random_state(num_classes, seed=0):
-    """Arrays of every name and shape that a file holds; variances are positive, activations stay finite."""
+    """Arrays with the names and shapes of a file of weights; variances are positive, activations finite."""
     rng = np.random.default_rng(seed)
     state = {}
-    for name, shape in inception.state_shapes(num_classes).items():
+    for name, shape in inception.compute_state_shapes(num_classes).items():
         values = rng.normal(size=shape).astype(np.float32)
         if name.endswith(("running_var", "bn.weight")):
             values = rng.uniform(0.5, 2, shape).astype(np.float32)
@@ -30,9 +34,9 @@ def random_state(num_classes, seed=0):
 
 
 def test_the_parameters_are_as_many_as_in_the_published_network():
-    shapes = inception.state_shapes(1000)
+    shapes = inception.compute_state_shapes(1000)
     trained = sum(int(np.prod(shape)) for name, shape in shapes.items() if ".running_" not in name)
-    assert trained == _TRAINED
+    assert trained == _NUM_TRAINED
     assert sum(name.endswith("conv.weight") for name in shapes) == _NUM_LAYERS
 
 
@@ -53,14 +57,14 @@ def test_the_parameters_are_as_many_as_in_the_published_network():
     ],
 )
 def test_names_and_shapes_are_those_of_the_pytorch_files(name, shape):
-    assert inception.state_shapes(1008)[name] == shape
+    assert inception.compute_state_shapes(1008)[name] == shape
 
 
 def reference_layer(state, layer, x, stride=1, padding=(0, 0)):
     """Convolution, batch normalisation and rectifier of one image [C, H, W], by scipy in float64."""
     kernel = state[f"{layer}.conv.weight"].astype(np.float64)
     x = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    y = np.stack([correlate(x, one, mode="valid")[0, ::stride, ::stride] for one in kernel])
+    y = np.stack([correlate(x, filter_, mode="valid")[0, ::stride, ::stride] for filter_ in kernel])
     scale, shift, mean, variance = (
         state[f"{layer}.bn.{name}"].astype(np.float64)[:, None, None]
         for name in ("weight", "bias", "running_mean", "running_var")
@@ -81,9 +85,9 @@ def pooled(x, counts_padding):
 
 @functools.cache
 def intermediates(num_classes):
-    """Outputs of every module for one image, with random weights."""
+    """Weights, image, features, logits and the output of every module, for random weights."""
     state = random_state(num_classes)
-    network, params = inception.from_state(state)
+    network, params = inception.read_state(state)
     image = np.random.default_rng(1).uniform(-1, 1, (1, 299, 299, 3)).astype(np.float32)
     apply = jax.jit(functools.partial(network.apply, capture_intermediates=True))
     (features, logits), captured = apply({"params": params}, image)
@@ -91,19 +95,19 @@ def intermediates(num_classes):
 
 
 @pytest.mark.parametrize("count_padding", [True, False])
-def test_pools_count_the_padding_only_where_they_should(count_padding):
+def test_average_pools_count_the_padding_or_leave_it_out(count_padding):
     x = np.random.default_rng(5).normal(size=(4, 6, 5))
-    found = inception._mean_3x3(jnp.asarray(x.transpose(1, 2, 0), jnp.float32)[None], count_padding)
-    np.testing.assert_allclose(found[0].transpose(2, 0, 1), pooled(x, count_padding), atol=1e-6)
+    means = inception._mean_3x3(jnp.asarray(x.transpose(1, 2, 0), jnp.float32)[None], count_padding)
+    np.testing.assert_allclose(means[0].transpose(2, 0, 1), pooled(x, count_padding), atol=1e-6)
 
 
-def test_the_first_mixed_block_is_what_scipy_computes():
-    state, *_ = intermediates(1008)
+def test_the_first_mixed_block_equals_that_of_scipy():
+    state = random_state(1008)
     x = np.random.default_rng(2).normal(size=(192, 4, 3))
-    _, params = inception.from_state(state)
+    _, params = inception.read_state(state)
     average = functools.partial(inception._mean_3x3, count_padding=False)
     block = inception._BlockA(32, average)
-    found = block.apply(
+    output = block.apply(
         {"params": params["Mixed_5b"]}, jnp.asarray(x.transpose(1, 2, 0), jnp.float32)[None]
     )
     layer = functools.partial(reference_layer, state)
@@ -118,10 +122,10 @@ def test_the_first_mixed_block_is_what_scipy_computes():
             layer("Mixed_5b.branch_pool", pooled(x, counts_padding=False)),
         ]
     )
-    np.testing.assert_allclose(found[0].transpose(2, 0, 1), expected, atol=2e-4)
+    np.testing.assert_allclose(output[0].transpose(2, 0, 1), expected, atol=2e-4)
 
 
-def test_the_stem_and_a_block_with_oblong_kernels_are_what_scipy_computes():
+def test_the_stem_and_a_block_with_oblong_kernels_equal_those_of_scipy():
     state, image, *_, captured = intermediates(1008)
     x = image[0, :9, :9].transpose(2, 0, 1).astype(np.float64)
     x = reference_layer(state, "Conv2d_1a_3x3", x, stride=2)
@@ -129,16 +133,16 @@ def test_the_stem_and_a_block_with_oblong_kernels_are_what_scipy_computes():
     np.testing.assert_allclose(np.maximum(first, 0).transpose(2, 0, 1), x, atol=1e-4)
 
     y = np.random.default_rng(3).normal(size=(768, 3, 5))
-    _, params = inception.from_state(state)
+    _, params = inception.read_state(state)
     average = functools.partial(inception._mean_3x3, count_padding=False)
-    found = inception._BlockC(128, average).apply(
+    output = inception._BlockC(128, average).apply(
         {"params": params["Mixed_6b"]}, jnp.asarray(y.transpose(1, 2, 0), jnp.float32)[None]
     )
     layer = functools.partial(reference_layer, state)
     seven = layer("Mixed_6b.branch7x7_1", y)
     seven = layer("Mixed_6b.branch7x7_2", seven, padding=(0, 3))
     seven = layer("Mixed_6b.branch7x7_3", seven, padding=(3, 0))
-    np.testing.assert_allclose(found[0, ..., 192:384].transpose(2, 0, 1), seven, atol=5e-4)
+    np.testing.assert_allclose(output[0, ..., 192:384].transpose(2, 0, 1), seven, atol=5e-4)
 
 
 def test_features_are_means_over_places_and_logits_their_product_with_the_last_matrix():
@@ -160,28 +164,30 @@ def test_the_last_pool_is_a_maximum_only_with_the_original_weights():
             padded = np.pad(x, ((0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
             y = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).max(axis=(3, 4))
         expected = reference_layer(state, "Mixed_7c.branch_pool", y)
-        found = captured["Mixed_7c"]["__call__"][0][0, ..., -192:].transpose(2, 0, 1)
-        np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-3 * expected.max())
+        output = captured["Mixed_7c"]["__call__"][0][0, ..., -192:].transpose(2, 0, 1)
+        np.testing.assert_allclose(output, expected, rtol=2e-3, atol=2e-3 * expected.max())
 
 
 def test_images_are_enlarged_linearly_between_pixel_centres():
     images = np.random.default_rng(4).uniform(size=(2, 8, 8, 1)).astype(np.float32)
-    found = inception.prepare(jnp.asarray(images))
-    assert found.shape == (2, 299, 299, 3)
+    prepared = inception.prepare_images(jnp.asarray(images))
+    assert prepared.shape == (2, 299, 299, 3)
     places = (np.arange(299) + 0.5) * 8 / 299 - 0.5
     grid = np.meshgrid(places, places, indexing="ij")
     expected = 2 * map_coordinates(images[0, ..., 0], grid, order=1, mode="nearest") - 1
-    np.testing.assert_allclose(found[0, ..., 2], expected, atol=1e-5)
+    np.testing.assert_allclose(prepared[0, ..., 2], expected, atol=1e-5)
 
 
-def test_a_file_of_something_else_is_told_by_its_first_difference():
+def test_a_file_of_another_network_is_refused_by_its_first_difference():
     state = random_state(1000)
-    with pytest.raises(ValueError, match=r"no array fc\.weight"):
-        inception.from_state({})
+    with pytest.raises(ValueError, match=r"lacks the array fc\.weight"):
+        inception.read_state({})
     wrong = state | {"Conv2d_2a_3x3.conv.weight": np.zeros((32, 3, 3, 3), np.float32)}
-    with pytest.raises(ValueError, match=r"Conv2d_2a_3x3\.conv\.weight is \(32, 3, 3, 3\) and not"):
-        inception.from_state(wrong)
-    with pytest.raises(ValueError, match=r"no array Mixed_7c\.branch_pool\.bn\.running_var"):
-        inception.from_state(
+    with pytest.raises(
+        ValueError, match=r"Conv2d_2a_3x3\.conv\.weight has the shape \(32, 3, 3, 3\); expected"
+    ):
+        inception.read_state(wrong)
+    with pytest.raises(ValueError, match=r"lacks the array Mixed_7c\.branch_pool\.bn\.running_var"):
+        inception.read_state(
             {k: v for k, v in state.items() if k != "Mixed_7c.branch_pool.bn.running_var"}
         )

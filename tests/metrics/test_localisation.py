@@ -7,28 +7,29 @@ from vae_jax.metrics.localisation import Localisation
 
 
 def scene(seed, count=6, size=24):
-    """Smooth maps that are higher, on average, inside masks of several blobs; some masks are empty."""
+    """Smooth maps that are higher on average inside the masks, which hold several blobs or none."""
     rng = np.random.default_rng(seed)
     field = ndimage.gaussian_filter(rng.normal(size=(count, size, size)), (0, 2, 2))
     masks = (field > 1.5 * field.std()).astype(np.uint8)
     masks[0] = 0
     maps = masks + ndimage.gaussian_filter(rng.normal(size=masks.shape), (0, 1, 1)) * 3
-    # Multiples of 1/16 below 16 fall on edges of bins: no two of them share one.
+    # Multiples of 1/16 below 16 are edges of bins, so two different values are never in one bin.
     return np.round(np.clip(maps, -15, 15) * 16) / 16, masks
 
 
 def measure(maps, masks, roi=None, **kwargs):
-    found = Localisation()
-    found.update(maps, masks, roi)
-    return found.result(**kwargs)
+    localisation = Localisation()
+    localisation.update(maps, masks, roi)
+    return localisation.result(**kwargs)
 
 
-def values(found):
-    return {name: value for name, value in found.items() if name != "intervals"}
+def values(result):
+    """The metrics of a result without their intervals."""
+    return {name: value for name, value in result.items() if name != "intervals"}
 
 
 def aupro_by_definition(maps, masks, limit):
-    """Threshold by threshold and region by region, as the paper has it."""
+    """AUPRO as the paper defines it, for each threshold and each region."""
     regions = []
     for mask, scores in zip(masks, maps, strict=True):
         labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -42,37 +43,70 @@ def aupro_by_definition(maps, masks, limit):
     return np.interp(grid, fpr, pro).mean()
 
 
+def resampled_metrics(maps, masks, num_resamples, seed):
+    """The metrics of resampled images, by scikit-learn: the weight of a pixel is how often it is drawn."""
+    levels, level_of_pixel = np.unique(-maps, return_inverse=True)
+    level_of_pixel = level_of_pixel.reshape(len(maps), -1)
+    normal, abnormal, overlap = np.zeros((3, len(maps), len(levels)))
+    num_regions = np.zeros(len(maps))
+    for i, (mask, level) in enumerate(zip(masks, level_of_pixel, strict=True)):
+        regions, num_regions[i] = ndimage.label(mask, np.ones((3, 3)))
+        regions = regions.ravel()
+        inside = regions > 0
+        weights = 1 / np.bincount(regions)[regions[inside]]
+        normal[i] = np.bincount(level[~inside], minlength=len(levels))
+        abnormal[i] = np.bincount(level[inside], minlength=len(levels))
+        overlap[i] = np.bincount(level[inside], weights, minlength=len(levels))
+    rng = np.random.default_rng(seed)
+    labels, scores = np.repeat([0, 1], len(levels)), np.tile(-levels, 2)
+    fpr_grid = np.linspace(0, 0.3, 20_001)
+    metrics = {"pixel_auroc": [], "pixel_ap": [], "aupro": []}
+    for _ in range(num_resamples):
+        times = np.bincount(rng.integers(0, len(maps), len(maps)), minlength=len(maps))
+        weights = np.concatenate([times @ normal, times @ abnormal])
+        fpr = np.append(0, np.cumsum(times @ normal) / np.sum(times @ normal))
+        pro = np.append(0, np.cumsum(times @ overlap) / (times @ num_regions))
+        metrics["pixel_auroc"].append(
+            sklearn.metrics.roc_auc_score(labels, scores, sample_weight=weights)
+        )
+        metrics["pixel_ap"].append(
+            sklearn.metrics.average_precision_score(labels, scores, sample_weight=weights)
+        )
+        metrics["aupro"].append(np.interp(fpr_grid, fpr, pro).mean())
+    return metrics
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_pixel_metrics_are_those_of_sklearn(seed):
     maps, masks = scene(seed)
-    found = measure(maps, masks)
+    result = measure(maps, masks)
     labels, scores = masks.ravel(), maps.ravel()
-    assert found["pixel_auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
-    assert found["pixel_ap"] == pytest.approx(
+    assert result["pixel_auroc"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
+    assert result["pixel_ap"] == pytest.approx(
         sklearn.metrics.average_precision_score(labels, scores)
     )
 
 
 @pytest.mark.parametrize("limit", [0.05, 0.3, 1.0])
-def test_aupro_is_that_of_the_definition(limit):
+def test_aupro_equals_its_definition(limit):
     maps, masks = scene(0)
-    found = measure(maps, masks, fpr_limit=limit)
-    assert found["aupro"] == pytest.approx(aupro_by_definition(maps, masks, limit), abs=1e-4)
+    result = measure(maps, masks, fpr_limit=limit)
+    assert result["aupro"] == pytest.approx(aupro_by_definition(maps, masks, limit), abs=1e-4)
 
 
-def test_binning_costs_next_to_nothing():
+def test_bins_change_the_metrics_by_less_than_a_thousandth():
     rng = np.random.default_rng(0)
     masks = np.zeros((4, 64, 64), np.uint8)
     masks[:, 10:30, 10:30] = 1
     maps = rng.gamma(0.5, size=masks.shape) * (1 + masks)
-    found = measure(maps, masks)
-    assert found["pixel_auroc"] == pytest.approx(
+    result = measure(maps, masks)
+    assert result["pixel_auroc"] == pytest.approx(
         sklearn.metrics.roc_auc_score(masks.ravel(), maps.ravel()), abs=2e-4
     )
-    assert found["aupro"] == pytest.approx(aupro_by_definition(maps, masks, 0.3), abs=2e-4)
+    assert result["aupro"] == pytest.approx(aupro_by_definition(maps, masks, 0.3), abs=2e-4)
 
 
-def test_result_does_not_depend_on_batches_or_their_order():
+def test_metrics_do_not_depend_on_batches_or_their_order():
     maps, masks = scene(1)
     streamed = Localisation()
     for i in (4, 0, 2):
@@ -85,40 +119,36 @@ def test_intervals_do_not_depend_on_batches():
     streamed = Localisation()
     for start, stop in ((0, 1), (1, 4), (4, 6)):
         streamed.update(maps[start:stop], masks[start:stop])
-    whole = measure(maps, masks)["intervals"]
+    intervals = measure(maps, masks)["intervals"]
     for name, interval in streamed.result()["intervals"].items():
-        assert interval == pytest.approx(whole[name])
+        assert interval == pytest.approx(intervals[name])
 
 
 def test_intervals_are_those_of_resampled_images():
     maps, masks = scene(5, count=40)
-    found = measure(maps, masks)
-    rng = np.random.default_rng(7)
-    drawn = []
-    for _ in range(200):
-        rows = rng.integers(0, len(maps), len(maps))
-        drawn.append(values(measure(maps[rows], masks[rows])))
-    for name, interval in found["intervals"].items():
-        low, high = np.quantile([one[name] for one in drawn], [0.025, 0.975])
-        assert interval["low"] <= found[name] <= interval["high"]
+    result = measure(maps, masks)
+    resampled = resampled_metrics(maps, masks, num_resamples=300, seed=7)
+    for name, interval in result["intervals"].items():
+        low, high = np.quantile(resampled[name], [0.025, 0.975])
+        assert interval["low"] <= result[name] <= interval["high"]
         assert interval["low"] == pytest.approx(low, abs=0.2 * (high - low))
         assert interval["high"] == pytest.approx(high, abs=0.2 * (high - low))
 
 
-def test_one_image_says_nothing_about_other_images():
+def test_the_interval_of_a_single_image_is_a_point():
     maps, masks = scene(2, count=2)
-    found = measure(maps[1:], masks[1:])
-    for name, interval in found["intervals"].items():
-        assert interval == pytest.approx({"low": found[name], "high": found[name]})
+    result = measure(maps[1:], masks[1:])
+    for name, interval in result["intervals"].items():
+        assert interval == pytest.approx({"low": result[name], "high": result[name]})
 
 
 def test_memory_does_not_grow_with_the_images():
     maps, masks = scene(0)
-    found = Localisation()
+    localisation = Localisation()
     sizes = []
     for _ in range(3):
-        found.update(maps, masks)
-        sizes.append(sum(getattr(value, "nbytes", 0) for value in vars(found).values()))
+        localisation.update(maps, masks)
+        sizes.append(sum(getattr(value, "nbytes", 0) for value in vars(localisation).values()))
     assert len(set(sizes)) == 1
 
 
@@ -128,23 +158,23 @@ def test_a_small_region_counts_as_much_as_a_large_one():
     masks[0, 15, 15] = 1
     maps = np.zeros((1, 20, 20))
     maps[0, :10, :10] = 1
-    # At no false alarm one region is found and one is not; then PRO rises with the false alarms to 1.
+    # Without false alarms one of the two regions is covered; then PRO rises with the false alarms to 1.
     assert measure(maps, masks, fpr_limit=0.3)["aupro"] == pytest.approx((0.5 + 0.65) / 2)
 
 
-def test_corners_join_a_region():
+def test_pixels_that_touch_at_a_corner_are_one_region():
     masks = np.eye(6, dtype=np.uint8)[None]
     maps = np.zeros((1, 6, 6))
     maps[0, 0, 0] = 1
-    found = Localisation()
-    found.update(maps, masks)
-    assert found._num_regions == 1
+    localisation = Localisation()
+    localisation.update(maps, masks)
+    assert localisation._num_regions == 1
 
 
-def test_perfect_maps_are_perfect():
+def test_maps_that_equal_the_masks_have_perfect_metrics():
     _, masks = scene(2)
-    found = measure(masks.astype(np.float32), masks)
-    assert values(found) == pytest.approx({"pixel_auroc": 1, "pixel_ap": 1, "aupro": 1})
+    result = measure(masks.astype(np.float32), masks)
+    assert values(result) == pytest.approx({"pixel_auroc": 1, "pixel_ap": 1, "aupro": 1})
 
 
 def test_pixels_outside_the_region_of_interest_do_not_count():
@@ -161,7 +191,7 @@ def test_pixels_outside_the_region_of_interest_do_not_count():
 def test_negative_values_are_ranked_too(shift):
     maps, masks = scene(4)
     expected = measure(maps, masks)
-    # Spread to be 2 apart, since bins are 1 wide this far out.
+    # At 2000 a bin is 1 wide, so the values are scaled to be 2 apart.
     assert values(measure(maps * 32 + shift, masks)) == pytest.approx(values(expected))
 
 

@@ -58,7 +58,7 @@ def load_inception(path: pathlib.Path) -> FeatureNetwork:
 
     @jax.jit
     def apply(params, images):
-        features, logits = network.apply({"params": params}, inception.prepare(images))
+        features, logits = network.apply({"params": params}, inception.prepare_images(images))
         return ImageFeatures(features, jax.nn.softmax(logits))
 
     def compute(images):

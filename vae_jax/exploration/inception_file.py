@@ -36,7 +36,7 @@ def read_inception(path: pathlib.Path) -> tuple[inception.Inception, dict]:
     if path.suffix not in readers:
         raise UserError(f"explore.inception: {path} is neither {' nor '.join(readers)}; {_ADVICE}")
     try:
-        return inception.from_state(readers[path.suffix](path))
+        return inception.read_state(readers[path.suffix](path))
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, struct.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

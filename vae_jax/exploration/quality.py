@@ -114,7 +114,7 @@ def compare_with_reference(
         ValueError: if the numbers of images differ, because the Fréchet distance depends on them.
     """
     _require_enough(len(reference.values))
-    moments = generation.moments(reference.values)
+    moments = generation.compute_moments(reference.values)
     return {name: _compare(name, reference, moments, features) for name, features in sets.items()}
 
 
@@ -129,7 +129,7 @@ def _compare(
     splits = min(10, max(1, len(values) // _IMAGES_PER_SPLIT))
     score, deviation = generation.inception_score(probabilities, splits)
     return Quality(
-        generation.frechet_distance(moments, generation.moments(values)),
+        generation.frechet_distance(moments, generation.compute_moments(values)),
         generation.kernel_distance(reference.values, values),
         score,
         deviation if splits > 1 else None,

@@ -1,1 +1,1 @@
-"""Numbers from scores and images; no model in sight."""
+"""Metrics of scores and images. No module here needs a model."""

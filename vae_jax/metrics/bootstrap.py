@@ -1,11 +1,12 @@
 """Intervals of detection metrics by the stratified bootstrap.
 
-Normals and anomalies are resampled apart, so that each resample has as many of both as the test set.
-N images, R resamples, K distinct scores.
+Normals and anomalies are resampled separately, so each resample has as many of both as the test set.
+Names: `N` images, `R` resamples, `K` distinct scores.
 
-An interval speaks of other test images under the same trained model, not of another training run
-(`metrics/seeds.py`). It is a percentile interval: where no resample contains a mistake, as with perfect
-separation, it shrinks to the point [1, 1], although a larger test set might well contain one.
+An interval describes how a metric varies over test images for the same trained model. How it varies over
+training runs is the subject of `metrics/seeds.py`. The interval is a percentile interval: if no resample
+contains an error, for example because the separation is perfect, it shrinks to the point [1, 1], although a
+larger test set might contain an error.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from jaxtyping import Float, Int
 
 from vae_jax.metrics import detection
 
-_CHUNK = 2**21  # images of the resamples that are in memory at once
+_CHUNK = 2**21  # images of all resamples that are in memory at the same time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,29 +25,33 @@ class Ranking:
     """How well scores rank anomalies above normals: `auroc`, `auprc` and `fpr95`.
 
     Attributes:
-        values: of the test set as it is.
-        resampled: of each resample; the same seed drew the same images, whatever their scores.
+        values: the metrics of the test set.
+        resampled: the metrics of each resample. Rankings with the same seed and labels have the same images
+            in each resample, whatever the scores are.
     """
 
     values: dict[str, float]
     resampled: dict[str, Float[np.ndarray, "R"]]
 
     def intervals(self) -> dict[str, dict[str, float]]:
-        """Returns each measure as a `value` with the `low` and `high` end of its interval.
+        """Returns for each metric its `value` and the ends of its interval, `low` and `high`.
 
-        Each interval is widened, where that is necessary, to hold its value: an average precision of
-        resamples is biased upwards by their ties.
+        An interval is widened if it does not contain its value. This happens because the ties in a
+        resample bias its average precision upwards.
         """
-        return {name: interval(value, self.resampled[name]) for name, value in self.values.items()}
+        return {
+            name: percentile_interval(value, self.resampled[name])
+            for name, value in self.values.items()
+        }
 
     def auroc_minus(self, other: "Ranking") -> dict[str, float]:
-        """Returns the difference of two AUROCs of the same images, with its interval, in [-1, 1].
+        """Returns the AUROC of this ranking minus that of another, with an interval, in [-1, 1].
 
-        Both are measured on the same resampled images, so what makes an image hard for either cancels:
-        the difference may be certain where the intervals of the two overlap.
+        Both AUROCs of a resample come from the same images, so images that are difficult for both scores
+        do not widen the interval. The difference can be certain although the two intervals overlap.
         """
         value = self.values["auroc"] - other.values["auroc"]
-        return interval(value, self.resampled["auroc"] - other.resampled["auroc"])
+        return percentile_interval(value, self.resampled["auroc"] - other.resampled["auroc"])
 
 
 def rank(
@@ -55,7 +60,13 @@ def rank(
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> Ranking:
-    """Measures scores on the test set and on resamples of it.
+    """Measures how well scores rank the test set and resamples of it.
+
+    Args:
+        scores: higher is more anomalous.
+        labels: 0 normal, 1 anomaly.
+        num_resamples: R.
+        seed: seed for the random choice of the resamples.
 
     Raises:
         ValueError: if a score is NaN, or if the labels hold only one class.
@@ -66,11 +77,12 @@ def rank(
         "fpr95": detection.fpr_at_tpr(scores, labels, 0.95),
     }
     chunks = list(_resample(scores, labels, num_resamples, seed))
-    return Ranking(values, {name: np.concatenate([c[name] for c in chunks]) for name in values})
+    resampled = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in values}
+    return Ranking(values, resampled)
 
 
-def interval(value: float, resampled: Float[np.ndarray, "R"]) -> dict[str, float]:
-    """Returns `value`, `low` and `high`: the 95 % percentile interval, widened to hold the value."""
+def percentile_interval(value: float, resampled: Float[np.ndarray, "R"]) -> dict[str, float]:
+    """Returns `value` with `low` and `high`, the 95 % percentile interval widened to contain it."""
     low, high = np.quantile(resampled, [0.025, 0.975])
     return {"value": value, "low": min(float(low), value), "high": max(float(high), value)}
 
@@ -78,12 +90,12 @@ def interval(value: float, resampled: Float[np.ndarray, "R"]) -> dict[str, float
 def _resample(
     scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"], num_resamples: int, seed: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the metrics of the resamples, chunk by chunk.
+    """Yields the metrics of the resamples, one chunk of resamples after the other.
 
-    A resample is a count for each image, and images of one score are interchangeable: sorted once, all
-    that a resample needs is how many normals and anomalies fell on each distinct score.
+    The metrics of a resample follow from the number of its normals and anomalies at each distinct score,
+    because images with the same score are interchangeable. So the scores are sorted only once.
     """
-    detection.check(scores, labels)
+    detection.check_scores_and_labels(scores, labels)
     rng = np.random.default_rng(seed)
     distinct, rank = np.unique(-scores, return_inverse=True)
     ranks = [rank[labels == label] for label in (0, 1)]
@@ -94,11 +106,12 @@ def _resample(
         normals, anomalies = (
             np.bincount(
                 (
-                    of_class[rng.integers(len(of_class), size=(size, len(of_class)))] + offset
+                    class_ranks[rng.integers(len(class_ranks), size=(size, len(class_ranks)))]
+                    + offset
                 ).ravel(),
                 minlength=size * len(distinct),
             ).reshape(size, len(distinct))
-            for of_class in ranks
+            for class_ranks in ranks
         )
         yield _measure(normals, anomalies)
 
@@ -106,14 +119,15 @@ def _resample(
 def _measure(
     normals: Int[np.ndarray, "R K"], anomalies: Int[np.ndarray, "R K"]
 ) -> dict[str, Float[np.ndarray, "R"]]:
-    """Returns the metrics of R test sets, given as counts at K distinct scores in falling order."""
+    """Returns the metrics of R test sets from their counts at K distinct scores in falling order."""
     false_alarms, hits = np.cumsum(normals, axis=1), np.cumsum(anomalies, axis=1)
     num_normals, num_anomalies = int(false_alarms[0, -1]), int(hits[0, -1])
     pairs_won = np.einsum("rk,rk->r", normals, 2 * hits - anomalies) / 2
     flagged = np.maximum(hits + false_alarms, 1)
-    enough = np.argmax(hits >= detection.hits_needed(0.95, num_anomalies), axis=1)
+    first_sufficient = np.argmax(hits >= detection.hits_needed(0.95, num_anomalies), axis=1)
     return {
         "auroc": pairs_won / (num_normals * num_anomalies),
         "auprc": np.einsum("rk,rk->r", anomalies, hits / flagged) / num_anomalies,
-        "fpr95": np.take_along_axis(false_alarms, enough[:, None], axis=1)[:, 0] / num_normals,
+        "fpr95": np.take_along_axis(false_alarms, first_sufficient[:, None], axis=1)[:, 0]
+        / num_normals,
     }

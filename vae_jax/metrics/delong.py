@@ -1,9 +1,10 @@
 """Intervals of the AUROC without resampling, by DeLong's variance.
 
-A check on `metrics/bootstrap.py`, and faster. N images, M normals, P anomalies, S scores.
+It checks the intervals of `metrics/bootstrap.py`, and is faster.
+Names: `N` images, `M` normals, `P` anomalies, `S` scores.
 
-Source: DeLong, DeLong and Clarke-Pearson 1988; computed by midranks in O(N log N) as in Sun and Xu 2014,
-"Fast implementation of DeLong's algorithm".
+Source: DeLong, DeLong and Clarke-Pearson 1988; the computation by midranks in O(N log N)
+follows Sun and Xu 2014, "Fast implementation of DeLong's algorithm".
 """
 
 import math
@@ -39,11 +40,12 @@ def delong_paired(
     """Returns the AUROC of scores `a` minus that of `b`, on the same images.
 
     Returns:
-        `value`, its `variance`, `low` and `high` of its 95 % interval, and the two-sided `p_value` of no
-        difference (without variance: 1 for equal AUROCs, 0 otherwise).
+        The difference as `value`, its `variance`, `low` and `high` of its 95 % interval, and the two-sided
+        `p_value` of the hypothesis that the AUROCs are equal. If the variance is 0, the p-value is 1 for
+        equal AUROCs and 0 otherwise.
 
     Raises:
-        ValueError: as `delong`.
+        ValueError: if a score is NaN, or if there are fewer than two normals or two anomalies.
     """
     aurocs, covariance = _estimate([a, b], labels)
     value = float(aurocs[0] - aurocs[1])
@@ -63,12 +65,11 @@ def delong_paired(
 def _estimate(
     scores: list[np.ndarray], labels: Int[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "S"], Float[np.ndarray, "S S"]]:
-    """Returns the AUROC of each score, and their covariance."""
-    parts = [_placements(one, labels) for one in scores]
-    of_anomalies, of_normals = (np.stack(rows) for rows in zip(*parts, strict=True))
+    """Returns the AUROC of each score, and the covariance of these AUROCs."""
+    placements = [_placements(values, labels) for values in scores]
+    of_anomalies, of_normals = (np.stack(rows) for rows in zip(*placements, strict=True))
     covariance = sum(
-        np.atleast_2d(np.cov(placements)) / placements.shape[1]
-        for placements in (of_anomalies, of_normals)
+        np.atleast_2d(np.cov(values)) / values.shape[1] for values in (of_anomalies, of_normals)
     )
     return of_anomalies.mean(axis=1), covariance
 
@@ -76,13 +77,19 @@ def _estimate(
 def _placements(
     scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "P"], Float[np.ndarray, "M"]]:
-    """Returns the share of normals below each anomaly and of anomalies above each normal, ties half."""
-    detection.check(scores, labels)
+    """Returns the placements of one score.
+
+    Returns:
+        For each anomaly the share of normals below it, and for each normal the share of anomalies above it;
+        a tie counts half.
+    """
+    detection.check_scores_and_labels(scores, labels)
     anomalous = labels == 1
     anomalies, normals = scores[anomalous], scores[~anomalous]
     if min(len(anomalies), len(normals)) < 2:
         raise ValueError(
-            f"{len(normals)} normals and {len(anomalies)} anomalies; a variance needs two of each"
+            f"a variance needs at least two normals and two anomalies; found {len(normals)} normals "
+            f"and {len(anomalies)} anomalies"
         )
     ranks = rankdata(scores)
     of_anomalies = (ranks[anomalous] - rankdata(anomalies)) / len(normals)

@@ -1,7 +1,8 @@
-"""How well scores tell anomalies from normals, and how good a decision was.
+"""Metrics of detection: how well scores rank anomalies above normals, and how good a decision is.
 
-Higher scores are more anomalous, the anomaly (label 1) is the positive class. N images, T points of a
-curve. Images with equal scores are indistinguishable: no threshold flags one without the other.
+Higher scores are more anomalous, and the anomaly (label 1) is the positive class. Images with equal scores
+are indistinguishable: no threshold flags one of them without the others.
+Names: `N` images, `T` points of a curve.
 """
 
 import dataclasses
@@ -14,11 +15,11 @@ from jaxtyping import Bool, Float, Int
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """What happens as the threshold falls through the distinct scores; an image above it is flagged.
+    """Counts of flagged images at each threshold; an image is flagged if its score is above it.
 
     Attributes:
-        threshold: the distinct scores in falling order, so that at the first nothing is flagged; then
-            the next number below them all, where everything is.
+        threshold: the distinct scores in falling order, so that no image is flagged at the first one;
+            then the next number below the lowest score, at which every image is flagged.
         hits: anomalies above the threshold.
         false_alarms: normals above the threshold.
     """
@@ -29,12 +30,12 @@ class Curve:
 
     @property
     def recall(self) -> Float[np.ndarray, "T"]:
-        """True positive rate, from 0 to 1."""
+        """True-positive rate, rising from 0 to 1."""
         return self.hits / self.hits[-1]
 
     @property
     def fpr(self) -> Float[np.ndarray, "T"]:
-        """False positive rate, from 0 to 1."""
+        """False-positive rate, rising from 0 to 1."""
         return self.false_alarms / self.false_alarms[-1]
 
     @property
@@ -49,13 +50,13 @@ class Curve:
         return 2 * self.hits / (self.hits[-1] + self.hits + self.false_alarms)
 
 
-def curve(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> Curve:
-    """Returns the counts behind the ROC and the precision-recall curve.
+def compute_curve(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> Curve:
+    """Returns the counts from which the ROC curve and the precision-recall curve follow.
 
     Raises:
         ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    check(scores, labels)
+    check_scores_and_labels(scores, labels)
     order = np.argsort(-scores, kind="stable")
     falling = scores[order]
     last_of_tie = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
@@ -67,124 +68,125 @@ def curve(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> Curve
     )
 
 
-def check(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> None:
-    """Refuses what has no ranking.
+def check_scores_and_labels(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> None:
+    """Refuses scores and labels that have no ranking.
 
-    A NaN is neither the most nor the least anomalous, so it is no score at all.
+    A NaN cannot be ranked: it is neither above nor below any other score.
 
     Raises:
         ValueError: if a score is NaN, if a label is neither 0 nor 1, or if there is only one class.
     """
     num_nan = int(np.isnan(scores).sum())
     if num_nan:
-        raise ValueError(f"{num_nan} of {len(scores)} scores are NaN")
+        raise ValueError(f"{num_nan} of {len(scores)} scores are NaN; a ranking needs numbers")
     classes = np.unique(labels).tolist()
     if classes != [0, 1]:
-        raise ValueError(f"labels are {classes}; ranking needs both 0 (normal) and 1 (anomaly)")
+        raise ValueError(f"labels are {classes}; a ranking needs both 0 (normal) and 1 (anomaly)")
 
 
 def auroc(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> float:
-    """Returns the probability that an anomaly scores above a normal, ties counted half.
+    """Returns the probability that an anomaly scores above a normal; a tie counts half.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    found = curve(scores, labels)
-    # In whole pairs, so that perfect separation is 1 and not a rounding error more.
-    twice_won = np.sum(np.diff(found.false_alarms) * (found.hits[1:] + found.hits[:-1]))
-    return float(twice_won / (2 * found.hits[-1] * found.false_alarms[-1]))
+    curve = compute_curve(scores, labels)
+    # Counting whole pairs gives exactly 1 for perfect separation, without a rounding error.
+    twice_pairs_won = np.sum(np.diff(curve.false_alarms) * (curve.hits[1:] + curve.hits[:-1]))
+    return float(twice_pairs_won / (2 * curve.hits[-1] * curve.false_alarms[-1]))
 
 
 def auprc(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> float:
-    """Returns the average precision: the mean of the precision at each anomaly's own score.
+    """Returns the average precision: the mean of the precision at the score of each anomaly.
 
-    No interpolation between points, which would flatter (Davis and Goadrich 2006).
+    Points are not interpolated, because interpolation is optimistic (Davis and Goadrich 2006).
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    found = curve(scores, labels)
-    return float(np.sum(np.diff(found.hits) * found.precision[1:]) / found.hits[-1])
+    curve = compute_curve(scores, labels)
+    return float(np.sum(np.diff(curve.hits) * curve.precision[1:]) / curve.hits[-1])
 
 
 def fpr_at_tpr(
     scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"], tpr: float = 0.95
 ) -> float:
-    """Returns the least false positive rate at which at least `tpr` of the anomalies are flagged.
+    """Returns the lowest false-positive rate at which at least the share `tpr` of anomalies is flagged.
 
-    Tied images are flagged together, so the true positive rate may exceed `tpr`.
+    Images with equal scores are flagged together, so the true-positive rate can exceed `tpr`.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    found = curve(scores, labels)
-    enough = np.argmax(found.hits >= hits_needed(tpr, int(found.hits[-1])))
-    return float(found.fpr[enough])
+    curve = compute_curve(scores, labels)
+    first_sufficient = np.argmax(curve.hits >= hits_needed(tpr, int(curve.hits[-1])))
+    return float(curve.fpr[first_sufficient])
 
 
 def hits_needed(tpr: float, num_anomalies: int) -> int:
-    """Returns how many anomalies make up at least the share `tpr`, proof against rounding."""
+    """Returns the smallest number of anomalies whose share is at least `tpr`."""
+    # The small term corrects rounding: 0.95 * 20 may come out a little above 19.
     return math.ceil(tpr * num_anomalies - 1e-9)
 
 
-def oracle(
+def measure_oracle(
     scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]
 ) -> dict[str, float | dict[str, float]]:
-    """Returns what the best threshold would give, picked with the test labels in hand.
+    """Returns the metrics at the best threshold, which is chosen by the test labels.
 
-    Only ever a bound on what a threshold can do with these scores, never a result.
+    This is an upper bound for every threshold on these scores, and not a result.
 
     Returns:
-        `threshold` (an image above it is flagged), `accuracy` and `f1` where Youden's J = TPR - FPR is
-        largest, and under `best_f1` the `threshold` and `f1` where F1 is. Of equally good thresholds
-        the highest.
+        `threshold`, `accuracy` and `f1` at the largest value of Youden's J = TPR - FPR, and under `best_f1`
+        the `threshold` and `f1` at the largest F1. Of equally good thresholds the highest is taken. An
+        image is flagged if its score is above the threshold.
 
     Raises:
-        ValueError: as `curve`.
+        ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    found = curve(scores, labels)
-    youden = int(np.argmax(found.recall - found.fpr))
-    correct = found.hits[youden] + found.false_alarms[-1] - found.false_alarms[youden]
-    best = int(np.argmax(found.f1))
+    curve = compute_curve(scores, labels)
+    youden = int(np.argmax(curve.recall - curve.fpr))
+    correct = curve.hits[youden] + curve.false_alarms[-1] - curve.false_alarms[youden]
+    best_f1 = int(np.argmax(curve.f1))
     return {
-        "threshold": float(found.threshold[youden]),
+        "threshold": float(curve.threshold[youden]),
         "accuracy": float(correct / len(scores)),
-        "f1": float(found.f1[youden]),
-        "best_f1": {"threshold": float(found.threshold[best]), "f1": float(found.f1[best])},
+        "f1": float(curve.f1[youden]),
+        "best_f1": {"threshold": float(curve.threshold[best_f1]), "f1": float(curve.f1[best_f1])},
     }
 
 
-def at_decision(
+def measure_decision(
     flagged: Bool[np.ndarray, "N"], labels: Int[np.ndarray, "N"], classes: Sequence[str]
 ) -> dict[str, float | dict[str, float]]:
-    """Returns how good a decision was.
+    """Returns the metrics of a decision for each image.
 
     Args:
-        flagged: which images were called anomalous.
+        flagged: whether each image was decided to be anomalous.
         labels: 0 normal, 1 anomaly.
         classes: name of each image's class.
 
     Returns:
         `accuracy` of all images; `fpr`, the share of normals that are flagged; `recall`, the share of
-        anomalies that are; `precision`, the share of anomalies among the flagged, 0 where nothing is
-        flagged; `f1` of the last two; `per_class`, the recall of an anomalous class and the
-        specificity of a normal one. Without normals there is no `fpr`; without anomalies there is no
+        anomalies that are flagged; `precision`, the share of anomalies among the flagged images, 0 if none
+        is flagged; `f1` of precision and recall; `per_class`, the recall of each anomalous class and the
+        specificity of each normal class. Without normals there is no `fpr`; without anomalies there is no
         `recall`, `precision` or `f1`; without images there is no `accuracy`.
     """
     anomalous = labels == 1
     correct = flagged == anomalous
     names = np.asarray(classes)
-    found: dict[str, float | dict[str, float]] = {}
+    metrics: dict[str, float | dict[str, float]] = {}
     if len(flagged):
-        found["accuracy"] = float(correct.mean())
+        metrics["accuracy"] = float(correct.mean())
     if anomalous.any():
         hits = int(np.sum(flagged & anomalous))
-        found["precision"] = hits / max(int(flagged.sum()), 1)
-        found["recall"] = float(flagged[anomalous].mean())
-        found["f1"] = 2 * hits / int(flagged.sum() + anomalous.sum())
+        metrics["precision"] = hits / max(int(flagged.sum()), 1)
+        metrics["recall"] = float(flagged[anomalous].mean())
+        metrics["f1"] = 2 * hits / int(flagged.sum() + anomalous.sum())
     if not anomalous.all():
-        found["fpr"] = float(flagged[~anomalous].mean())
-    found["per_class"] = {
+        metrics["fpr"] = float(flagged[~anomalous].mean())
+    metrics["per_class"] = {
         str(name): float(correct[names == name].mean()) for name in np.unique(names)
     }
-    return found
+    return metrics

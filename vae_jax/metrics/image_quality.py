@@ -1,6 +1,7 @@
-"""How like two images are, one number an example; pure jnp, so that it runs inside the scoring step.
+"""How similar two images are, one number per example. Everything is jnp and runs inside the scoring step.
 
-Images lie in [0, 1]. B batch, H W image, C channels; h w the part of the image that a window fits into.
+Images lie in [0, 1].
+Names: `B` batch, `H W` image, `C` channels, `h w` the pixels around which a whole window fits.
 """
 
 import jax
@@ -15,7 +16,7 @@ _WINDOW = 11
 _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2
 
-# Of the scales, the finest first: Wang, Simoncelli and Bovik 2003.
+# Weights of the scales, the finest first (Wang, Simoncelli and Bovik 2003).
 _SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333], np.float32)
 
 
@@ -25,24 +26,25 @@ def mse(x: Image, y: Image) -> Float[Array, "B"]:
 
 
 def psnr(x: Image, y: Image) -> Float[Array, "B"]:
-    """Returns the peak signal-to-noise ratio for a data range of 1, dB.
+    """Returns the peak signal-to-noise ratio for a data range of 1, in dB.
 
-    At most 100 dB, the value at an error of 1e-10: below that float32 rounding is all that is measured,
-    and identical images would be infinitely good.
+    It is limited to 100 dB, the value at an error of 1e-10. A smaller error is only float32 rounding, and
+    the ratio of identical images would be infinite.
     """
     return -10 * jnp.log10(jnp.maximum(mse(x, y), 1e-10))
 
 
 def ssim(x: Image, y: Image) -> Float[Array, "B"]:
-    """Returns the structural similarity, the mean of `ssim_map`; 1 for identical images, at least -1."""
+    """Returns the structural similarity, the mean of `ssim_map`; in [-1, 1], and 1 for equal images."""
     return jnp.mean(ssim_map(x, y), axis=(1, 2, 3))
 
 
 def ssim_map(x: Image, y: Image) -> Float[Array, "B h w C"]:
-    """Returns the structural similarity around each pixel that the window fits around.
+    """Returns the structural similarity at each pixel around which a whole window fits.
 
-    Gaussian window of 11 x 11 pixels, sigma 1.5, K1 = 0.01, K2 = 0.03, each channel by itself. An image
-    smaller than that gets the largest odd window that fits it, with the same sigma.
+    The window is a Gaussian of 11 x 11 pixels with sigma 1.5; K1 = 0.01, K2 = 0.03. Each channel is
+    computed separately. For an image with a side below 11 pixels the window is the largest odd one that
+    fits, with the same sigma.
 
     Source: Wang, Bovik, Sheikh and Simoncelli 2004, equation 13.
     """
@@ -51,22 +53,22 @@ def ssim_map(x: Image, y: Image) -> Float[Array, "B h w C"]:
 
 
 def ms_ssim(x: Image, y: Image, num_scales: int = 5) -> Float[Array, "B"]:
-    """Returns the multi-scale structural similarity, in [0, 1]; mean over channels.
+    """Returns the multi-scale structural similarity, in [0, 1], as a mean over channels.
 
-    Contrast and structure at every scale, luminance at the coarsest; 2 x 2 pixels are averaged from one
-    scale to the next. Means below 0 count as 0, they have no real power. With fewer than five scales the
-    weights of the finest are kept and brought to sum 1.
+    It uses contrast and structure at every scale and luminance at the coarsest. The next scale averages
+    blocks of 2 x 2 pixels. A mean below 0 counts as 0, because it has no real power. With fewer than five
+    scales the weights of the finest ones are divided by their sum.
 
     Source: Wang, Simoncelli and Bovik 2003, equation 7.
 
     Raises:
         ValueError: if the image is too small for the full window at the coarsest scale.
     """
-    least = 2 ** (num_scales - 1) * _WINDOW
-    if min(x.shape[1:3]) < least:
+    min_side = 2 ** (num_scales - 1) * _WINDOW
+    if min(x.shape[1:3]) < min_side:
         raise ValueError(
             f"images are {x.shape[1]} x {x.shape[2]}; MS-SSIM of {num_scales} scales needs at least "
-            f"{least} x {least} pixels"
+            f"{min_side} x {min_side} pixels"
         )
     weights = _SCALE_WEIGHTS[:num_scales] / _SCALE_WEIGHTS[:num_scales].sum()
     product = jnp.ones(())
@@ -74,8 +76,8 @@ def ms_ssim(x: Image, y: Image, num_scales: int = 5) -> Float[Array, "B"]:
         if scale:
             x, y = _halve(x), _halve(y)
         luminance, contrast_structure = _components(x, y)
-        last = scale == num_scales - 1
-        similarity = luminance * contrast_structure if last else contrast_structure
+        is_coarsest = scale == num_scales - 1
+        similarity = luminance * contrast_structure if is_coarsest else contrast_structure
         product *= jnp.maximum(jnp.mean(similarity, axis=(1, 2)), 0) ** weight
     return jnp.mean(product, axis=-1)
 
@@ -92,9 +94,10 @@ def _components(x: Image, y: Image) -> tuple[Float[Array, "B h w C"], Float[Arra
 
 
 def _smooth(x: Image) -> Float[Array, "B h w C"]:
-    """Returns the Gaussian-weighted mean around each pixel that the window fits around.
+    """Returns the Gaussian-weighted mean at each pixel around which a whole window fits.
 
-    As two products with banded matrices: on a CPU half the time of shifted sums, a tenth of a convolution.
+    It is computed as two products with banded matrices. On a CPU these take half the time of shifted sums
+    and a tenth of the time of a convolution.
     """
     height, width = x.shape[1:3]
     size = min(_WINDOW, (min(height, width) - 1) // 2 * 2 + 1)
@@ -106,7 +109,7 @@ def _smooth(x: Image) -> Float[Array, "B h w C"]:
 
 
 def _band(length: int, size: int) -> Float[np.ndarray, "shorter length"]:
-    """Returns the matrix that takes a line of pixels to its weighted means in windows of `size`."""
+    """Returns the matrix that maps a line of pixels to its weighted means over windows of `size`."""
     offset = np.arange(size) - size // 2
     weights = np.exp(-np.square(offset / _SIGMA) / 2)
     matrix = np.zeros((length - size + 1, length), np.float32)
@@ -116,7 +119,7 @@ def _band(length: int, size: int) -> Float[np.ndarray, "shorter length"]:
 
 
 def _halve(x: Image) -> Float[Array, "B h w C"]:
-    """Returns the means of 2 x 2 pixels; an odd last line is left out."""
+    """Returns the means of blocks of 2 x 2 pixels; the last line of an odd side is left out."""
     batch, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
     return x.reshape(batch, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

@@ -1,16 +1,16 @@
-"""Inception-v3, whose features the literature's Fréchet distance and Inception Score rest on.
+"""Inception-v3, the network of the Fréchet distance and the Inception Score in the literature.
 
-Two sets of weights are in use, and one file holds either, under the same names:
+Two sets of weights are in use. A file holds one of them, and both have the same array names:
 
-- that of the original figures, 1,008 classes (in PyTorch: pytorch-fid). Its average pools do not count
-  the padding, and its last pool is a maximum, as an oversight in 2015 had it;
-- torchvision's, 1,000 classes. Figures from it compare only among themselves.
+- The original weights have 1,008 classes (in PyTorch: pytorch-fid). Their average pools do not count the
+  padding, and their last pool is a maximum because of an error in the code of 2015.
+- The weights of torchvision have 1,000 classes. Figures from them can be compared only with each other.
 
-The number of classes tells which it is. Batch normalisation is folded into the convolutions.
+The number of classes determines which set a file holds. Batch normalisation is folded into the
+convolutions.
 
-B batch, H W image, K classes.
-
-Sources: Szegedy et al. 2016; Heusel et al. 2017 for the first set's use.
+Names: `B` batch, `H W` image, `K` classes.
+Sources: Szegedy et al. 2016 for the network; Heusel et al. 2017 for the use of the first set.
 """
 
 import functools
@@ -25,13 +25,13 @@ from jaxtyping import Array, Float
 SIDE = 299  # pixels
 NUM_FEATURES = 2048
 ORIGINAL_CLASSES = 1008
-_EPSILON = 1e-3  # of the batch normalisation
+_EPSILON = 1e-3  # added to the variance in batch normalisation
 
 Pool = Callable[[Array], Array]
 
 
 def _convolution(name, features, kernel=(1, 1), stride=1, padding="SAME"):
-    """Returns a convolution with its rectifier; call it inside a compact module."""
+    """Returns a convolution followed by a rectifier; it must be called inside a compact module."""
     layer = nn.Conv(features, kernel, stride, padding, name=name)
     return lambda x: nn.relu(layer(x))
 
@@ -41,7 +41,7 @@ def _halve(x):
 
 
 def _mean_3x3(x, count_padding: bool):
-    """Returns the mean of the 3 x 3 pixels around each; beyond the border lie zeros, or nothing."""
+    """Returns the mean of the 3 x 3 pixels around each pixel; the padding counts as zeros or not at all."""
 
     def total(values):
         window, strides = (1, 3, 3, 1), (1, 1, 1, 1)
@@ -140,7 +140,7 @@ class Inception(nn.Module):
     """Inception-v3 without its auxiliary head.
 
     Attributes:
-        num_classes: K; `ORIGINAL_CLASSES` picks the pools of the original figures.
+        num_classes: K; with `ORIGINAL_CLASSES` the pools are those of the original figures.
     """
 
     num_classes: int
@@ -151,7 +151,7 @@ class Inception(nn.Module):
     ) -> tuple[Float[Array, "B 2048"], Float[Array, "B K"]]:
         """Returns features and logits of images in [-1, 1].
 
-        The last layer's bias is left out, as in the code that the Inception Score came with.
+        The bias of the last layer is left out, as in the original code of the Inception Score.
         """
         original = self.num_classes == ORIGINAL_CLASSES
         average = functools.partial(_mean_3x3, count_padding=not original)
@@ -173,18 +173,18 @@ class Inception(nn.Module):
         return features, nn.Dense(self.num_classes, use_bias=False, name="fc")(features)
 
 
-def prepare(images: Float[Array, "B H W C"]) -> Float[Array, "B 299 299 3"]:
-    """Returns images in [0, 1] as the network takes them: bilinear, in [-1, 1], grey as three channels.
+def prepare_images(images: Float[Array, "B H W C"]) -> Float[Array, "B 299 299 3"]:
+    """Resizes images in [0, 1] bilinearly and scales them to [-1, 1]; grey images get three channels.
 
-    Downsampling does not average, as in the figures of the literature.
+    As in the figures of the literature, downsampling does not average over pixels.
     """
     shape = (len(images), SIDE, SIDE, images.shape[3])
     resized = jax.image.resize(images, shape, "linear", antialias=False)
     return 2.0 * jnp.broadcast_to(resized, (*shape[:3], 3)) - 1.0
 
 
-def state_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Returns name and shape of every array that a file of weights has to hold, PyTorch's layout."""
+def compute_state_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Returns name and shape of every array that a file of weights must hold, in the layout of PyTorch."""
     shapes = {}
     for path, shape in _flat_shapes(num_classes).items():
         if path == "fc.kernel":
@@ -197,34 +197,36 @@ def state_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def from_state(state: Mapping[str, np.ndarray]) -> tuple[Inception, dict]:
-    """Returns the network and its parameters from PyTorch's arrays; other arrays are passed over.
+def read_state(state: Mapping[str, np.ndarray]) -> tuple[Inception, dict]:
+    """Returns the network and its parameters from arrays of PyTorch; it ignores arrays of other names.
 
     Raises:
-        ValueError: names the first array that is missing or of another shape.
+        ValueError: if an array is missing or has another shape; the message names the first one.
     """
     if "fc.weight" not in state:
-        raise ValueError("it has no array fc.weight")
+        raise ValueError("the file lacks the array fc.weight; give it the weights of Inception-v3")
     num_classes = len(state["fc.weight"])
-    for name, shape in state_shapes(num_classes).items():
+    for name, shape in compute_state_shapes(num_classes).items():
         if name not in state:
-            raise ValueError(f"it has no array {name}")
+            raise ValueError(f"the file lacks the array {name}")
         if state[name].shape != shape:
-            raise ValueError(f"its array {name} is {state[name].shape} and not {shape}")
+            raise ValueError(
+                f"its array {name} has the shape {state[name].shape}; expected {shape}"
+            )
     params: dict = {"fc": {"kernel": np.float32(state["fc.weight"]).T}}
     for path in _flat_shapes(num_classes):
         layer, _, kind = path.rpartition(".")
         if layer != "fc" and kind == "kernel":
             *parents, last = layer.split(".")
-            place = params
+            module = params
             for parent in parents:
-                place = place.setdefault(parent, {})
-            place[last] = _folded(state, layer)
+                module = module.setdefault(parent, {})
+            module[last] = _fold_normalisation(state, layer)
     return Inception(num_classes), params
 
 
-def _folded(state: Mapping[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
-    """Returns kernel and bias that do what convolution and batch normalisation do."""
+def _fold_normalisation(state: Mapping[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
+    """Returns the kernel and bias that replace a convolution and its batch normalisation."""
     kernel, scale, shift, mean, variance = (
         state[f"{layer}.{name}"].astype(np.float64)
         for name in ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
@@ -238,7 +240,7 @@ def _folded(state: Mapping[str, np.ndarray], layer: str) -> dict[str, np.ndarray
 
 @functools.cache
 def _flat_shapes(num_classes: int) -> dict[str, tuple[int, ...]]:
-    """Returns `{"module.layer.kernel": shape}` of the parameters."""
+    """Returns the shapes of the parameters by their names, for example `Mixed_5b.branch1x1.kernel`."""
     blank = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
     params = jax.eval_shape(Inception(num_classes).init, jax.random.key(0), blank)["params"]
     return {

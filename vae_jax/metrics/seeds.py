@@ -1,4 +1,4 @@
-"""What several training runs, alike but for their seed, say about a number. S runs."""
+"""How a number varies over training runs that differ only in their seed. Names: `S` runs."""
 
 import math
 
@@ -7,21 +7,23 @@ from jaxtyping import Float
 from scipy.special import stdtrit
 
 
-def over_seeds(values: Float[np.ndarray, "S"]) -> dict[str, float | int]:
-    """Returns how a number varies from training run to training run.
+def summarise_runs(values: Float[np.ndarray, "S"]) -> dict[str, float | int]:
+    """Returns mean, spread and interval of a number over training runs.
 
     Args:
-        values: the number, one a seed.
+        values: the number of each run.
 
     Returns:
-        `mean`; `num_seeds`; `spread`, the standard deviation of a run (S - 1 in the denominator); `low`
-        and `high`, the 95 % t-interval of the mean. One run has neither spread nor interval.
+        `mean`; `num_seeds`; `spread`, the standard deviation over runs (S - 1 in the denominator); `low`
+        and `high`, the 95 % t-interval of the mean. For a single run there is neither spread nor interval.
 
     Raises:
-        ValueError: without a value, or if one is not finite.
+        ValueError: if there is no value, or if a value is not finite.
     """
     if not len(values) or not np.isfinite(values).all():
-        raise ValueError(f"values are {values.tolist()}; one finite number a seed is needed")
+        raise ValueError(
+            f"values are {values.tolist()}; give one finite number per seed, at least one"
+        )
     num_seeds, mean = len(values), float(values.mean())
     if num_seeds == 1:
         return {"mean": mean, "num_seeds": num_seeds}

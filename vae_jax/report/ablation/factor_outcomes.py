@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from vae_jax.metrics.seeds import over_seeds
+from vae_jax.metrics.seeds import summarise_runs
 from vae_jax.report.ablation.cell_outcomes import CellOutcome
 
 
@@ -75,7 +75,7 @@ def summarise_seeds(values: Mapping[int, float]) -> dict[str, float | int] | Non
     Args:
         values: seed -> value of a measure.
     """
-    return over_seeds(np.array(list(values.values()))) if values else None
+    return summarise_runs(np.array(list(values.values()))) if values else None
 
 
 def compare_with_base(

@@ -99,7 +99,7 @@ def draw_roc_and_precision_recall(
     roc.plot([0, 1], [0, 1], **chance, label="chance (0.500)")
     pr.axhline(prevalence, **chance, label=f"chance ({format_rate(prevalence)})")
     for name, entry, style in curves:
-        curve = detection_metrics.curve(scores.columns[name], scores.labels)
+        curve = detection_metrics.compute_curve(scores.columns[name], scores.labels)
         roc.plot(curve.fpr, curve.recall, **style, label=_label_curve(name, entry.get("auroc")))
         label = _label_curve(name, entry.get("auprc"))
         pr.plot(curve.recall[1:], curve.precision[1:], **style, label=label)
