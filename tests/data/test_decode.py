@@ -7,9 +7,9 @@ from PIL import Image
 from vae_jax.data import decode
 
 
-def _encode(image, form="PNG", **options):
+def _encode(image, image_format="PNG", **options):
     file = io.BytesIO()
-    image.save(file, form, **options)
+    image.save(file, image_format, **options)
     return file.getvalue()
 
 
@@ -78,8 +78,8 @@ def test_every_stored_mode_gives_the_same_grey(mode, channels):
         image = Image.fromarray(np.full((16, 16), grey * 257, np.uint16))
     else:
         image = Image.new("RGB", (16, 16), (grey,) * 3).convert(mode)
-    form = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
-    decoded = decode.decode_image(_encode(image, form), 16, channels, 1.0)
+    image_format = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
+    decoded = decode.decode_image(_encode(image, image_format), 16, channels, 1.0)
     assert decoded.shape == (16, 16, channels)
     assert decoded.dtype == np.uint8
     assert (abs(decoded.astype(int) - grey) <= 1).all()
@@ -115,11 +115,17 @@ def test_a_one_bit_mask_is_read():
     np.testing.assert_array_equal(decoded, mask.astype(np.uint8))
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_a_whole_mask_keeps_its_size_and_marks_pixels_brighter_than_half():
+    grey = np.array([[0, 127, 128], [255, 100, 200]], np.uint8)
+    mask = decode.decode_whole_mask(_encode(Image.fromarray(grey)))
+    assert mask.tolist() == [[0, 0, 1], [1, 0, 1]]
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.95])
-def test_the_check_detects_a_truncated_file(form, share):
+def test_the_check_detects_a_truncated_file(image_format, share):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    encoded = _encode(Image.fromarray(noise), form)
+    encoded = _encode(Image.fromarray(noise), image_format)
     assert decode.check_image(encoded) == (64, 64)
     with pytest.raises(Exception, match=r"."):
         decode.check_image(encoded[: int(share * len(encoded))])
