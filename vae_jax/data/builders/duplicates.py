@@ -26,19 +26,20 @@ def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[
     Returns:
         The same images in the same order, with the groups after merging.
     """
+    from scipy.cluster.hierarchy import DisjointSet  # a slow import that only this function needs
+
     images = [image for members in splits.values() for image in members]
-    parents = {image.group: image.group for image in images}
-
-    def find_root(group: str) -> str:
-        while parents[group] != group:
-            group = parents[group]
-        return group
-
-    for equal_images in _find_equal_images(images):
-        roots = sorted({find_root(image.group) for image in equal_images})
-        parents.update(dict.fromkeys(roots, roots[0]))
+    equal_images = _find_equal_images(images)
+    groups = DisjointSet(image.group for members in equal_images for image in members)
+    for first, *others in equal_images:
+        for image in others:
+            groups.merge(first.group, image.group)
+    merged_names = {group: min(subset) for subset in groups.subsets() for group in subset}
     return {
-        split: [dataclasses.replace(image, group=find_root(image.group)) for image in members]
+        split: [
+            dataclasses.replace(image, group=merged_names.get(image.group, image.group))
+            for image in members
+        ]
         for split, members in splits.items()
     }
 
