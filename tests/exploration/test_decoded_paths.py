@@ -6,7 +6,7 @@ import pytest
 from vae_jax.errors import UserError
 from vae_jax.exploration.decoded_paths import decode_interpolations, decode_traversals
 from vae_jax.exploration.image_choice import choose_pairs
-from vae_jax.exploration.paths import linear_path, spherical_path
+from vae_jax.exploration.paths import interpolate_linearly, interpolate_spherically
 from vae_jax.exploration.training_set import encode_training_set
 from vae_jax.model.vae import Posterior
 
@@ -30,8 +30,8 @@ def test_the_images_between_are_decoded_from_the_paths_between_the_posterior_mea
     pair = choose_pairs(trained.dataset.test, 1, trained.config.seed)[0]
     start, end = trained.encode(trained.dataset.test.images[pair]).mu
     for images, path in (
-        (interpolations.linear, linear_path),
-        (interpolations.spherical, spherical_path),
+        (interpolations.linear, interpolate_linearly),
+        (interpolations.spherical, interpolate_spherically),
     ):
         np.testing.assert_allclose(images[0], trained.decode(path(start, end, 5)), atol=1e-5)
 
@@ -43,7 +43,7 @@ def test_a_conditional_model_decodes_the_class_of_the_nearer_end(make_trained):
     assert interpolations.conditional
     pair = choose_pairs(trained.dataset.test, 1, trained.config.seed)[0]
     first, second = (["left", "right"].index(trained.dataset.test.classes[row]) for row in pair)
-    z = linear_path(*trained.encode(trained.dataset.test.images[pair]).mu, 4)
+    z = interpolate_linearly(*trained.encode(trained.dataset.test.images[pair]).mu, 4)
     expected = trained.decode(z, np.array([first, first, second, second], np.int32))
     np.testing.assert_allclose(interpolations.linear[0], expected, atol=1e-5)
 

@@ -8,7 +8,7 @@ from vae_jax.model.vae import Posterior
 
 def test_a_linear_path_has_equal_steps_and_includes_both_ends():
     start, end = np.array([1.0, -2, 0]), np.array([3.0, 4, 1])
-    path = paths.linear_path(start, end, 5)
+    path = paths.interpolate_linearly(start, end, 5)
     np.testing.assert_allclose(np.diff(path, axis=0), np.tile((end - start) / 4, (4, 1)))
     np.testing.assert_allclose(path[[0, -1]], [start, end])
 
@@ -17,7 +17,8 @@ def test_a_spherical_path_between_unit_vectors_is_the_one_of_scipy():
     rng = np.random.default_rng(0)
     start, end = (vector / np.linalg.norm(vector) for vector in rng.normal(size=(2, 6)))
     np.testing.assert_allclose(
-        paths.spherical_path(start, end, 9), geometric_slerp(start, end, np.linspace(0, 1, 9))
+        paths.interpolate_spherically(start, end, 9),
+        geometric_slerp(start, end, np.linspace(0, 1, 9)),
     )
 
 
@@ -26,7 +27,7 @@ def test_only_the_linear_path_passes_near_the_origin():
     start, end = rng.normal(size=(2, 100))
     linear, spherical = (
         np.linalg.norm(path(start, end, 11), axis=1).min()
-        for path in (paths.linear_path, paths.spherical_path)
+        for path in (paths.interpolate_linearly, paths.interpolate_spherically)
     )
     shorter_end = min(np.linalg.norm(start), np.linalg.norm(end))
     assert linear < 0.85 * shorter_end
@@ -37,7 +38,7 @@ def test_only_the_linear_path_passes_near_the_origin():
 def test_a_spherical_path_is_linear_if_the_turn_is_not_defined(end):
     start = np.array([1.0, 2])
     np.testing.assert_allclose(
-        paths.spherical_path(start, end, 4), paths.linear_path(start, end, 4)
+        paths.interpolate_spherically(start, end, 4), paths.interpolate_linearly(start, end, 4)
     )
 
 
@@ -59,7 +60,7 @@ def test_all_dimensions_of_an_autoencoder_are_active_and_sorted_by_variance():
 
 def test_a_traversal_moves_one_dimension_by_three_deviations_around_the_mean():
     mu = np.random.default_rng(4).normal(size=(500, 3)) * 2 + 1
-    path = paths.traversal_path(paths.find_active_dimensions(Posterior(mu, None)), 1, 7)
+    path = paths.traverse_dimension(paths.find_active_dimensions(Posterior(mu, None)), 1, 7)
     np.testing.assert_allclose(path[:, [0, 2]], np.tile(mu.mean(axis=0)[[0, 2]], (7, 1)))
     steps = mu[:, 1].mean() + mu[:, 1].std() * np.arange(-3, 4)
     np.testing.assert_allclose(path[:, 1], steps)

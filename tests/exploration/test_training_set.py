@@ -13,7 +13,7 @@ def test_the_posteriors_of_a_class_are_those_of_its_images(make_trained):
     training_set = encode_training_set(trained)
     rows = np.flatnonzero(np.array(trained.dataset.train.classes) == "left")
     expected = trained.encode(trained.dataset.train.images[rows])
-    posterior = training_set.posterior_of("left")
+    posterior = training_set.select_class("left")
     np.testing.assert_allclose(posterior.mu, expected.mu, atol=1e-5)
     np.testing.assert_allclose(posterior.logvar, expected.logvar, atol=1e-5)
 

@@ -77,7 +77,7 @@ def sample_from_codes(
     rng = np.random.default_rng(seed)
     training_classes = sorted(set(training_set.examples.classes))
     test_classes = sorted(set(test.classes) - set(training_classes))
-    posteriors = [training_set.posterior_of(name) for name in training_classes]
+    posteriors = [training_set.select_class(name) for name in training_classes]
     for name in test_classes:
         rows = np.flatnonzero(np.array(test.classes) == name)
         rows = rows[draw_rows(len(rows), _MAX_TEST_IMAGES, seed, in_order=True)]

@@ -14,9 +14,9 @@ from vae_jax.exploration.image_choice import choose_pairs
 from vae_jax.exploration.paths import (
     LatentDimensions,
     find_active_dimensions,
-    linear_path,
-    spherical_path,
-    traversal_path,
+    interpolate_linearly,
+    interpolate_spherically,
+    traverse_dimension,
 )
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.exploration.training_set import EncodedTrainingSet
@@ -61,7 +61,7 @@ def decode_traversals(
             "with a smaller objective.beta or a slower warm-up"
         )
     steps, rows = trained.config.explore.steps, dimensions.active[:max_rows]
-    z = np.concatenate([traversal_path(dimensions, int(row), steps) for row in rows])
+    z = np.concatenate([traverse_dimension(dimensions, int(row), steps) for row in rows])
     conditional = bool(trained.model.num_classes)
     images = trained.decode(z, np.zeros(len(z), np.int32) if conditional else None)
     return Traversals(
@@ -112,8 +112,8 @@ def decode_interpolations(trained: TrainedRun, max_pairs: int) -> Interpolations
         return trained.decode(z, class_indices).reshape(len(pairs), steps, *images.shape[1:])
 
     return Interpolations(
-        linear=decode(linear_path),
-        spherical=decode(spherical_path),
+        linear=decode(interpolate_linearly),
+        spherical=decode(interpolate_spherically),
         ends=(images / np.float32(255)).reshape(len(pairs), 2, *images.shape[1:]),
         classes=[(test.classes[start], test.classes[end]) for start, end in pairs],
         conditional=bool(trained.model.num_classes),

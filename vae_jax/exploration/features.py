@@ -1,7 +1,7 @@
 """The network whose features measure the quality of generated images.
 
-Inception-v3 is defined here. `classifier.py` defines the small classifier that replaces it where no file
-of Inception weights is given.
+This module loads Inception-v3 from a file. If no file is given, `classifier.py` trains a small classifier
+instead.
 
 N images, D features, K classes.
 """

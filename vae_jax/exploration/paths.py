@@ -15,7 +15,7 @@ ACTIVE_VARIANCE = 0.01
 REACH = 3.0  # a traversal covers this many standard deviations of the codes in both directions
 
 
-def linear_path(
+def interpolate_linearly(
     start: Float[np.ndarray, "Z"], end: Float[np.ndarray, "Z"], steps: int
 ) -> Float[np.ndarray, "S Z"]:
     """Returns equally spaced points on the straight line from `start` to `end`, including both."""
@@ -23,7 +23,7 @@ def linear_path(
     return (1 - t) * start + t * end
 
 
-def spherical_path(
+def interpolate_spherically(
     start: Float[np.ndarray, "Z"], end: Float[np.ndarray, "Z"], steps: int
 ) -> Float[np.ndarray, "S Z"]:
     """Returns the path from `start` to `end` that turns by equal angles (slerp), including both.
@@ -39,7 +39,7 @@ def spherical_path(
     cosine = np.clip(start @ end / lengths, -1, 1) if lengths else 1.0
     angle = np.arccos(cosine)
     if np.sin(angle) < 1e-6:
-        return linear_path(start, end, steps)
+        return interpolate_linearly(start, end, steps)
     t = np.linspace(0, 1, steps)[:, None]
     return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
 
@@ -80,7 +80,7 @@ def find_active_dimensions(posterior: Posterior) -> LatentDimensions:
     return LatentDimensions(order, weight[order], mu.mean(axis=0), np.sqrt(variance))
 
 
-def traversal_path(
+def traverse_dimension(
     dimensions: LatentDimensions, dimension: int, steps: int
 ) -> Float[np.ndarray, "S Z"]:
     """Returns the mean code with one dimension moved from -`REACH` to `REACH` standard deviations."""

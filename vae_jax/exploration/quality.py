@@ -16,7 +16,7 @@ from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.exploration.training_set import EncodedTrainingSet, draw_codes
 from vae_jax.metrics import generation
 
-_MIN_IMAGES = 10  # a covariance of fewer images is useless
+_MIN_IMAGES = 10  # fewer images give no useful estimate of a covariance
 # Images in each split of the Inception Score, whose expectation is lower for fewer images.
 _IMAGES_PER_SPLIT = 100
 
@@ -47,8 +47,8 @@ class GenerationQuality:
         generated: name of the set whose images are samples of the model.
         network_name: name of the network that computed the features.
         num_images: number of images in each set and in the reference.
-        label_agreement: proportion of the samples of a conditional model whose given class is also the
-            class that the classifier predicts; None if there is no such class.
+        label_agreement: proportion of the samples for which the classifier predicts the class that the
+            decoder was given; None if the model is not conditional or if the network is Inception-v3.
     """
 
     sets: dict[str, Quality]
@@ -92,9 +92,10 @@ def measure_generation(
     num_classes = trained.model.num_classes
     agreement = None
     if num_classes and inception is None:
-        given = np.arange(count) % num_classes  # `TrainedModel.decode` takes the classes in turn
+        # `TrainedModel.decode` gave the decoder the classes in turn.
+        class_indices = np.arange(count) % num_classes
         predicted = features[generated].probabilities.argmax(axis=1)
-        agreement = float(np.mean(predicted == given))
+        agreement = float(np.mean(predicted == class_indices))
     sets = compare_with_reference(network.compute(reference), features)
     return GenerationQuality(sets, generated, network.name, count, agreement)
 

@@ -32,7 +32,7 @@ class EncodedTrainingSet:
     posterior: Posterior
     mixture: GaussianMixture
 
-    def posterior_of(self, class_name: str) -> Posterior:
+    def select_class(self, class_name: str) -> Posterior:
         """Returns the posteriors of the images of one class."""
         in_class = np.array(self.examples.classes) == class_name
         logvar = self.posterior.logvar

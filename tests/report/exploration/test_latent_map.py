@@ -25,7 +25,7 @@ def test_every_class_has_a_colour_of_its_own(num_classes):
 
 
 def test_normal_classes_come_before_anomalies(mapped):
-    assert mapped.ordered_classes() == [("a", False), ("b", False), ("c", False), ("b", True)]
+    assert mapped.list_classes() == [("a", False), ("b", False), ("c", False), ("b", True)]
 
 
 def test_each_point_of_the_interactive_map_has_the_class_of_its_image(mapped):

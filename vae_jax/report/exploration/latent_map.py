@@ -41,7 +41,7 @@ class MappedImages:
     classes: Sequence[str]
     abnormal: Sequence[bool]
 
-    def ordered_classes(self) -> list[tuple[str, bool]]:
+    def list_classes(self) -> list[tuple[str, bool]]:
         """Returns each class together with whether it is abnormal, normal classes first."""
         classes = set(zip(self.classes, self.abnormal, strict=True))
         return sorted(classes, key=lambda entry: (entry[1], entry[0]))
@@ -87,7 +87,7 @@ def draw_maps(name: str, title: str, mapped: MappedImages, caption: str) -> Draw
         mapped: the images and their places.
         caption: text that explains how to read the figure.
     """
-    classes, maps = mapped.ordered_classes(), mapped.maps
+    classes, maps = mapped.list_classes(), mapped.maps
     legend_width = 0.55 + 0.075 * max(len(f"{name} (00,000)") for name, _ in classes)
     height = max(_SIDE + 0.75, 0.75 + 0.17 * len(classes))
     width = max(len(maps) * (_SIDE + _SPACE) + legend_width, 0.3 + 0.085 * len(title))
@@ -116,7 +116,7 @@ def draw_maps(name: str, title: str, mapped: MappedImages, caption: str) -> Draw
 
 def _draw_points(axes: Axes, places: Float[np.ndarray, "N 2"], mapped: MappedImages) -> None:
     classes, abnormal = np.array(mapped.classes), np.array(mapped.abnormal)
-    ordered = mapped.ordered_classes()
+    ordered = mapped.list_classes()
     for (name, anomaly), colour in zip(ordered, choose_class_colours(len(ordered)), strict=True):
         in_class = (classes == name) & (abnormal == anomaly)
         style = {"marker": "x", "linewidths": 0.7} if anomaly else {"marker": "o", "linewidths": 0}
@@ -140,7 +140,7 @@ def make_interactive_map(
         images: images in [0, 1].
         reconstructions: reconstruction of each image, in [0, 1].
     """
-    ordered = mapped.ordered_classes()
+    ordered = mapped.list_classes()
     index_of = {key: index for index, key in enumerate(ordered)}
     pairs = np.concatenate(
         [shrink_images(images, _MAX_THUMBNAIL), shrink_images(reconstructions, _MAX_THUMBNAIL)],
