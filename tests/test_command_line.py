@@ -121,7 +121,7 @@ def test_fields_are_overridden_and_lists_of_names_may_be_spelled_as_a_shell_allo
         ("--config.data.normal_classes=0", "class 0 is in both"),
         ("--config.model.widths=(0,4)", "model.widths"),
         ("--config.seed=4294967296", "must be below 2147483648"),
-        ("--coordinator=here:1234", "--num_processes and --process_id is missing"),
+        ("--coordinator=here:1234", "--num_processes and --process_id are missing"),
         ("--num_processes=two", "two"),
     ],
 )

@@ -15,7 +15,7 @@ def test_three_flags_make_a_cluster():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("here:1", None, None), "--num_processes and --process_id is missing; set all of"),
+        (("here:1", None, None), "--num_processes and --process_id are missing; set all of"),
         ((None, 2, 0), "--coordinator is missing"),
         (("here", 2, 0), "--coordinator=here is not HOST:PORT"),
         ((":80", 2, 0), "is not HOST:PORT"),

@@ -35,8 +35,9 @@ class Cluster:
         if len(missing) == len(_FLAGS):
             return None
         if missing:
+            verb = "is" if len(missing) == 1 else "are"
             raise UserError(
-                f"{' and '.join(missing)} is missing; set all of {', '.join(_FLAGS)}, or none of them"
+                f"{' and '.join(missing)} {verb} missing; set all of {', '.join(_FLAGS)}, or none of them"
             )
         host, _, port = coordinator.rpartition(":")
         if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:

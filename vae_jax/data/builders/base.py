@@ -47,7 +47,7 @@ class SourceConfig(tfds.core.BuilderConfig):
 
 
 class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """A builder; each subclass knows the files of one dataset and what is known of every image."""
+    """Base class of the builders: a subclass locates the files of one dataset and lists its images."""
 
     VERSION = tfds.core.Version("1.0.0")
     # Every class that the dataset can have; None if its folders name the classes.

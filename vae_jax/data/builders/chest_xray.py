@@ -35,7 +35,7 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
     OFFICIAL = OfficialSource(
         address="https://data.mendeley.com/datasets/rscbjbr9sj",
         files={"ChestXRay2017.zip": None},
-        layout="the unpacked folder, with train and test and in each NORMAL and PNEUMONIA",
+        layout="the unpacked folder, in which train and test each contain NORMAL and PNEUMONIA",
         manual_only=True,
     )
 

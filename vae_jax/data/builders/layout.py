@@ -1,4 +1,4 @@
-"""Reads from their paths where the user's own images belong: one folder per class, or as in MVTec AD.
+"""Layouts of the user's own images: one folder per class, or the layout of MVTec AD.
 
     DIR/good/*.png                       DIR/train/good/*.png
     DIR/scratch/*.png                    DIR/test/good/*.png
