@@ -173,6 +173,17 @@ def test_the_error_names_a_folder_that_cannot_be_written(tmp_path):
         prepare_dataset("digits", data_dir=str(tmp_path / "file" / "below"))
 
 
+def test_a_source_file_that_cannot_be_read_is_not_reported_as_a_problem_of_the_prepared_data(
+    make_kvasir, data_dir
+):
+    root = make_kvasir({"polyps": 2})
+    with list_folders_once():
+        assert list_manual_files("kvasir", str(root)).digest
+        (root / "polyps/001.jpg").unlink()
+        with pytest.raises(FileNotFoundError, match=r"001\.jpg"):
+            prepare_dataset("kvasir", str(root), data_dir)
+
+
 def test_the_error_reports_a_full_disk(make_kvasir, data_dir, monkeypatch):
     from vae_jax.data.builders import base
 

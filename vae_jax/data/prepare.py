@@ -97,6 +97,8 @@ def prepare_dataset(
                 config.files.update(builder_class.locate_downloads(downloads))
             builder = _write_records(builder, root)
     except OSError as error:
+        if error.filename and pathlib.Path(error.filename) in config.files.values():
+            raise  # a source file cannot be read
         raise UserError(
             f"prepared data cannot be written to {root} ({error.strerror or error}); "
             "name another folder with --config.data.dir=DIR"
