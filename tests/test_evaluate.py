@@ -127,7 +127,7 @@ def test_too_few_calibration_images_are_said_plainly(trained, dataset):
     config, workdir = trained
     few = dataclasses.replace(dataset, calibration=take(dataset.calibration, np.arange(9)))
     evaluation = evaluate_lib.evaluate(config, workdir, few)
-    assert any("smallest rate possible is 1/10" in warning for warning in evaluation.warnings)
+    assert any("smallest possible rate is 1/10" in warning for warning in evaluation.warnings)
 
 
 def test_the_two_sided_rule_flags_both_ends(trained, dataset):

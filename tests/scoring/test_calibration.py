@@ -9,19 +9,19 @@ from vae_jax.errors import UserError
 from vae_jax.scoring import calibration
 from vae_jax.scoring.calibration import THRESHOLD_RULES
 
-# Coarse, so that there are ties between and within the two.
+# Coarse values, so that there are ties within and between calibration and test scores.
 some_scores = st.lists(st.integers(-9, 9), min_size=1, max_size=60).map(lambda s: np.array(s) / 2)
 rates = st.sampled_from([0.01, 0.05, 0.07, 0.1, 0.29, 0.5, 0.9]) | st.floats(0.001, 0.999)
 
 
 @given(some_scores, some_scores)
-def test_p_values_are_those_of_the_definition(normals, scores):
+def test_p_values_follow_their_definition(normals, scores):
     expected = [(1 + np.sum(normals >= s)) / (len(normals) + 1) for s in scores]
     np.testing.assert_array_equal(calibration.p_values(normals, scores), expected)
 
 
 @given(some_scores, some_scores, rates)
-def test_threshold_and_p_value_decide_alike(normals, scores, rate):
+def test_threshold_and_p_value_lead_to_the_same_decision(normals, scores, rate):
     threshold = calibration.quantile(normals, rate)
     if threshold.warning is None:
         p = calibration.p_values(normals, scores)
@@ -31,13 +31,13 @@ def test_threshold_and_p_value_decide_alike(normals, scores, rate):
         assert threshold.upper == normals.max()
 
 
-def test_false_alarms_keep_to_the_promised_rate():
+def test_the_promised_false_alarm_rate_is_kept():
     rng = np.random.default_rng(0)
     flagged = []
     for _ in range(2000):
         scores = rng.gamma(0.3, size=59 + 40)
         flagged.append(calibration.quantile(scores[:59], 0.05).flags(scores[59:]).mean())
-    # floor(0.05 * 60) / 60 is 0.05 itself, so that the promise is kept with equality.
+    # floor(0.05 * 60) / 60 is exactly 0.05, so the achieved rate is the promised rate.
     assert np.mean(flagged) == pytest.approx(0.05, abs=3 * np.std(flagged) / np.sqrt(2000))
 
 
@@ -48,17 +48,17 @@ def test_p_values_of_normals_are_uniform():
     assert stats.chisquare(counts).pvalue > 0.01
 
 
-def test_too_few_normals_are_said_to_be_too_few():
+def test_the_warning_names_the_possible_rate_if_there_are_too_few_normals():
     threshold = calibration.quantile(np.arange(10.0), 0.05)
     assert threshold.warning == (
-        "10 calibration normals cannot promise a false-alarm rate of 0.05: the smallest rate possible "
-        "is 1/11 = 0.0909, which is in use; 0.05 needs 19 of them"
+        "10 calibration normals cannot promise a false-alarm rate of 0.05: the smallest possible rate is "
+        "1/11 = 0.0909, and it is used instead; a rate of 0.05 needs 19 of them"
     )
     assert calibration.quantile(np.arange(18.0), 0.05).warning is not None
     assert calibration.quantile(np.arange(19.0), 0.05).warning is None
 
 
-def test_rules_take_the_scoring_group_of_the_configuration():
+def test_threshold_rules_read_the_scoring_group_of_the_config():
     scoring = ml_collections.ConfigDict({"false_alarm_rate": 0.1, "mean_std_k": 2.0})
     normals = np.arange(19.0)
     quantile = THRESHOLD_RULES["quantile"](normals, scoring)
@@ -69,7 +69,7 @@ def test_rules_take_the_scoring_group_of_the_configuration():
     assert mean_std.rule == "mean +- 2 standard deviations of 19 calibration normals"
 
 
-def test_mean_std_flags_on_both_sides():
+def test_mean_std_flags_scores_above_and_below_its_limits():
     threshold = calibration.mean_std(np.array([1.0, 3.0]), 2.0)
     assert (threshold.lower, threshold.upper) == (0, 4)
     np.testing.assert_array_equal(
@@ -77,7 +77,7 @@ def test_mean_std_flags_on_both_sides():
     )
 
 
-def test_equal_scores_are_all_normal():
+def test_images_with_equal_scores_are_all_normal():
     for threshold in (
         calibration.quantile(np.ones(50), 0.05),
         calibration.mean_std(np.ones(50), 2.0),
@@ -87,16 +87,16 @@ def test_equal_scores_are_all_normal():
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), rates)
-def test_benjamini_hochberg_is_that_of_scipy(tens, rate):
-    p = np.array(tens) / 40
-    # Away from equality, where the two sides of the comparison are rounded differently.
+def test_benjamini_hochberg_agrees_with_scipy(fortieths, rate):
+    p = np.array(fortieths) / 40
+    # Near equality the two sides of the comparison are rounded differently.
     adjusted = stats.false_discovery_control(p)
     clear = np.abs(adjusted - rate) > 1e-9
     flagged = calibration.benjamini_hochberg(p, rate)
     np.testing.assert_array_equal(flagged[clear], (adjusted <= rate)[clear])
 
 
-def test_benjamini_hochberg_keeps_to_the_false_discovery_rate():
+def test_benjamini_hochberg_keeps_the_false_discovery_rate():
     rng = np.random.default_rng(2)
     wrong = []
     for _ in range(400):
@@ -107,16 +107,16 @@ def test_benjamini_hochberg_keeps_to_the_false_discovery_rate():
 
 
 @pytest.mark.parametrize(("flagged", "normals"), [(0, 7), (7, 7), (3, 60), (1, 1), (480, 10000)])
-def test_false_alarm_interval_is_that_of_scipy(flagged, normals):
-    found = calibration.false_alarm_interval(flagged, normals)
+def test_false_alarm_interval_agrees_with_scipy(flagged, normals):
+    interval = calibration.false_alarm_interval(flagged, normals)
     expected = stats.binomtest(flagged, normals).proportion_ci(0.95, "exact")
-    assert found["value"] == flagged / normals
-    assert found["low"] == pytest.approx(expected.low)
-    assert found["high"] == pytest.approx(expected.high)
+    assert interval["value"] == flagged / normals
+    assert interval["low"] == pytest.approx(expected.low)
+    assert interval["high"] == pytest.approx(expected.high)
 
 
-def test_what_cannot_be_judged_is_refused_in_one_line():
-    with pytest.raises(UserError, match="no calibration normal"):
+def test_scores_without_a_decision_are_refused():
+    with pytest.raises(UserError, match="there are no calibration normals"):
         calibration.quantile(np.zeros(0), 0.05)
     with pytest.raises(UserError, match="2 of 3 calibration scores are not finite"):
         calibration.mean_std(np.array([0.0, np.nan, np.inf]), 2.0)
@@ -124,5 +124,5 @@ def test_what_cannot_be_judged_is_refused_in_one_line():
         calibration.quantile(np.arange(30.0), 0.05).flags(np.array([np.nan, 1.0]))
     with pytest.raises(UserError, match="1 of 2 scores are NaN"):
         calibration.p_values(np.arange(30.0), np.array([np.nan, 1.0]))
-    with pytest.raises(ValueError, match="3 of 2"):
+    with pytest.raises(ValueError, match="3 of 2 normals are flagged"):
         calibration.false_alarm_interval(3, 2)

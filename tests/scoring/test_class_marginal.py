@@ -31,7 +31,7 @@ class Subject:
         config.scoring.knn_k = 1
         self.scoring_config = config.scoring
         model = build_model(config)
-        params = jax.jit(init_params, static_argnums=0)(model, jax.random.key(0))
+        params = init_params(model, jax.random.key(0))
         # Classes have little influence in a fresh model; here they must have some.
         params["decoder"]["unflatten"]["kernel"] = params["decoder"]["unflatten"]["kernel"] * 5
         self.trained = TrainedModel(model, params, NUM_IMAGES)

@@ -12,7 +12,7 @@ def view(config, make_view):
     """Three images and an untrained model with a smooth activation."""
     config.model.widths, config.model.activation = (2,), "tanh"
     model = build_model(config)
-    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(1)))
+    bound = BoundModel(model, init_params(model, jax.random.key(1)))
     x = jnp.asarray(np.random.default_rng(0).uniform(0.1, 0.9, (3, 8, 8, 1)), jnp.float32)
     return make_view(3, x=x, bound=bound, posterior=bound.encode(x))
 
@@ -32,13 +32,15 @@ def test_map_is_the_size_of_numeric_derivatives(name, view):
         return found.kl if name == "kl_gradient" else found.reconstruction + found.kl
 
     expected = np.abs(numeric_gradient(function, view.x)).sum(axis=3)
-    found = jax.jit(lambda: gradient.gradient_maps(view)[name])()
+    found = jax.jit(lambda: gradient.compute_gradient_maps(view)[name])()
     np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())
 
 
 @pytest.mark.parametrize("name", ["elbo_gradient", "kl_gradient"])
 def test_score_is_the_sum_of_its_map(name, view):
-    maps, scores = jax.jit(lambda: (gradient.gradient_maps(view), getattr(gradient, name)(view)))()
+    maps, scores = jax.jit(
+        lambda: (gradient.compute_gradient_maps(view), getattr(gradient, name)(view))
+    )()
     expected = maps[name].sum(axis=(1, 2))
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
     assert (expected > 0).all()
@@ -47,9 +49,9 @@ def test_score_is_the_sum_of_its_map(name, view):
 def test_an_autoencoder_has_the_gradient_of_its_reconstruction_alone(config, make_view):
     config.model.kind = "ae"
     model = build_model(config)
-    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
+    bound = BoundModel(model, init_params(model, jax.random.key(0)))
     x = jnp.full((2, 8, 8, 1), 0.5)
     view = make_view(2, x=x, bound=bound, posterior=bound.encode(x))
-    maps = jax.jit(lambda: gradient.gradient_maps(view))()
+    maps = jax.jit(lambda: gradient.compute_gradient_maps(view))()
     assert list(maps) == ["elbo_gradient"]
     assert np.isfinite(maps["elbo_gradient"]).all()

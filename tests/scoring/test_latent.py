@@ -61,7 +61,9 @@ def test_kth_least_is_numpys(count):
     values = np.random.default_rng(0).normal(size=(5, count)).astype(np.float32)
     order = np.argsort(values, axis=1)
     for k in {1, (count + 1) // 2, count}:
-        np.testing.assert_array_equal(latent.kth_least(jnp.asarray(values), k), order[:, k - 1])
+        np.testing.assert_array_equal(
+            latent.find_kth_smallest(jnp.asarray(values), k), order[:, k - 1]
+        )
 
 
 def test_knn_measures_small_distances_far_from_the_origin(score, config):
@@ -149,5 +151,8 @@ def test_a_code_far_from_training_scores_higher(name, score):
     ("name", "field"), [("knn", "scoring.knn_k"), ("gmm", "scoring.gmm_components")]
 )
 def test_more_neighbours_or_components_than_normals_are_refused(name, field, score):
-    with pytest.raises(UserError, match=f"{field} is .* and there are 3 training normals"):
+    with pytest.raises(
+        UserError,
+        match=f"{field} is .*, but there are only 3 training normals; set it to at most 3",
+    ):
         score(name, codes(3, 0), codes(2, 1))

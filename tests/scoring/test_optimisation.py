@@ -40,7 +40,7 @@ def linear(config):
 def small(config):
     """An untrained VAE, images, and posteriors far from the best."""
     model = build_model(config)
-    bound = BoundModel(model, jax.jit(init_params, static_argnums=0)(model, jax.random.key(0)))
+    bound = BoundModel(model, init_params(model, jax.random.key(0)))
     x = jnp.asarray(np.random.default_rng(0).uniform(size=(5, 8, 8, 1)), jnp.float32)
     mu = jnp.asarray(np.random.default_rng(1).normal(0, 2, (5, 2)), jnp.float32)
     return bound, x, Posterior(mu, jnp.ones((5, 2)))
@@ -65,7 +65,7 @@ def test_regret_of_a_linear_model_is_the_known_one(linear):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
     keys = jax.random.split(jax.random.key(1), 6)
     # Many keys an image, because the ELBO before and after is measured on a few samples.
-    measured = jax.jit(jax.vmap(lambda keys: optimisation.regret(
+    measured = jax.jit(jax.vmap(lambda keys: optimisation.compute_regret(
         linear, x, linear.encode(x), keys, 300, 0.1
     )))  # fmt: skip
     many = jax.vmap(lambda key: jax.random.split(key, 40))(keys).T
@@ -80,7 +80,7 @@ def test_regret_of_the_best_posterior_is_next_to_nothing(linear):
     mu = x.reshape(6, -1) @ rows.T / SIGMA**2 / precision[None]
     best = Posterior(mu, jnp.tile(-jnp.log(precision), (6, 1)))
     keys = jax.random.split(jax.random.key(1), 6)
-    found = jax.jit(lambda: optimisation.regret(linear, x, best, keys, 100, 0.05))()
+    found = jax.jit(lambda: optimisation.compute_regret(linear, x, best, keys, 100, 0.05))()
     assert (found >= 0).all()
     assert (found < 0.1).all()
 
@@ -88,7 +88,7 @@ def test_regret_of_the_best_posterior_is_next_to_nothing(linear):
 def test_regret_of_a_batch_is_that_of_a_loop_over_its_images(small):
     bound, x, posterior = small
     keys = jax.random.split(jax.random.key(1), len(x))
-    regret = jax.jit(lambda x, q, keys: optimisation.regret(bound, x, q, keys, 60, 0.05))
+    regret = jax.jit(lambda x, q, keys: optimisation.compute_regret(bound, x, q, keys, 60, 0.05))
     alone = [
         regret(x[i : i + 1], jax.tree.map(lambda a, i=i: a[i : i + 1], posterior), keys[i : i + 1])
         for i in range(len(x))
@@ -102,7 +102,7 @@ def test_regret_gains_from_more_steps(small):
     bound, x, posterior = small
     keys = jax.random.split(jax.random.key(1), len(x))
     few, many = (
-        jax.jit(lambda n=n: optimisation.regret(bound, x, posterior, keys, n, 0.05))()
+        jax.jit(lambda n=n: optimisation.compute_regret(bound, x, posterior, keys, n, 0.05))()
         for n in (5, 100)
     )
     assert (many > few).all()
@@ -123,7 +123,7 @@ def test_restoration_goes_to_the_reconstruction_where_only_the_likelihood_pulls(
     config.scoring.restoration_tv, config.scoring.restoration_steps = 0.0, 200
     x = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, (3, 4, 4, 1)), jnp.float32)
     view = make_view(3, x=x, x_hat=x, x_hat_noisy=x, bound=linear)
-    np.testing.assert_allclose(jax.jit(lambda: optimisation.restore(view))(), 0, atol=0.01)
+    np.testing.assert_allclose(jax.jit(lambda: optimisation.restore_images(view))(), 0, atol=0.01)
     np.testing.assert_allclose(
         jax.jit(lambda: optimisation.restoration(view))(), x.sum(axis=(1, 2, 3)), rtol=0.01
     )
@@ -138,7 +138,7 @@ def test_restoration_changes_whole_regions_where_total_variation_weighs_much(
     rough = []
     for weight in (0.0, 30.0):
         config.scoring.restoration_tv = weight
-        change = jax.jit(lambda: optimisation.restore(view))() - x
+        change = jax.jit(lambda: optimisation.restore_images(view))() - x
         rough.append(float(optimisation.total_variation(change)))
     assert rough[1] < 0.5 * rough[0]
 
@@ -147,7 +147,7 @@ def test_restored_images_stay_images(small, config, make_view):
     bound, x, posterior = small
     config.scoring.restoration_tv, config.scoring.restoration_rate = 0.0, 0.1
     view = make_view(5, x=x, bound=bound, posterior=posterior)
-    restored = jax.jit(lambda: optimisation.restore(view))()
+    restored = jax.jit(lambda: optimisation.restore_images(view))()
     assert restored.min() >= 0
     assert restored.max() <= 1
     assert (jnp.abs(restored - x).max(axis=(1, 2, 3)) > 0.05).all()

@@ -118,7 +118,7 @@ def test_a_perfect_reconstruction_scores_least(name, view):
 
 @pytest.mark.parametrize("name", AGGREGATED)
 def test_maps_are_as_large_as_the_image_and_their_mean_is_the_score(name, view):
-    found = pixel_errors.pixel_maps(view)
+    found = pixel_errors.compute_pixel_maps(view)
     assert set(found) == set(AGGREGATED)
     assert found[name].shape == (5, 16, 16)
     errors = by_hand(name, view).mean(axis=3)
@@ -128,7 +128,7 @@ def test_maps_are_as_large_as_the_image_and_their_mean_is_the_score(name, view):
 
 
 def test_pixels_near_the_edge_take_the_nearest_dissimilarity(view):
-    found = np.asarray(pixel_errors.pixel_maps(view)["ssim"])
+    found = np.asarray(pixel_errors.compute_pixel_maps(view)["ssim"])
     np.testing.assert_array_equal(found[:, 0, :], found[:, 5, :])
     np.testing.assert_array_equal(found[:, :, -1], found[:, :, -6])
 

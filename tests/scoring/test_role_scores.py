@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vae_jax.errors import UserError
-from vae_jax.scoring.fusion import fuse
+from vae_jax.scoring.fusion import fuse_scores
 from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
 from vae_jax.scoring.scores import COLUMNS, SCORES
 
@@ -24,12 +24,19 @@ def test_all_roles_get_the_scores_and_the_figures(make_setup, config):
 def test_fusion_takes_its_scale_from_validation_normals(make_setup, config, dataset):
     config.scoring.fusion = ("mse",)
     setup = make_setup()
-    # The validation images as test images have the scores that fuse the others.
+    # The validation images as test images have the scores that fuse_scores the others.
     validation = score_calibration_and_test(make_setup(test=dataset.val), ["mse"]).test
     by_role = score_calibration_and_test(setup, ["mse", "fusion"])
     for columns in (by_role.calibration, by_role.test):
-        expected = fuse({"mse": validation["mse"]}, columns)
+        expected = fuse_scores({"mse": validation["mse"]}, columns)
         np.testing.assert_allclose(columns["fusion"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_fusion_of_an_autoencoder_leaves_out_scores_that_need_a_posterior(make_setup, config):
+    config.model.kind, config.scoring.fusion = "ae", ("mse", "kl")
+    columns = score_calibration_and_test(make_setup(), ["mse", "fusion"]).test
+    # The only member is mse, so fusion keeps its order.
+    assert (np.diff(columns["fusion"][np.argsort(columns["mse"])]) >= 0).all()
 
 
 def test_nll_brings_bits_per_dim_because_it_costs_nothing(make_setup, config):

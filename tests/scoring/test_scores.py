@@ -44,7 +44,7 @@ class Subject:
         config.data.roi = roi
         self.scoring_config, self.names = config.scoring, names
         model = build_model(config, load_region(config.data))
-        params = jax.jit(init_params, static_argnums=0)(model, jax.random.key(0))
+        params = init_params(model, jax.random.key(0))
         self.trained = TrainedModel(model, params, NUM_IMAGES)
         rng = np.random.default_rng(0)
         normals = rng.integers(0, 256, (30, image_size, image_size, 1), np.uint8)

@@ -1,1 +1,1 @@
-"""How abnormal an image is, what is normal enough, and what a trivial rule would say."""
+"""Scores of how abnormal an image is, thresholds for them, and baseline scores to compare them with."""

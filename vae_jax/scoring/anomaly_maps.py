@@ -19,8 +19,8 @@ from vae_jax.metrics.localisation import Localisation
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.baselines import Baselines, PCAResidual
 from vae_jax.scoring.class_marginal import bind_most_likely_class
-from vae_jax.scoring.gradient import gradient_maps
-from vae_jax.scoring.pixel_errors import pixel_maps
+from vae_jax.scoring.gradient import compute_gradient_maps
+from vae_jax.scoring.pixel_errors import compute_pixel_maps
 from vae_jax.scoring.scorer import build_view
 from vae_jax.scoring.setup import ScoringSetup
 
@@ -123,9 +123,9 @@ def make_model_mapper(setup: ScoringSetup, names: Sequence[str]) -> Mapper:
     def compute_maps(params, batch):
         bound = bind_most_likely_class(trained.model, params, to_unit(batch.image))
         view = build_view(bound, batch, scoring_config, seed, {}, {})
-        maps = pixel_maps(view)
+        maps = compute_pixel_maps(view)
         if any(name.endswith("_gradient") for name in names):
-            maps |= gradient_maps(view)
+            maps |= compute_gradient_maps(view)
         return {name: values for name, values in maps.items() if name in names}
 
     return lambda images: trained.map_batches(compute_maps, images)

@@ -1,6 +1,8 @@
-"""What is normal enough: p-values and thresholds from calibration normals alone.
+"""P-values and thresholds of scores, from calibration normals alone.
 
-n calibration normals, none of them seen in training; N images to judge. Higher scores are more anomalous.
+A higher score means a more anomalous image. Calibration normals are not used in training.
+
+n calibration normals, N images to decide about.
 
 Source: split (inductive) conformal prediction, Vovk, Gammerman and Shafer 2005; for outlier detection
 Bates, Candès, Lei, Romano and Sesia 2023, "Testing for outliers with conformal p-values".
@@ -20,13 +22,13 @@ from vae_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """Where normal ends.
+    """Limits of a score, outside which an image is anomalous.
 
     Attributes:
-        upper: an image that scores above it is anomalous.
-        lower: an image that scores below it is anomalous too; None for no such limit.
-        rule: how it came about, in words.
-        warning: one sentence when it does not do what was asked, otherwise None.
+        upper: an image with a higher score is anomalous.
+        lower: an image with a lower score is anomalous, too; None if there is no lower limit.
+        rule: the rule behind the limits, in words.
+        warning: one sentence if the limits do not keep the configured rate, otherwise None.
     """
 
     upper: float
@@ -43,7 +45,7 @@ class Threshold:
         num_nan = int(np.isnan(scores).sum())
         if num_nan:
             raise UserError(
-                f"{num_nan} of {len(scores)} scores are NaN; the model cannot judge them"
+                f"{num_nan} of {len(scores)} scores are NaN; no decision is possible about these images"
             )
         anomalous = scores > self.upper
         return anomalous if self.lower is None else anomalous | (scores < self.lower)
@@ -54,58 +56,61 @@ def p_values(
 ) -> Float[np.ndarray, "N"]:
     """Returns p = (1 + number of calibration normals that score as high or higher) / (n + 1).
 
-    For a normal image that is exchangeable with the calibration normals, p <= rate happens with
-    probability at most `rate`, whatever the distribution of the score.
+    For a normal image that is exchangeable with the calibration normals, p <= rate has probability at most
+    `rate`, whatever the distribution of the score is.
 
     Raises:
-        UserError: without a calibration normal, if one is not finite, or if a score is NaN.
+        UserError: if there is no calibration normal, if its score is not finite, or if a score is NaN.
     """
-    _check(calibration)
+    _check_finite(calibration)
     if np.isnan(scores).any():
-        raise UserError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN")
+        raise UserError(
+            f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN; they have no p-value"
+        )
     num = len(calibration)
     below = np.searchsorted(np.sort(calibration), scores, side="left")
     return (1 + num - below) / (num + 1)
 
 
 def quantile(calibration: Float[np.ndarray, "n"], false_alarm_rate: float) -> Threshold:
-    """Returns the threshold that a score exceeds exactly when its p-value is at most the rate.
+    """Returns the threshold that a score exceeds if and only if its p-value is at most the rate.
 
-    With n < 1 / rate - 1 not even the smallest p-value, 1 / (n + 1), reaches the rate; then the highest
-    calibration score is the threshold, and the warning says which rate that promises.
+    If n < 1 / rate - 1, even the smallest p-value, 1 / (n + 1), is above the rate. Then the highest
+    calibration score is the threshold, and the warning contains the rate that this threshold promises.
 
     Raises:
-        UserError: without a calibration normal, or if one is not finite.
+        UserError: if there is no calibration normal, or if its score is not finite.
     """
-    _check(calibration)
+    _check_finite(calibration)
     num = len(calibration)
-    # By the same division as the p-values, so that rounding cannot part the two.
+    # The same division as in the p-values, so that rounding is the same.
     num_above = int(np.sum(np.arange(1, num + 2) / (num + 1) <= false_alarm_rate))
     warning = None
     if not num_above:
         warning = (
             f"{num} calibration normals cannot promise a false-alarm rate of {false_alarm_rate:g}: "
-            f"the smallest rate possible is 1/{num + 1} = {1 / (num + 1):.3g}, which is in use; "
-            f"{false_alarm_rate:g} needs {math.ceil(1 / false_alarm_rate - 1e-9) - 1} of them"
+            f"the smallest possible rate is 1/{num + 1} = {1 / (num + 1):.3g}, and it is used instead; a "
+            f"rate of {false_alarm_rate:g} needs {math.ceil(1 / false_alarm_rate - 1e-9) - 1} of them"
         )
-    in_use = max(false_alarm_rate, 1 / (num + 1))
+    used_rate = max(false_alarm_rate, 1 / (num + 1))
     return Threshold(
         upper=float(np.sort(calibration)[num - max(num_above, 1)]),
         lower=None,
-        rule=f"quantile of {num} calibration normals at false-alarm rate {in_use:.3g}",
+        rule=f"quantile of {num} calibration normals at false-alarm rate {used_rate:.3g}",
         warning=warning,
     )
 
 
 def mean_std(calibration: Float[np.ndarray, "n"], k: float) -> Threshold:
-    """Returns mu - k sigma and mu + k sigma of the calibration normals: also too normal is anomalous.
+    """Returns the limits mu - k sigma and mu + k sigma of the calibration normals.
 
-    It promises no rate unless the scores are Gaussian. sigma has n in its denominator.
+    A score that is too low is anomalous, too. The limits promise no rate unless the scores are Gaussian.
+    The variance sigma^2 is the sum of squares divided by n.
 
     Raises:
-        UserError: without a calibration normal, or if one is not finite.
+        UserError: if there is no calibration normal, or if its score is not finite.
     """
-    _check(calibration)
+    _check_finite(calibration)
     mu, sigma = float(calibration.mean()), float(calibration.std())
     return Threshold(
         upper=mu + k * sigma,
@@ -117,18 +122,18 @@ def mean_std(calibration: Float[np.ndarray, "n"], k: float) -> Threshold:
 
 Rule = Callable[[Float[np.ndarray, "n"], ml_collections.ConfigDict], Threshold]
 
-# From calibration scores and the `scoring` group of the configuration to a threshold.
+# Name of a rule -> function of the calibration scores and the `scoring` group of the config.
 THRESHOLD_RULES: dict[str, Rule] = {
-    "quantile": lambda calibration, scoring: quantile(calibration, scoring.false_alarm_rate),
-    "mean_std": lambda calibration, scoring: mean_std(calibration, scoring.mean_std_k),
+    "quantile": lambda scores, scoring_config: quantile(scores, scoring_config.false_alarm_rate),
+    "mean_std": lambda scores, scoring_config: mean_std(scores, scoring_config.mean_std_k),
 }
 
 
 def benjamini_hochberg(p: Float[np.ndarray, "N"], rate: float) -> Bool[np.ndarray, "N"]:
-    """Returns which images to flag so that at most the share `rate` of the flagged are normal.
+    """Returns which images to flag so that the false discovery rate is at most `rate`.
 
-    The share is expected, over batches: the false discovery rate of a whole batch of images, where a
-    p-value by itself bounds the false alarms among the normals.
+    The false discovery rate is the share of normals among the flagged images of a whole batch; it is an
+    expectation over batches. A p-value alone bounds the share of flagged images among the normals.
 
     Source: Benjamini and Hochberg 1995; valid for conformal p-values by Bates et al. 2023, theorem 2.
     """
@@ -140,15 +145,15 @@ def benjamini_hochberg(p: Float[np.ndarray, "N"], rate: float) -> Bool[np.ndarra
 
 
 def false_alarm_interval(num_flagged: int, num_normals: int) -> dict[str, float]:
-    """Returns the achieved false-alarm rate: `value`, and `low` and `high` of its 95 % interval.
+    """Returns the achieved false-alarm rate as `value`, with `low` and `high` of its 95 % interval.
 
-    Exact binomial interval, Clopper and Pearson 1934.
+    The interval is the exact binomial interval of Clopper and Pearson 1934.
 
     Raises:
-        ValueError: if there is no normal, or if more are flagged than there are.
+        ValueError: if there are no normals, or if more normals are flagged than there are.
     """
     if not 0 <= num_flagged <= num_normals or not num_normals:
-        raise ValueError(f"{num_flagged} of {num_normals} normals flagged; that is no rate")
+        raise ValueError(f"{num_flagged} of {num_normals} normals are flagged; this is not a rate")
     num_passed = num_normals - num_flagged
     return {
         "value": num_flagged / num_normals,
@@ -157,12 +162,12 @@ def false_alarm_interval(num_flagged: int, num_normals: int) -> dict[str, float]
     }
 
 
-def _check(calibration: Float[np.ndarray, "n"]) -> None:
+def _check_finite(calibration: Float[np.ndarray, "n"]) -> None:
     if not len(calibration):
-        raise UserError("there is no calibration normal; raise data.calibration_fraction")
+        raise UserError("there are no calibration normals; raise data.calibration_fraction")
     broken = int(np.sum(~np.isfinite(calibration)))
     if broken:
         raise UserError(
-            f"{broken} of {len(calibration)} calibration scores are not finite; no threshold can be "
-            "set on them"
+            f"{broken} of {len(calibration)} calibration scores are not finite; they give no threshold. "
+            "Choose another score, or train a model with finite scores"
         )

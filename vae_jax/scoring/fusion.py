@@ -1,13 +1,12 @@
-"""One number from several scores, by a rule that was fixed before any test image was seen.
+"""The score `fusion`: the mean of several scores on a common scale.
 
-Scores have different units, so each is first put on one scale: how surprising its value is among normal
-images, as a logit. Their mean is the fused score.
+Scores have different units. So each score is first converted to its surprise: how unusual its value is
+among normal images, as a logit. The fused score is the mean of the surprises. It needs no test images.
 
-The normal images that set the scale are the validation normals, and those that set the threshold are the
-calibration normals. So the fused score is a fixed function of an image by the time the calibration normals
-meet it, these are exchangeable with normal test images, and a conformal p-value of `fusion` keeps its
-promise exactly as that of any other score does. With one set for both, calibration images would have
-judged themselves and looked more normal than new ones.
+The validation normals fix the scale, and the calibration normals fix the threshold. So the scale is fixed
+when the calibration normals are scored, the calibration normals are exchangeable with normal test images,
+and the conformal p-value of `fusion` is as valid as that of any other score. If the same images fixed scale
+and threshold, they would look more normal than new images.
 
 m validation normals, N images.
 """
@@ -19,24 +18,24 @@ from jaxtyping import Float
 
 from vae_jax.errors import UserError
 
-# Below this share of the largest value, differences between scores are float32 rounding.
+# Differences between scores below this share of the largest score are float32 rounding errors.
 _ROUNDING = 1e-6
 
 
-def fuse(
+def fuse_scores(
     normals: Mapping[str, Float[np.ndarray, "m"]], scores: Mapping[str, Float[np.ndarray, "N"]]
 ) -> Float[np.ndarray, "N"]:
-    """Surprise among validation normals, mean over `scoring.fusion`; 0 is an even chance, in nats.
+    """Computes the mean over the scores of their `surprise`, in nats.
 
     Args:
-        normals: each score of `scoring.fusion` of the validation normals.
-        scores: the same scores of the images to judge.
+        normals: scores of the validation normals, by name; these scores are fused.
+        scores: the same scores of the images to score; other scores are ignored.
 
     Returns:
-        Mean over the scores of `surprise`; NaN where a score is NaN.
+        The fused score; 0 is the median of normal images. NaN where a score is NaN.
 
     Raises:
-        UserError: without a validation normal, or if one of their scores is not finite.
+        UserError: if there is no validation normal, or if one of its scores is not finite.
     """
     return np.mean([surprise(normals[name], scores[name]) for name in normals], axis=0)
 
@@ -44,31 +43,35 @@ def fuse(
 def surprise(
     normals: Float[np.ndarray, "m"], scores: Float[np.ndarray, "N"]
 ) -> Float[np.ndarray, "N"]:
-    """Returns log((1 - p) / p) of the share p of normals that score as high or higher, made smooth.
+    """Returns a smooth version of log((1 - p) / p), where p is the share of normals with such a high score.
 
-    The i-th of the m sorted normals gets log(i / (m + 1 - i)), its conformal p-value just above itself;
-    between two of them the logit is interpolated, and equal ones share their mean. An image below all
-    normals gets what the lowest of them gets: how much more normal it is does not matter.
+    The i-th of the m sorted normals gets log(i / (m + 1 - i)), the logit of the conformal p-value just
+    above its score. Between two normals the logit is interpolated, and normals with equal scores share the
+    mean of their logits. An image with a lower score than all normals gets the logit of the lowest normal,
+    since it does not matter how much more normal it is.
 
-    A rank says nothing beyond the last normal, where anomalies are: all would tie at log(m). There the
-    excess over it, e standard deviations of the normals, adds log(1 + e): a Pareto tail, p near
-    1 / (m (1 + e)). That keeps the order of anomalies, and being so heavy it keeps one score with an
-    enormous excess from drowning the others.
+    Beyond the highest normal, where anomalies are, the rank would be the same for all images. There an
+    excess of e standard deviations of the normals over the highest normal adds log(1 + e). This is a Pareto
+    tail with p near 1 / (m (1 + e)). It keeps the order of anomalies. As it is heavy, one score with a very
+    large excess does not hide the other scores.
 
     Raises:
-        UserError: without a normal, or if one of their scores is not finite.
+        UserError: if there is no normal, or if one of the normals has a score that is not finite.
     """
     if not len(normals):
         raise UserError(
-            "fusion needs validation normals and there are none; raise data.val_fraction"
+            "fusion needs validation normals, but there are none; raise data.val_fraction"
         )
     if not np.isfinite(normals).all():
         num_bad = int((~np.isfinite(normals)).sum())
-        raise UserError(f"{num_bad} of {len(normals)} validation scores are not finite numbers")
+        raise UserError(
+            f"{num_bad} of {len(normals)} validation scores are not finite numbers; remove such a score "
+            "from scoring.fusion, or train a model with finite scores"
+        )
     values, group = np.unique(normals, return_inverse=True)
     rank = np.arange(1, len(normals) + 1)
     logits = np.log(rank / rank[::-1])
-    # `group` numbers the normals as they come; sorted, it runs along the ranks.
+    # `group` is in the order of the normals; sorted, it is in the order of the ranks.
     means = np.bincount(np.sort(group), weights=logits) / np.bincount(group)
     highest = values[-1]
     unit = max(normals.std(), _ROUNDING * np.abs(normals).max(), np.finfo(np.float32).tiny)

@@ -17,7 +17,7 @@ from vae_jax.data.examples import Examples
 from vae_jax.errors import UserError
 from vae_jax.model.vae import VAE
 from vae_jax.scoring.fits import fit_scores
-from vae_jax.scoring.fusion import fuse
+from vae_jax.scoring.fusion import fuse_scores
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
 from vae_jax.scoring.setup import ScoringSetup
@@ -97,7 +97,7 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
     if members:
         validation = _score_roles(setup, members, fits, ("val",))["val"]
         for role_columns in by_role.values():
-            role_columns["fusion"] = fuse(validation, role_columns)
+            role_columns["fusion"] = fuse_scores(validation, role_columns)
     return RoleScores(by_role["calibration"], by_role["test"])
 
 

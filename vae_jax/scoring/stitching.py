@@ -1,10 +1,11 @@
-"""Tiles of a stored image, and their anomaly maps, put together again to the strip that they were cut from.
+"""Assembly of tiles and their anomaly maps into the strip that the tiles were cut from.
 
-A value of a strip's map is the mean over the tiles that show the place, weighted by how far from a tile's
-end it lies: there a network sees least of the surroundings, and a seam would be the brightest line.
+A value of the map of a strip is a weighted mean over the tiles that contain the place. The weight is small
+near the ends of a tile, because a network sees little of the surroundings there, and the seam would be the
+brightest line of the map.
 
-T tiles of one strip, N tiles of several, H W tile, H L strip, all in pixels that the model sees. A strip
-that stands upright is laid on its side, tiles and masks with it.
+T tiles of one strip, N tiles of several strips, H W tile, H L strip, all in pixels that the model sees. An
+upright strip is turned on its side, together with its tiles and masks.
 """
 
 import dataclasses
@@ -17,16 +18,16 @@ from vae_jax.data.examples import Examples
 
 @dataclasses.dataclass(frozen=True)
 class Strip:
-    """A stored image put together from its tiles.
+    """A stored image that was assembled from its tiles.
 
     Attributes:
         file: path of the stored image.
-        label: 1 if any of its tiles is an anomaly.
-        map_name: whose map it is.
-        image: as the model saw it; white where no tile is.
-        values: standard deviations above calibration normals; 0 where no tile is.
-        mask: 1 where abnormal.
-        covered: which pixels a tile shows, and the region of interest holds.
+        label: 1 if any of its tiles is an anomaly, else 0.
+        map_name: name of the anomaly map.
+        image: pixels as the model sees them; white where there is no tile.
+        values: anomaly map, in standard deviations above calibration normals; 0 where there is no tile.
+        mask: 1 where the image is abnormal.
+        covered: which pixels belong to a tile and to the region of interest.
     """
 
     file: str
@@ -39,7 +40,7 @@ class Strip:
 
     @property
     def score(self) -> float:
-        """The highest value of the map."""
+        """Highest value of the map."""
         return float(self.values[self.covered].max())
 
 
@@ -50,19 +51,19 @@ def assemble_strip(
     values: Float[np.ndarray, "T H W"],
     region: Bool[np.ndarray, "H W"] | None = None,
 ) -> Strip:
-    """Puts the tiles of a strip, and their maps, in their places.
+    """Assembles the tiles of a strip and their maps.
 
     Args:
-        test: tiles of any strips.
-        rows: those of one strip.
-        map_name: whose map it is.
-        values: maps of these tiles.
-        region: which pixels of a tile count; None for all.
+        test: tiles of all strips.
+        rows: rows of the tiles of one strip.
+        map_name: name of the anomaly map.
+        values: anomaly maps of these tiles.
+        region: which pixels of a tile count; None for all of them.
     """
     width, height = test.stored_size[rows[0], :2].tolist()
     size = values.shape[1]
     scale = size / min(width, height)
-    # Rounded half up, so that the last tile ends where the strip does.
+    # Both are rounded half up, so the last tile ends where the strip ends.
     starts = np.floor(test.offsets[rows] * scale + 0.5).astype(np.int64)
     length = int(np.floor(max(width, height) * scale + 0.5))
     images = test.images[rows]
@@ -87,16 +88,19 @@ def blend_tiles(
     length: int,
     counts: Bool[np.ndarray, "H W"],
 ) -> tuple[Float[np.ndarray, "H L"], Bool[np.ndarray, "H L"]]:
-    """Returns the weighted mean of the tiles at each place, and which places have one.
+    """Blends the maps of tiles into one map.
 
-    A tile's weight rises linearly from either end to its middle; divided by their sum, the weights at a
-    place sum to one, whatever the stride and whichever tiles are there. Where none is, the value is 0.
+    The weight of a tile rises linearly from both ends to the middle. At every place the weights are divided
+    by their sum, so they sum to one for any stride and if tiles are missing.
 
     Args:
-        tiles: their maps.
-        starts: first column of each.
+        tiles: maps of the tiles.
+        starts: first column of each tile.
         length: L.
         counts: which pixels of a tile have a value.
+
+    Returns:
+        The weighted mean of the tiles at each place, 0 where there is none; and the places with a value.
     """
     num_tiles, height, width = tiles.shape
     ramp = np.arange(1, width + 1)
