@@ -10,32 +10,36 @@ from vae_jax.errors import UserError
 from vae_jax.validate import parse_names
 
 
-def choose_class_roles(data: ml_collections.ConfigDict) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose_class_roles(
+    data_config: ml_collections.ConfigDict,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the normal and the abnormal classes, spelled as in the dataset; () means all other classes.
 
-    If the classes are named by the user's folders and the configuration names no normal class, then the
+    If the classes are named by the user's folders and the config names no normal class, then the
     classes with a usual name for normal images are normal.
 
     Args:
-        data: the `data` group of the configuration.
+        data_config: the `data` group of the config.
 
     Raises:
-        UserError: if the configuration names a class that does not exist, or if it names no class and no
+        UserError: if the config names a class that does not exist, or if it names no class and no
             class has a usual name. The message lists the classes that exist.
     """
-    classes = _list_classes(data.dataset, data.manual_dir)
-    normal = _spell_as_in_dataset(data.normal_classes, data.dataset, classes)
-    if data.anomaly_dataset:
-        anomaly_classes = _list_classes(data.anomaly_dataset, data.anomaly_manual_dir)
-        anomaly = _spell_as_in_dataset(data.anomaly_classes, data.anomaly_dataset, anomaly_classes)
+    classes = _list_classes(data_config.dataset, data_config.manual_dir)
+    normal = _spell_as_in_dataset(data_config.normal_classes, data_config.dataset, classes)
+    if data_config.anomaly_dataset:
+        anomaly_classes = _list_classes(data_config.anomaly_dataset, data_config.anomaly_manual_dir)
+        anomaly = _spell_as_in_dataset(
+            data_config.anomaly_classes, data_config.anomaly_dataset, anomaly_classes
+        )
     else:
-        anomaly = _spell_as_in_dataset(data.anomaly_classes, data.dataset, classes)
-    usual_names = BUILDERS[data.dataset].USUAL_NORMAL_CLASSES
+        anomaly = _spell_as_in_dataset(data_config.anomaly_classes, data_config.dataset, classes)
+    usual_names = BUILDERS[data_config.dataset].USUAL_NORMAL_CLASSES
     if usual_names and not normal:
         normal = tuple(name for name in classes if name.lower() in usual_names)
-        if not normal and (data.anomaly_dataset or not anomaly):
+        if not normal and (data_config.anomaly_dataset or not anomaly):
             raise UserError(
-                f"no class in {data.manual_dir} is called {', '.join(usual_names)}; name the normal "
+                f"no class in {data_config.manual_dir} is called {', '.join(usual_names)}; name the normal "
                 f"classes with --config.data.normal_classes=NAME; the classes are {', '.join(classes)}"
             )
     return normal, anomaly
