@@ -1,0 +1,97 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from vae_jax.model.vae import build_model, init_params
+from vae_jax.report.evaluation.case_selection import choose_rows, select_images
+from vae_jax.scoring.decision import Decision
+from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.setup import ScoringSetup
+
+LABELS = (np.arange(60) % 3 == 0).astype(np.int32)  # 20 anomalies
+SCORES = np.random.default_rng(0).permutation(60).astype(np.float64)
+
+
+def test_galleries_at_random_depend_on_the_seed_and_not_on_the_scores():
+    first = choose_rows(LABELS, SCORES, 6, seed=0)
+    for name, label in (("normals", 0), ("anomalies", 1)):
+        rows = first[name]
+        assert len(set(rows.tolist())) == 6
+        assert (LABELS[rows] == label).all()
+        np.testing.assert_array_equal(rows, choose_rows(LABELS, -SCORES, 6, seed=0)[name])
+        assert not np.array_equal(rows, choose_rows(LABELS, SCORES, 6, seed=1)[name])
+
+
+@pytest.mark.parametrize(("num_cases", "half"), [(6, 3), (7, 3), (1, 1)])
+def test_best_and_worst_cases_agree_with_a_sorted_list(num_cases, half):
+    rows = choose_rows(LABELS, SCORES, num_cases, seed=0)
+    anomalies = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if y)
+    normals = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if not y)
+    best = [i for _, i in anomalies[::-1][:half] + normals[:half]]
+    worst = [i for _, i in anomalies[:half] + normals[::-1][:half]]
+    assert rows["best"].tolist() == best
+    assert rows["worst"].tolist() == worst
+
+
+def test_a_test_set_without_anomalies_has_galleries_of_normal_images():
+    rows = choose_rows(np.zeros(4, np.int32), np.arange(4.0), 6, seed=0)
+    assert rows["normals"].tolist() == [0, 1, 2, 3]
+    assert rows["anomalies"].tolist() == []
+    assert rows["best"].tolist() == [0, 1, 2]
+    assert rows["worst"].tolist() == [3, 2, 1]
+
+
+@pytest.fixture
+def setup(config, dataset):
+    """A model with random parameters, and the discs and rings."""
+    model = build_model(config)
+    trained = TrainedModel(model, init_params(model, jax.random.key(0)), 32)
+    return ScoringSetup(trained, dataset, config.scoring, config.seed)
+
+
+def make_decision(count):
+    return Decision(
+        score="mse",
+        rule="",
+        promised_rate=None,
+        thresholds={},
+        scores=np.arange(count, dtype=np.float64),
+        p_values=np.linspace(1, 0, count),
+        anomalous=np.zeros(count, bool),
+    )
+
+
+def test_cases_hold_the_images_their_reconstructions_and_errors_in_standard_deviations(
+    setup, config
+):
+    config.scoring.map_smoothing = 0.0
+    images = select_images(setup, make_decision(25), config.report, [])
+    x = setup.dataset.calibration.images / np.float32(255)
+    errors = abs(x - setup.trained.reconstruct(setup.dataset.calibration.images).x_hat)[..., 0]
+    mean, deviation = errors.mean(axis=0), errors.std(axis=0)
+    # A pixel that hardly varies counts as if it had a tenth of the mean deviation.
+    deviation = np.maximum(deviation, 0.1 * deviation.mean())
+    for cases in (images.normals, images.anomalies, images.best, images.worst):
+        rows = cases.scores.astype(int)  # the score of an image is its row
+        test_images = setup.dataset.test.images[rows]
+        np.testing.assert_array_equal(cases.images, test_images / np.float32(255))
+        x_hat = setup.trained.reconstruct(test_images).x_hat
+        np.testing.assert_allclose(cases.reconstructions, x_hat, atol=1e-6)
+        errors_above = (abs(cases.images - x_hat)[..., 0] - mean) / deviation
+        np.testing.assert_allclose(cases.error_maps, np.maximum(errors_above, 0), atol=1e-3)
+    above_all = (errors - mean) / deviation
+    assert images.error_limit == pytest.approx(np.quantile(above_all, 0.995), rel=1e-3)
+    assert images.normals.captions[0].startswith("disc · test/")
+    assert len(images.samples) == config.report.samples
+
+
+def test_the_class_is_not_repeated_if_it_is_a_folder_of_the_file(setup, config):
+    test = setup.dataset.test
+    test = dataclasses.replace(test, files=[f"ring/{i}.png" for i in range(25)])
+    setup = dataclasses.replace(setup, dataset=dataclasses.replace(setup.dataset, test=test))
+    images = select_images(setup, make_decision(25), config.report, [])
+    assert images.anomalies.captions[0].startswith("ring/")
+    assert images.normals.captions[0].startswith("disc · ring/")
+    assert images.worst.captions[0] == "ring/15.png · score 15 · p 0.375"
