@@ -4,21 +4,6 @@ import pytest
 from vae_jax.errors import UserError
 from vae_jax.exploration import latent_draws
 from vae_jax.model.vae import Posterior
-from vae_jax.scoring.inference import draw_prior
-
-
-def test_draws_from_the_prior_are_standard_normal_and_do_not_depend_on_their_number(make_trained):
-    model = make_trained(latent_dim=4).model
-    z = draw_prior(model, 4000, seed=0)
-    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.06)
-    np.testing.assert_allclose(np.cov(z, rowvar=False), np.eye(4), atol=0.08)
-    np.testing.assert_allclose(draw_prior(model, 10, seed=0), z[:10], rtol=1e-5, atol=1e-6)
-    assert not np.allclose(draw_prior(model, 10, seed=1), z[:10])
-
-
-def test_an_autoencoder_has_no_prior(make_trained):
-    with pytest.raises(UserError, match="no prior"):
-        draw_prior(make_trained(kind="ae").model, 3, seed=0)
 
 
 def test_draws_from_a_mixture_have_the_moments_of_each_group_of_codes():
