@@ -10,6 +10,7 @@ import pytest
 
 from vae_jax.config import default
 from vae_jax.report.evaluation.cases import Cases, ReportImages
+from vae_jax.report.evaluation.page import write_page
 
 SIDE, CHANNELS = 8, 1
 CAPTION = "a/1.png, class 1, mse 0.0123, p 0.4"
@@ -40,6 +41,10 @@ def _detection(per_class: dict[str, float]) -> dict:
 @pytest.fixture
 def results() -> dict:
     """`results.json` of a run with 200 test images."""
+    return _make_results()
+
+
+def _make_results() -> dict:
     counts = {"train": 900, "val": 90, "calibration": 150, "test_normal": 120, "test_anomaly": 80}
     per_class = {"1": 0.96, "2": 0.94, "0": 0.76}
     reconstruction = {"mse": 0.0141, "psnr": 18.51, "ssim": 0.812}
@@ -89,10 +94,16 @@ def strip_results() -> dict:
 @pytest.fixture
 def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
     """A workdir that contains the four files that the report reads."""
-    (tmp_path / "config.json").write_text(default().to_json(), encoding="utf-8")
-    (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
-    _write_scores(tmp_path / "scores.csv", num_anomalies=80)
-    with (tmp_path / "metrics.jsonl").open("w", encoding="utf-8") as lines:
+    _write_workdir(tmp_path, results)
+    return tmp_path
+
+
+def _write_workdir(folder: pathlib.Path, results: dict) -> None:
+    """Writes the four files that the report reads."""
+    (folder / "config.json").write_text(default().to_json(), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    _write_scores(folder / "scores.csv", num_anomalies=80)
+    with (folder / "metrics.jsonl").open("w", encoding="utf-8") as lines:
         for epoch in range(1, 21):
             terms = {"loss": 40 + 60 / epoch, "reconstruction": 30 + 60 / epoch, "kl": 10.0}
             train = terms | {"beta": 1.0, "learning_rate": 1e-3, "images_per_second": 5000.0}
@@ -100,7 +111,6 @@ def workdir(tmp_path: pathlib.Path, results: dict) -> pathlib.Path:
             for split, values in (("train", train), ("val", val)):
                 row = {"step": 15 * epoch, "epoch": epoch, "split": split, **values}
                 lines.write(json.dumps(row) + "\n")
-    return tmp_path
 
 
 def _write_scores(file: pathlib.Path, num_anomalies: int, num_normals: int = 120) -> None:
@@ -128,25 +138,34 @@ def _make_cases(n: int, caption: str) -> Cases:
 @pytest.fixture
 def make_report_images() -> Callable[..., ReportImages]:
     """A function that makes images of a report with a number of anomalies and a caption."""
+    return _make_report_images
 
-    def make(num_anomalies: int = 3, caption: str = CAPTION) -> ReportImages:
-        rng = np.random.default_rng(1)
-        return ReportImages(
-            normals=_make_cases(3, caption),
-            anomalies=_make_cases(num_anomalies, caption),
-            best=_make_cases(2, caption),
-            worst=_make_cases(2, caption),
-            samples=rng.uniform(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32),
-            error_limit=0.3,
-        )
 
-    return make
+def _make_report_images(num_anomalies: int = 3, caption: str = CAPTION) -> ReportImages:
+    rng = np.random.default_rng(1)
+    return ReportImages(
+        normals=_make_cases(3, caption),
+        anomalies=_make_cases(num_anomalies, caption),
+        best=_make_cases(2, caption),
+        worst=_make_cases(2, caption),
+        samples=rng.uniform(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32),
+        error_limit=0.3,
+    )
 
 
 @pytest.fixture
 def report_images(make_report_images: Callable[..., ReportImages]) -> ReportImages:
     """Images of a report with the default number of anomalies and caption."""
     return make_report_images()
+
+
+@pytest.fixture(scope="session")
+def full_report(tmp_path_factory) -> pathlib.Path:
+    """A workdir with `report.html` and all its figures; tests must not change it."""
+    folder = tmp_path_factory.mktemp("report")
+    _write_workdir(folder, _make_results())
+    write_page(folder, _make_report_images(), ["12 images were skipped"])
+    return folder
 
 
 @pytest.fixture

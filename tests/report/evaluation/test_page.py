@@ -9,8 +9,31 @@ from vae_jax.report.evaluation import page
 SECTIONS = ("results", "images", "scores", "training", "samples")
 
 
-def test_page_loads_nothing_from_elsewhere(workdir, report_images):
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
+def read_page(workdir):
+    return (workdir / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def write(workdir, results, make_report_images):
+    """A function that writes a page with few figures, from results that the test changed."""
+    (workdir / "metrics.jsonl").unlink()
+    (workdir / "scores.csv").unlink()
+    no_cases = make_report_images(num_anomalies=0).anomalies
+
+    def write():
+        (workdir / "results.json").write_text(json.dumps(results))
+        images = make_report_images()
+        no_images = type(images)(
+            no_cases, no_cases, no_cases, no_cases, images.samples[:0], images.error_limit
+        )
+        page.write_page(workdir, no_images)
+        return read_page(workdir)
+
+    return write
+
+
+def test_page_loads_nothing_from_elsewhere(full_report):
+    html = read_page(full_report)
     sources = re.findall(r'(?:src|href)="([^"]*)"', html)
     assert sources
     assert all(source.startswith(("data:image/png;base64,", "#")) for source in sources)
@@ -18,18 +41,47 @@ def test_page_loads_nothing_from_elsewhere(workdir, report_images):
     assert "default-src 'none'" in html
 
 
-def test_every_figure_is_also_a_file(workdir, report_images):
-    page.write_page(workdir, report_images)
+def test_every_figure_is_also_a_file(full_report):
     curves = ["loss", "reconstruction", "kl", "beta", "learning_rate", "mse", "psnr", "ssim"]
     expected = {f"curve_{name}" for name in curves}
     expected |= {"histogram_mse", "histogram_kl", "roc", "precision_recall"}
     expected |= {"normals", "anomalies", "best", "worst", "samples"}
-    assert {file.stem for file in (workdir / "figures").glob("*.png")} == expected
+    assert {file.stem for file in (full_report / "figures").glob("*.png")} == expected
 
 
-def test_every_image_has_an_alternative_text(workdir, report_images):
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
-    assert all(re.search(r'alt="[^"]+"', image) for image in re.findall(r"<img[^>]*>", html))
+def test_every_image_has_an_alternative_text(full_report):
+    images = re.findall(r"<img[^>]*>", read_page(full_report))
+    assert len(images) > 30
+    assert all(re.search(r'alt="[^"]+"', image) for image in images)
+
+
+def test_the_same_run_gives_the_same_bytes(workdir, report_images, full_report):
+    page.write_page(workdir, report_images, ["12 images were skipped"])
+    assert read_page(workdir) == read_page(full_report)
+
+
+def test_warnings_come_before_the_results(full_report):
+    html = read_page(full_report)
+    assert html.index("12 images were skipped") < html.index('id="results"')
+
+
+def test_numbers_of_the_oracle_are_marked_as_chosen_on_test_data(full_report):
+    html = read_page(full_report)
+    for number in ("0.01200", "0.881", "0.873"):
+        classes = re.findall(r'<td class="([^"]*)">[^<]*' + re.escape(number), html)
+        assert classes == ["n oracle"] * 2
+    assert "chosen on test data" in html
+
+
+def test_sections_without_data_are_left_out(results, full_report, write):
+    for name in set(results) - {"dataset"}:
+        del results[name]
+    full, bare = read_page(full_report), write()
+    for section in SECTIONS:
+        for attribute in (f'id="{section}"', f'href="#{section}"'):
+            assert attribute in full
+            assert attribute not in bare
+    assert "None" not in bare
 
 
 def test_names_from_outside_are_never_markup(workdir, results, make_report_images):
@@ -39,16 +91,15 @@ def test_names_from_outside_are_never_markup(workdir, results, make_report_image
     for entry in results["detection"].values():
         entry["per_class"]["<b>1</b>"] = 0.5
     (workdir / "results.json").write_text(json.dumps(results))
-    html = page.write_page(workdir, make_report_images(caption=evil), [evil]).read_text(
-        encoding="utf-8"
-    )
+    page.write_page(workdir, make_report_images(caption=evil), [evil])
+    html = read_page(workdir)
     assert "<script" not in html
     assert "<b>1</b>" not in html
     assert "&lt;script&gt;" in html
     assert "&lt;b&gt;1&lt;/b&gt;" in html
 
 
-def test_a_test_set_without_anomalies_still_gets_a_page(
+def test_a_test_set_without_anomalies_has_a_page(
     workdir, results, make_report_images, write_scores
 ):
     results["dataset"]["counts"]["test_anomaly"] = 0
@@ -58,73 +109,36 @@ def test_a_test_set_without_anomalies_still_gets_a_page(
     del results["reconstruction"]["anomaly"]
     (workdir / "results.json").write_text(json.dumps(results))
     write_scores(workdir / "scores.csv", num_anomalies=0)
-    html = page.write_page(workdir, make_report_images(num_anomalies=0)).read_text(encoding="utf-8")
-    assert "Anomalous images" not in html
+    page.write_page(workdir, make_report_images(num_anomalies=0))
+    assert "Anomalous images" not in read_page(workdir)
     assert not (workdir / "figures" / "roc.png").exists()
 
 
-def test_sections_without_data_are_left_out(workdir, results, report_images, make_report_images):
-    full = page.write_page(workdir, report_images).read_text(encoding="utf-8")
-    (workdir / "results.json").write_text(json.dumps({"dataset": results["dataset"]}))
-    (workdir / "metrics.jsonl").unlink()
-    (workdir / "scores.csv").unlink()
-    no_cases = make_report_images(num_anomalies=0).anomalies
-    no_images = type(report_images)(
-        no_cases, no_cases, no_cases, no_cases, report_images.samples[:0], report_images.error_limit
-    )
-    bare = page.write_page(workdir, no_images).read_text(encoding="utf-8")
-    for section in SECTIONS:
-        for attribute in (f'id="{section}"', f'href="#{section}"'):
-            assert attribute in full
-            assert attribute not in bare
-    assert "None" not in bare
-
-
-def test_same_run_gives_the_same_bytes(workdir, report_images):
-    first = page.write_page(workdir, report_images).read_bytes()
-    assert page.write_page(workdir, report_images).read_bytes() == first
-
-
-def test_warnings_come_before_the_results(workdir, report_images):
-    html = page.write_page(workdir, report_images, ["12 images were skipped"]).read_text(
-        encoding="utf-8"
-    )
-    assert html.index("12 images were skipped") < html.index('id="results"')
-
-
-def test_numbers_of_the_oracle_are_marked_as_chosen_on_test_data(workdir, report_images):
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
-    for number in ("0.01200", "0.881", "0.873"):
-        assert (
-            re.findall(r'<td class="([^"]*)">[^<]*' + re.escape(number), html) == ["n oracle"] * 2
-        )
-    assert "chosen on test data" in html
-
-
-def test_two_sided_threshold_shows_both_limits(workdir, results, report_images):
+def test_two_sided_thresholds_show_both_limits(results, write):
     results["detection"]["kl"] |= {"threshold_low": 7.5, "threshold": 16.25}
-    (workdir / "results.json").write_text(json.dumps(results))
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
-    assert "&lt; 7.500 or &gt; 16.25" in html
+    assert "&lt; 7.500 or &gt; 16.25" in write()
 
 
-def test_numbers_of_optional_groups_are_shown(workdir, results, report_images):
+@pytest.mark.parametrize(("low", "start"), [(0.87, "0.5"), (0.43, "0.4"), (0.169, "0.1")])
+def test_the_axis_of_the_bars_begins_below_every_interval(results, write, low, start):
+    results["baselines"] = {}
+    results["detection"]["kl"]["auroc"] |= {"value": max(low, 0.5), "low": low}
+    assert f"<span>{start}</span><span>1.0</span>" in write()
+
+
+def test_numbers_of_optional_groups_are_shown(results, write):
     results["localisation"] = {"error": {"pixel_auroc": 0.8125}}
     results["latent"] = {"active_units": 11, "kl_per_dimension": [0.1, 0.2]}
-    (workdir / "results.json").write_text(json.dumps(results))
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
+    html = write()
     assert "localisation.error.pixel_auroc" in html
     assert "0.8125" in html
     assert "latent.active_units" in html
 
 
-def test_strips_are_compared_with_both_kinds_of_normal_tiles(
-    workdir, results, report_images, strip_results
-):
+def test_strips_are_compared_with_both_kinds_of_normal_tiles(results, strip_results, write):
     results["strips"] = strip_results
     results["localisation"] = {"mse": strip_results["maps"]["mse"]["pixel"]}
-    (workdir / "results.json").write_text(json.dumps(results))
-    html = page.write_page(workdir, report_images).read_text(encoding="utf-8")
+    html = write()
     row = re.search(r'<th scope="row">mse map</th>.*', html)[0]
     assert re.findall(r'<td class="n">([^<]*)', row) == [
         "0.580 (0.540 to 0.620)", "0.710 (0.670 to 0.750)", "0.620 (0.580 to 0.660)",
@@ -134,6 +148,15 @@ def test_strips_are_compared_with_both_kinds_of_normal_tiles(
     assert "different conditions" in html
     assert "0.8430 (0.811 to 0.872)" in html
     assert "localisation.mse.intervals" not in html
+
+
+def test_films_are_embedded_with_their_captions(workdir, write):
+    (workdir / "figures").mkdir()
+    (workdir / "figures" / "film_latent_map.gif").write_bytes(b"GIF89a")
+    html = write()
+    assert "data:image/gif;base64,R0lGODlh" not in html  # the training section needs a history
+    (workdir / "metrics.jsonl").write_text('{"epoch": 1, "split": "train", "loss": 1.0}\n')
+    assert '<img src="data:image/gif;base64,R0lGODlh" alt="Posterior means' in write()
 
 
 def test_missing_results_are_an_error_that_says_what_to_run(workdir, report_images):
