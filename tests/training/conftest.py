@@ -12,11 +12,11 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from vae_jax.config import default
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def small_config():
     """A narrow digits model with random augmentation and a rising beta."""
     config = default()
-    config.model.widths = (8, 16)
+    config.model.widths = (8,)
     config.model.latent_dim = 4
     config.train.batch_size = 16
     config.augment.horizontal_flip = 0.5
@@ -27,7 +27,7 @@ def small_config():
     return config
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def images():
     """70 images of 8x8 pixels: four batches of 16 and one of six."""
     return np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1), np.uint8)

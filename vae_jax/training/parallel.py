@@ -163,11 +163,12 @@ def make_run_steps(
     shares = len(devices) * recipe.accumulate
     if mode != "jit" and batch_size % shares:
         below = batch_size // shares * shares
+        sizes = f"{below} or {below + shares}" if below else f"{shares}"
         accumulate = recipe.accumulate
         parts = f" times train.accumulate={accumulate}" if accumulate > 1 else ""
         raise UserError(
             f"train.batch_size is {batch_size}, which is not divisible by the {len(devices)} "
-            f"devices{parts}; set it to {below or shares} or {below + shares}, or set train.parallel=jit"
+            f"devices{parts}; set it to {sizes}, or set train.parallel=jit"
         )
     return MODES[mode](recipe, devices)
 

@@ -1,0 +1,123 @@
+import math
+import pathlib
+
+import numpy as np
+import pytest
+
+from vae_jax.errors import UserError
+from vae_jax.model import noise
+from vae_jax.training import epoch as epoch_lib
+from vae_jax.training.placement import place_images
+from vae_jax.training.state import TrainState
+from vae_jax.training.step import TracedHyperparameters
+
+
+def make_plans(num_images, batch_size, steps_per_call, *, seed=0, epoch=0):
+    classes = np.arange(num_images, dtype=np.int32) % 3
+    return list(epoch_lib.make_plans(seed, epoch, classes, batch_size, steps_per_call))
+
+
+SIZES = pytest.mark.parametrize(
+    ("num_images", "batch_size", "steps_per_call"),
+    [(70, 16, 64), (70, 16, 2), (64, 16, 2), (5, 16, 64), (7, 1, 3)],
+)
+
+
+@SIZES
+def test_every_image_counts_exactly_once_in_the_order_of_the_epoch(
+    num_images, batch_size, steps_per_call
+):
+    plans = make_plans(num_images, batch_size, steps_per_call, seed=3, epoch=5)
+    rows = np.concatenate([plan.rows[plan.mask == 1] for plan, _ in plans])
+    np.testing.assert_array_equal(rows, noise.draw_permutation(3, 5, num_images))
+
+
+@SIZES
+def test_steps_that_are_run_hold_images_and_the_others_only_padding(
+    num_images, batch_size, steps_per_call
+):
+    plans = make_plans(num_images, batch_size, steps_per_call)
+    assert sum(num_steps for _, num_steps in plans) == math.ceil(num_images / batch_size)
+    for plan, num_steps in plans:
+        assert plan.mask[:num_steps, 0].all()
+        assert not plan.mask[num_steps:].any()
+
+
+@SIZES
+def test_all_plans_of_an_epoch_have_one_shape(num_images, batch_size, steps_per_call):
+    plans = make_plans(num_images, batch_size, steps_per_call)
+    assert len({plan.rows.shape for plan, _ in plans}) == 1
+    for plan, _ in plans:
+        assert plan.rows.shape == plan.mask.shape == plan.index.shape == plan.class_index.shape
+
+
+def test_padding_repeats_an_image_and_every_image_has_its_index_and_class():
+    for plan, _ in make_plans(70, 16, 2):
+        assert np.isin(plan.rows, np.arange(70)).all()
+        np.testing.assert_array_equal(plan.index, plan.rows)
+        np.testing.assert_array_equal(plan.class_index, plan.rows % 3)
+
+
+def test_the_order_depends_on_seed_and_epoch():
+    orders = [
+        make_plans(70, 70, 1, seed=seed, epoch=epoch)[0][0].rows.tolist()
+        for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0))
+    ]
+    assert orders[0] == orders[3]
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+
+
+def test_an_epoch_passes_the_state_on_and_returns_the_metrics_of_the_steps_that_were_run():
+    images = np.arange(70, dtype=np.uint8).reshape(70, 1, 1, 1)
+    hyperparameters = TracedHyperparameters(np.uint32(0), np.float32(1.0))
+    counts = []
+
+    def run_steps(state, images, plan, num_steps, received):
+        """Counts the steps; the only metric of a step is the number of its images."""
+        assert received is hyperparameters
+        np.testing.assert_array_equal(images[plan.rows][..., 0, 0, 0], plan.index)
+        return state.replace(step=state.step + num_steps), {"count": plan.mask.sum(axis=1)}
+
+    start = TrainState(10, {}, (), None, np.inf, 0)
+    state, metrics = epoch_lib.run_epoch(
+        run_steps, place_images(images, "host"), start, iter(make_plans(70, 16, 2)),
+        hyperparameters, counts.append,
+    )  # fmt: skip
+    assert state.step == 15
+    assert metrics["count"].tolist() == [16, 16, 16, 16, 6]
+    assert counts == [32, 32, 6]
+
+
+def test_terms_are_means_over_images_and_rates_are_those_of_the_last_step():
+    metrics = {
+        "loss": np.array([1.0, 2.0, 6.0]),
+        "kl": np.array([0.0, 1.0, 0.0]),
+        "count": np.array([4.0, 4.0, 2.0]),
+        "beta": np.array([0.1, 0.2, 0.3]),
+        "learning_rate": np.array([3.0, 2.0, 1.0]),
+    }
+    assert epoch_lib.average_steps(metrics) == pytest.approx(
+        {"loss": (4 + 8 + 12) / 10, "kl": 0.4, "beta": 0.3, "learning_rate": 1.0}
+    )
+
+
+def check(**metrics):
+    epoch_lib.check_finite(
+        {name: np.array(values) for name, values in metrics.items()}, 7, pathlib.Path("folder")
+    )
+
+
+def test_finite_metrics_pass():
+    check(reconstruction=[1.0, -1e30], kl=[0.0, 0.0], loss=[1.0, 2.0])
+
+
+def test_an_error_names_the_first_broken_step_and_there_the_term_that_is_computed_first():
+    with pytest.raises(UserError, match=r"broke at step 8: kl is inf; .* stays in folder"):
+        check(
+            reconstruction=[1.0, 1.0, np.nan],
+            kl=[0.0, np.inf, np.nan],
+            loss=[1.0, np.inf, np.nan],
+        )
+    with pytest.raises(UserError, match="broke at step 7: gradient_norm is nan"):
+        check(loss=[1.0, np.nan], gradient_norm=[np.nan, np.nan])
