@@ -9,7 +9,7 @@ from scipy import stats
 from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.numerals import format_percent, format_rate
 
-# A false-alarm rate contradicts the promised one if a rate as high has less than this probability.
+# The achieved false-alarm rate contradicts the promised one if a rate at least as high is less probable.
 _MIN_PROBABILITY = 0.01
 # Below this share of active latent dimensions most of the latent code is unused.
 _MIN_ACTIVE_SHARE = 0.1
