@@ -10,7 +10,7 @@ from vae_jax.workdir import flatten_config
 
 # ml_collections loads config files through a deprecated function of importlib.
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
-def test_the_command_gives_the_config_back():
+def test_the_command_restores_the_config():
     config = default()
     config.name = "my run; rm -rf"
     config.data.dataset = "kvasir"

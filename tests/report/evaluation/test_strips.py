@@ -62,3 +62,20 @@ def test_equal_errors_have_equal_colours_on_different_strips(strip):
 def test_the_same_strip_gives_the_same_bytes(strip):
     first, second = draw(strip), draw(strip)
     assert first[0].png == second[0].png
+
+
+def test_rows_are_the_scores_and_then_the_maps_with_their_measures(strip_results):
+    scores, maps = report_strips.list_strip_rows({"strips": strip_results})
+    assert (scores.name, maps.name) == ("fusion", "mse map")
+    assert {column: m["value"] for column, m in scores.measures.items()} == {"clean": 0.62}
+    assert {column: m["value"] for column, m in maps.measures.items()} == {
+        "image": 0.58, "rolls": 0.71, "clean": 0.62, "pixel_auroc": 0.843, "aupro": 0.519,
+    }  # fmt: skip
+    assert maps.measures["pixel_auroc"]["high"] == 0.872
+    assert "high" not in maps.measures["aupro"]
+    assert set(maps.measures) == set(report_strips.STRIP_COLUMNS)
+
+
+def test_without_strips_there_are_neither_rows_nor_counts():
+    assert report_strips.list_strip_rows({}) == []
+    assert report_strips.describe_strip_counts({}) == ""
