@@ -45,7 +45,7 @@ def test_both_file_formats_give_the_same_parameters(tmp_path, inception_state):
         ("weights.npz", b"not a zip", "does not hold Inception-v3's weights"),
         ("weights.safetensors", b"short", "does not hold Inception-v3's weights"),
         ("weights.safetensors", struct.pack("<Q", 2) + b"[]", "a JSON list instead of an object"),
-        ("weights.safetensors", struct.pack("<Q", 2) + b"{}", r"no array fc\.weight"),
+        ("weights.safetensors", struct.pack("<Q", 2) + b"{}", r"lacks the array fc\.weight"),
     ],
 )
 def test_an_unusable_file_is_rejected_with_one_line(tmp_path, name, content, message):

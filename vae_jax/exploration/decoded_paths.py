@@ -105,7 +105,7 @@ def decode_interpolations(trained: TrainedRun, max_pairs: int) -> Interpolations
     pairs = choose_pairs(test, max_pairs, trained.config.seed)
     images = test.images[pairs.ravel()]
     mu = trained.encode(images).mu.reshape(len(pairs), 2, -1)
-    class_indices = _class_indices_of_nearer_end(trained, pairs, steps)
+    class_indices = _choose_nearer_class_indices(trained, pairs, steps)
 
     def decode(path):
         z = np.concatenate([path(start, end, steps) for start, end in mu])
@@ -120,7 +120,7 @@ def decode_interpolations(trained: TrainedRun, max_pairs: int) -> Interpolations
     )
 
 
-def _class_indices_of_nearer_end(
+def _choose_nearer_class_indices(
     trained: TrainedRun, pairs: Int[np.ndarray, "P 2"], steps: int
 ) -> Int32[np.ndarray, "N"] | None:
     """Returns the class index of the nearer end for each step; None if the model is not conditional."""
