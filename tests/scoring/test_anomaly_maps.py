@@ -9,6 +9,8 @@ from vae_jax.data.region import load_region
 from vae_jax.scoring.anomaly_maps import MapScale, measure_localisation, measure_scale, split_rows
 from vae_jax.scoring.baselines import Baselines
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NAMES = ("mse", "l1", "ssim", "kl", "elbo_gradient")
 MEASURES = ("pixel_auroc", "pixel_ap", "aupro")
 

@@ -1,9 +1,12 @@
 import jax
 import numpy as np
+import pytest
 
 from vae_jax.scoring import fits as fits_lib
 from vae_jax.scoring.fits import FITS, fit_scores
 from vae_jax.scoring.scorer import make_scorer
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def fit(setup, names, images=None):

@@ -6,6 +6,8 @@ import pytest
 from vae_jax.model.vae import BoundModel, build_model, init_params
 from vae_jax.scoring import gradient
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture
 def view(config, make_view):

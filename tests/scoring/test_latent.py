@@ -10,6 +10,8 @@ from vae_jax.errors import UserError
 from vae_jax.model.vae import Posterior
 from vae_jax.scoring import latent
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FITS = {
     "mahalanobis": latent.fit_mahalanobis,
     "knn": latent.fit_knn,

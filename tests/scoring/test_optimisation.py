@@ -6,6 +6,8 @@ import pytest
 from vae_jax.model.vae import VAE, BoundModel, Posterior, build_model, init_params
 from vae_jax.scoring import optimisation
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SIGMA = 0.3
 
 

@@ -15,6 +15,8 @@ from vae_jax.scoring.fits import fit_scores
 from vae_jax.scoring.scorer import build_view, make_scorer
 from vae_jax.scoring.scores import SCORES
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NAMES = ("elbo", "nll", "bits_per_dim", "corrected_nll", "typicality", "input_complexity")
 
 

@@ -4,6 +4,8 @@ import pytest
 from vae_jax.model.vae import BoundModel
 from vae_jax.scoring.robustness import LEVELS, measure_noise_robustness
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture
 def trained(make_setup):

@@ -8,6 +8,8 @@ from vae_jax.scoring.fusion import fuse_scores
 from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
 from vae_jax.scoring.scores import COLUMNS, SCORES
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def test_all_roles_get_the_scores_and_the_figures(make_setup, config):
     config.scoring.fusion = ("l1", "kl")

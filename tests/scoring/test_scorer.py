@@ -7,6 +7,8 @@ from vae_jax.model.vae import BoundModel
 from vae_jax.scoring import scorer as scorer_lib
 from vae_jax.scoring.scorer import make_scorer
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 COLUMNS = ("quality_mse", "kl")
 
 

@@ -25,6 +25,8 @@ from vae_jax.scoring.scores import (
     deciding_score,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NUM_IMAGES, SEED = 11, 0
 # The scores that work on small images; ms_ssim needs large ones.
 SMALL = tuple(name for name in SCORES if name != "ms_ssim")

@@ -6,6 +6,8 @@ import pytest
 from vae_jax.scoring.baselines import Baselines
 from vae_jax.scoring.strip_evaluation import evaluate_strips
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture
 def tiles(make_tiles):

@@ -51,7 +51,7 @@ def corrected_nll(view: View) -> Float[Array, "B"]:
     Source: Chauhan et al. 2022, "Robust outlier detection by de-biasing VAE likelihoods", section 3.1.
     """
     model = view.bound.model
-    best = model.log_prob(view.x, model.likelihood.best(view.x))
+    best = model.log_prob(view.x, model.likelihood.likeliest_raw(view.x))
     return jnp.sum(best, axis=(1, 2, 3)) - view.log_likelihood
 
 
