@@ -42,7 +42,8 @@ SAMPLED = {"likelihood", "latent"}  # the model is a VAE
 MASKED = {"localisation"}  # the dataset has masks
 
 SPLITS = ("train", "val", "calibration")
-MIN_SIDE = 16  # pixels of the shrunk images, where the depth of the model allows it
+# Number of stride-2 convolutions -> side of the shrunk images in pixels.
+SIDES = {2: 16, 4: 32, 5: 64, 6: 64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +259,7 @@ def shrink(config):
     """Overrides that make a run of a config small, as arguments."""
     depth = len(config.model.widths)
     fields = {
-        "data.image_size": min(config.data.image_size, max(MIN_SIDE, 2 ** (depth + 1))),
+        "data.image_size": min(config.data.image_size, SIDES[depth]),
         "model.widths": (4,) * depth,
         "model.hidden_dim": min(config.model.hidden_dim, 8),
         "model.latent_dim": min(config.model.latent_dim, 16),
@@ -355,15 +356,15 @@ def test_an_ablation_runs_every_cell_to_results_that_keep_the_contract(name, sma
     workdir = run_main(
         "--mode=ablate", flag_of(name), f"--config.data.manual_dir={manual_dir}", *shrink(config),
         f"--config.ablate.factors={tuple(factors)}", "--config.ablate.seeds=(0,)",
-        "--config.train.epochs=1",
+        # The base of an ablation is a config whose own run computes all its scores.
+        "--config.train.epochs=1", "--config.scoring.names=('mse',)", "--config.report.cases=1",
     )  # fmt: skip
-    config.ablate.update({"factors": factors, "seeds": (0,)})
+    config.ablate.seeds = (0,)
     cells = grid.make_cells(config, grid.read_factors(factors))
     assert {path.name for path in (workdir / "cells").iterdir()} == {cell.name for cell in cells}
     for cell in cells:
         sections = ablation.sections - (SAMPLED if cell.config.model.kind == "ae" else set())
-        names = names_of_scores(cell.config)
-        assert_keeps_contract(workdir / "cells" / cell.name, sections, True, names)
+        assert_keeps_contract(workdir / "cells" / cell.name, sections, True, {"mse"})
     with open(workdir / "ablation.csv", newline="", encoding="utf-8") as stream:
         assert [row["status"] for row in csv.DictReader(stream)] == ["done"] * len(cells)
     assert (workdir / "ablation.html").stat().st_size
