@@ -62,7 +62,8 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
     _show_pixels(lower, _colour_map(strip), strip.map_name, outline, drawing.SKY)
     upper.set_xticks([])
     lower.set_xlabel("pixels")
-    kind = "with an outlined defect" if strip.label else "without a defect"
+    defect = "with a defect" if outline is None else "with an outlined defect"
+    kind = defect if strip.label else "without a defect"
     upper.set_title(f"{strip.file} · {kind} · score {format_quantity(strip.score)}")
     scale = figure.add_axes(
         (1 - 0.6 / _WIDTH, bottom / total, 0.12 / _WIDTH, (2 * row + gap) / total)
@@ -81,7 +82,7 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
         drawing.encode_png(figure),
         f"The whole strip {strip.file} and its anomaly map by {strip.map_name}, blended from its tiles, in "
         "standard deviations above calibration normals. The highest value of the map is the score of the "
-        "strip. No tile covers the grey pixels.",
+        "strip. Pixels that no tile covers are grey.",
         f"Strip {kind}, and its anomaly map.",
     )
 

@@ -27,12 +27,18 @@ _CURVES = {
     "frequency": (
         "Spectral term",
         "per image",
-        "Squared difference between the spectra of image and reconstruction, summed over frequencies.",
+        (
+            "Squared difference between the magnitude spectra of image and reconstruction, summed over "
+            "frequencies."
+        ),
     ),
     "kl": (
         "KL term",
         "nats per image",
-        "Information about the image in the latent code. Near zero, the code is unused (collapse).",
+        (
+            "Information about the image in the latent code. Near zero, the code is unused (posterior "
+            "collapse)."
+        ),
     ),
     "beta": ("Beta", "weight of the KL term", "The weight of the KL term, by its schedule."),
     "learning_rate": (
