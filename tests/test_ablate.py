@@ -15,6 +15,8 @@ from vae_jax.config import default
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CRASHING = "objective.beta=0.1,seed=1"
 CELLS = ["base,seed=0", "objective.beta=0.1,seed=0", "base,seed=1", CRASHING]
 # Only these cells train and evaluate a model, because a run takes seconds. They differ in every factor and

@@ -56,6 +56,7 @@ def uninterrupted(tmp_path_factory, data_dir):
     return workdir, finish(start(workdir, data_dir, *SMALL, "--config.train.epochs=8"))
 
 
+@pytest.mark.slow
 def test_the_default_run_writes_every_file_that_the_contract_names(uninterrupted):
     workdir, out = uninterrupted
     for name in ("config.json", "metrics.jsonl", "scores.csv", "results.json", "report.html"):
@@ -73,6 +74,7 @@ def test_the_default_run_writes_every_file_that_the_contract_names(uninterrupted
     assert "mse" in out
 
 
+@pytest.mark.slow
 def test_the_readme_shows_the_table_that_the_default_run_prints(uninterrupted):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"\n\n((?:    [^\n]*\n)*    +knn +0(?:[^\n]|\n    )*)\n", readme)
@@ -86,6 +88,7 @@ def test_the_readme_shows_the_table_that_the_default_run_prints(uninterrupted):
         assert line in printed
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path, data_dir):
     args = (data_dir, *SMALL, "--config.train.epochs=8")
     process = start(tmp_path, *args)
@@ -111,6 +114,7 @@ def test_a_killed_run_resumes_to_bitwise_the_same_result(uninterrupted, tmp_path
     assert losses[0] == losses[1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_again_with_another_threshold_rule(uninterrupted):
     workdir, _ = uninterrupted
     before = json.loads((workdir / "results.json").read_text())

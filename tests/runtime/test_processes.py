@@ -245,6 +245,8 @@ import functools, sys
 from vae_jax import main
 from vae_jax.runtime import processes
 
+pytestmark = pytest.mark.slow
+
 processes.join_cluster = functools.partial(processes.join_cluster, start_seconds=2)
 sys.exit(main.main(["main", *sys.argv[1:]]))
 """
