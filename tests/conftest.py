@@ -3,18 +3,16 @@
 JAX is set up before it starts: eight virtual devices, no silent promotion of dtypes or ranks, an error when
 a key is used twice. Shapes in signatures are checked. XLA compiles with the options that a run chooses.
 
-Without names of tests, pytest runs the suite in one worker per core; a test file stays in one worker, so
-that its module fixtures are made once. With names of files or tests it runs them in its own process.
+Without names of tests, pytest runs the suite in one worker per core. A test file stays in one worker, so
+its module fixtures are made once. Tests that are named run in the process of pytest.
 
 Fixtures that save time, because many tests need the same thing:
 
 - `dataset`: forty training discs and a test set with ten rings. `two_classes` and `in_halves` divide the
   discs into classes, `on_disk` stores the images of a dataset on disk.
 - `config`: the config of a model that trains on `dataset` in seconds; `make_config` makes another one.
-- `trained_run`: config and workdir of such a run after its training. The session trains it once, and each
-  test gets its own copy of the workdir to write to.
-- `quick_compilation`: the compiler leaves out the optimisations that only make programs faster, which
-  nearly halves the time of a test that compiles a lot and computes little.
+- `trained_run`: config and workdir of such a run after its training; each test gets its own copy.
+- `quick_compilation`: compilation without optimisation, for tests that compile a lot and compute little.
 - `make_trained`: a model with initial parameters, for tests that need no training.
 - `real_data`: the folder of real images; the test is skipped where there are none.
 
@@ -71,7 +69,7 @@ from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
 
-_MAX_WORKERS = 4  # each takes 2 GB of memory
+_MAX_WORKERS = 4  # each needs up to 2 GB of memory
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,7 +77,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Returns the number of workers: one per core for the suite, none for tests that are named."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    return min(len(os.sched_getaffinity(0)), _MAX_WORKERS)
+    has_affinity = hasattr(os, "sched_getaffinity")  # macOS lacks it
+    num_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
+    return min(num_cores, _MAX_WORKERS)
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +92,16 @@ def quick_compilation():
 
 @pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
-    """Folder with real images in their official layouts; VAE_JAX_TEST_DATA names another place."""
+    """Folder with real images in their official layouts; VAE_JAX_TEST_DATA names another one."""
     default = pathlib.Path(__file__).parents[2] / "shared" / "data"
     folder = pathlib.Path(os.environ.get("VAE_JAX_TEST_DATA", default))
     if not folder.is_dir():
-        pytest.skip(f"no real images at {folder}; VAE_JAX_TEST_DATA names their folder")
+        pytest.skip(f"{folder} does not exist; set VAE_JAX_TEST_DATA to a folder with real images")
     return folder
 
 
 def make_examples(name: str, count: int, seed: int, *, anomalies: int = 0) -> Examples:
-    """Blurred discs at random places, learnable in a few steps; the anomalies are rings."""
+    """Blurred discs at random places, which a model learns in a few steps; the anomalies are rings."""
     rng = np.random.default_rng(seed)
     centre = rng.uniform(2, 6, (count, 2, 1, 1))
     distance = np.sqrt(np.square(np.indices((8, 8))[None] - centre).sum(axis=1))
@@ -122,7 +122,7 @@ def make_examples(name: str, count: int, seed: int, *, anomalies: int = 0) -> Ex
 
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
-    """Forty training discs; fifteen discs and ten rings to judge."""
+    """Forty training discs, and a test set of fifteen discs and ten rings."""
     return Dataset(
         name="discs",
         fingerprint="abc",
@@ -137,7 +137,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def on_disk(tmp_path):
-    """Dataset -> the same with its images and masks on disk."""
+    """Dataset -> the same dataset with its images and masks on disk."""
 
     def stored(role: str, images: np.ndarray | None) -> ImagesOnDisk | None:
         if images is None:
@@ -161,7 +161,7 @@ def on_disk(tmp_path):
 
 @pytest.fixture(scope="session")
 def in_halves(dataset):
-    """(axis of the images, two names) -> the dataset with its discs in two classes, by where they lie."""
+    """(axis of the images, two names) -> the dataset with its discs in two classes, by their position."""
 
     def name(examples, axis, low, high):
         weight = examples.images[..., 0].astype(float).sum(axis=3 - axis)
@@ -209,7 +209,7 @@ def make_config():
 
 @pytest.fixture
 def config(make_config):
-    """A model that trains on `dataset` in seconds."""
+    """The config of a model that trains on `dataset` in seconds."""
     return make_config()
 
 
