@@ -46,8 +46,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_legacy_prng_key", "error")
 jax.config.update("jax_debug_key_reuse", True)
-# Many tests train the same small model, which is compiled once per session. Workers inherit the environment
-# of the process that starts them, so they share its folder of compiled programs.
+# Many tests train the same small model, which is compiled once: workers inherit this folder of programs.
 _PROGRAMS = "VAE_JAX_TEST_PROGRAMS"
 if _PROGRAMS not in os.environ:
     _folder_of_programs = tempfile.TemporaryDirectory(prefix="vae_jax_test_programs_")
@@ -69,6 +68,7 @@ from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
 
+ROLES = ("train", "val", "calibration", "test")
 _MAX_WORKERS = 4  # each needs up to 2 GB of memory
 
 
@@ -77,9 +77,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Returns the number of workers: one per core for the suite, none for tests that are named."""
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    has_affinity = hasattr(os, "sched_getaffinity")  # macOS lacks it
-    num_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
-    return min(num_cores, _MAX_WORKERS)
+    # macOS lacks sched_getaffinity.
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+    return min(len(cores), _MAX_WORKERS)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def dataset() -> Dataset:
 def on_disk(tmp_path):
     """Dataset -> the same dataset with its images and masks on disk."""
 
-    def stored(role: str, images: np.ndarray | None) -> ImagesOnDisk | None:
+    def store(role: str, images: np.ndarray | None) -> ImagesOnDisk | None:
         if images is None:
             return None
         path = tmp_path / f"{role}-{images.ndim}.u8"
@@ -147,14 +147,13 @@ def on_disk(tmp_path):
         return ImagesOnDisk.from_parts([np.memmap(path, np.uint8, "r", shape=images.shape)])
 
     def on_disk(dataset: Dataset) -> Dataset:
-        roles = {role: getattr(dataset, role) for role in ("train", "val", "calibration", "test")}
-        moved = {
+        stored = {
             role: dataclasses.replace(
-                examples, images=stored(role, examples.images), masks=stored(role, examples.masks)
+                examples, images=store(role, examples.images), masks=store(role, examples.masks)
             )
-            for role, examples in roles.items()
+            for role, examples in ((role, getattr(dataset, role)) for role in ROLES)
         }
-        return dataclasses.replace(dataset, **moved)
+        return dataclasses.replace(dataset, **stored)
 
     return on_disk
 
@@ -163,7 +162,7 @@ def on_disk(tmp_path):
 def in_halves(dataset):
     """(axis of the images, two names) -> the dataset with its discs in two classes, by their position."""
 
-    def name(examples, axis, low, high):
+    def name_classes(examples, axis, low, high):
         weight = examples.images[..., 0].astype(float).sum(axis=3 - axis)
         centre = (weight * np.arange(8)).sum(axis=1) / weight.sum(axis=1)
         sides = np.where(centre < 3.5, low, high)
@@ -171,8 +170,7 @@ def in_halves(dataset):
         return dataclasses.replace(examples, classes=classes)
 
     def in_halves(axis: int, low: str, high: str) -> Dataset:
-        roles = ("train", "val", "calibration", "test")
-        named = {role: name(getattr(dataset, role), axis, low, high) for role in roles}
+        named = {role: name_classes(getattr(dataset, role), axis, low, high) for role in ROLES}
         return dataclasses.replace(dataset, **named)
 
     return in_halves
