@@ -71,8 +71,8 @@ def measure_scoring(file: str, variant: str, counts: list[int]) -> dict[int, int
     score = make_scorer(trained.model, names, scoring_config, config.seed, jax.devices())
     peaks = {}
     for count in counts:
-        classes = None if classes is None else classes[:count]
-        score(trained.params, images[:count], classes, fits=fits)
+        given_classes = None if classes is None else classes[:count]
+        score(trained.params, images[:count], given_classes, fits=fits)
         peaks[count] = measure_peak_memory_bytes()
     return peaks
 
