@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from jax import lax
 
-from vae_jax.model import kernel_gradient
 from vae_jax.model.convolution import BACKENDS, Conv, ConvTranspose
 from vae_jax.model.strided import strided_convolution, transposed_convolution
 
@@ -184,37 +183,6 @@ def test_gradient_inside_scan_equals_that_outside(core):
     )
     expected = jnp.stack([gradient(kernel, images) for images in x])
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_kernel_gradient_does_not_depend_on_the_images_per_step(dtype, monkeypatch):
-    x, y = draw(6, 8, 8, 2).astype(dtype), draw(6, 4, 4, 3, seed=1).astype(dtype)
-
-    def compute():
-        # A new function for each call, because jit would reuse the program of another step size.
-        return jax.jit(lambda x, y: kernel_gradient.compute_kernel_gradient(x, y, 4, 2, (1, 1)))(
-            x, y
-        )
-
-    at_once = compute()
-    tolerance = 1e-5 if dtype == jnp.float32 else 2**-8
-    for images_per_step in (1, 4):  # four leaves two images for the last step
-        monkeypatch.setattr(kernel_gradient, "_images_per_step", lambda *_, n=images_per_step: n)
-        np.testing.assert_allclose(compute(), at_once, rtol=tolerance, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("batch", "numbers", "limit", "expected"),
-    [
-        (64, 6_400, 800, 8),
-        (64, 6_400, 900, 8),
-        (61, 610, 200, 16),
-        (4, 400, 1_000, 4),
-        (5, 5_000, 10, 1),
-    ],
-)
-def test_steps_have_equal_sizes_within_the_limit(batch, numbers, limit, expected):
-    assert kernel_gradient._images_per_step(batch, numbers, limit) == expected
 
 
 @layers
