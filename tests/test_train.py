@@ -38,18 +38,22 @@ def test_loss_falls_and_every_epoch_has_one_line_per_split(tmp_path, config, dat
 
 
 def test_a_resumed_run_equals_a_run_that_was_not_stopped_bit_for_bit(tmp_path, config, dataset):
-    whole = train(config, tmp_path / "whole", dataset)
+    uninterrupted = train(config, tmp_path / "uninterrupted", dataset)
     config.train.epochs = 2
-    train(config, tmp_path / "parts", dataset)
+    train(config, tmp_path / "resumed", dataset)
     config.train.epochs = 5
-    parts = train(config, tmp_path / "parts", dataset)
-    assert_bitwise_equal(whole, parts)
-    whole_lines, part_lines = (
-        history.read_metrics(tmp_path / "whole"),
-        history.read_metrics(tmp_path / "parts"),
+    resumed = train(config, tmp_path / "resumed", dataset)
+    assert_bitwise_equal(uninterrupted, resumed)
+    uninterrupted_lines, resumed_lines = (
+        history.read_metrics(tmp_path / "uninterrupted"),
+        history.read_metrics(tmp_path / "resumed"),
     )
-    assert [line["step"] for line in whole_lines] == [line["step"] for line in part_lines]
-    assert [line["loss"] for line in whole_lines] == [line["loss"] for line in part_lines]
+    assert [line["step"] for line in uninterrupted_lines] == [
+        line["step"] for line in resumed_lines
+    ]
+    assert [line["loss"] for line in uninterrupted_lines] == [
+        line["loss"] for line in resumed_lines
+    ]
 
 
 def test_lines_after_the_last_checkpoint_are_written_only_once(tmp_path, config, dataset):

@@ -36,75 +36,81 @@ def one_pixel(name, xs, raw, sigma=0.2):
     return np.asarray(LIKELIHOODS[name].log_prob(x, raw, sigma), np.float64).reshape(-1)
 
 
-def test_kl_against_monte_carlo():
+def test_kl_equals_a_monte_carlo_estimate():
     rng = np.random.default_rng(0)
     mu, logvar = np.float32([[0.3, -1.2]]), np.float32([[-0.7, 0.4]])
     sigma = np.exp(0.5 * logvar)
     z = mu + sigma * rng.standard_normal((400_000, 2))
     estimate = (stats.norm.logpdf(z, mu, sigma) - stats.norm.logpdf(z)).mean(axis=0)
-    found = kl_to_standard_normal(jnp.asarray(mu), jnp.asarray(logvar))[0]
-    np.testing.assert_allclose(found, estimate, atol=0.01)
+    kl = kl_to_standard_normal(jnp.asarray(mu), jnp.asarray(logvar))[0]
+    np.testing.assert_allclose(kl, estimate, atol=0.01)
 
 
-def test_kl_is_zero_at_the_prior_alone():
+def test_kl_is_zero_only_for_the_prior():
     zero = jnp.zeros((1, 3))
     np.testing.assert_array_equal(kl_to_standard_normal(zero, zero), zero)
     assert (kl_to_standard_normal(zero + 0.1, zero) > 0).all()
 
 
-def test_bernoulli_against_scipy(pixels):
+def test_bernoulli_equals_that_of_scipy(pixels):
     _, raw = pixels
     x = np.float32(np.random.default_rng(1).integers(0, 2, raw.shape))
-    found = LIKELIHOODS["bernoulli"].log_prob(x, jnp.asarray(raw), 1.0)
-    np.testing.assert_allclose(found, stats.bernoulli.logpmf(x, sigmoid(raw)), rtol=1e-4, atol=1e-5)
+    log_prob = LIKELIHOODS["bernoulli"].log_prob(x, jnp.asarray(raw), 1.0)
+    np.testing.assert_allclose(
+        log_prob, stats.bernoulli.logpmf(x, sigmoid(raw)), rtol=1e-4, atol=1e-5
+    )
 
 
-def test_gaussian_against_scipy(pixels):
+def test_gaussian_equals_that_of_scipy(pixels):
     x, raw = pixels
-    found = LIKELIHOODS["gaussian"].log_prob(x, jnp.asarray(raw), 0.3)
-    np.testing.assert_allclose(found, stats.norm.logpdf(x, sigmoid(raw), 0.3), rtol=1e-4, atol=1e-5)
+    log_prob = LIKELIHOODS["gaussian"].log_prob(x, jnp.asarray(raw), 0.3)
+    np.testing.assert_allclose(
+        log_prob, stats.norm.logpdf(x, sigmoid(raw), 0.3), rtol=1e-4, atol=1e-5
+    )
 
 
-def test_laplace_against_scipy_with_sigma_as_its_standard_deviation(pixels):
+def test_laplace_equals_that_of_scipy_with_standard_deviation_sigma(pixels):
     x, raw = pixels
-    found = LIKELIHOODS["laplace"].log_prob(x, jnp.asarray(raw), 0.3)
+    log_prob = LIKELIHOODS["laplace"].log_prob(x, jnp.asarray(raw), 0.3)
     expected = stats.laplace(sigmoid(raw), 0.3 / np.sqrt(2))
-    np.testing.assert_allclose(found, expected.logpdf(x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_prob, expected.logpdf(x), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(expected.std(), 0.3)
 
 
-def test_gaussian_learned_against_scipy(pixels):
+def test_gaussian_learned_equals_that_of_scipy(pixels):
     x, mean = pixels
     scale = np.random.default_rng(1).normal(0, 2, x.shape).astype(np.float32)
     raw = np.concatenate([mean, scale], axis=3)
-    found = LIKELIHOODS["gaussian_learned"].log_prob(x, jnp.asarray(raw), 1.0)
+    log_prob = LIKELIHOODS["gaussian_learned"].log_prob(x, jnp.asarray(raw), 1.0)
     sigma = (1 / 256) ** sigmoid(-scale)
-    np.testing.assert_allclose(found, stats.norm.logpdf(x, sigmoid(mean), sigma), rtol=1e-3)
+    np.testing.assert_allclose(log_prob, stats.norm.logpdf(x, sigmoid(mean), sigma), rtol=1e-3)
 
 
-def test_gaussian_optimal_is_the_best_gaussian_of_each_image(pixels):
+def test_gaussian_optimal_is_the_likeliest_gaussian_of_each_image(pixels):
     x, raw = pixels
-    found = LIKELIHOODS["gaussian_optimal"].log_prob(x, jnp.asarray(raw), 1.0).sum(axis=(1, 2, 3))
+    log_prob = (
+        LIKELIHOODS["gaussian_optimal"].log_prob(x, jnp.asarray(raw), 1.0).sum(axis=(1, 2, 3))
+    )
     for i in range(len(x)):
         _, deviation = stats.norm.fit(x[i] - sigmoid(raw[i]), floc=0)
         best = stats.norm.logpdf(x[i], sigmoid(raw[i]), deviation).sum()
-        assert found[i] == pytest.approx(best, rel=1e-4)
+        assert log_prob[i] == pytest.approx(best, rel=1e-4)
 
 
 def test_gaussian_optimal_is_bounded_where_the_reconstruction_is_exact():
     raw = jnp.zeros((1, 2, 2, 1))
-    found = LIKELIHOODS["gaussian_optimal"].log_prob(jnp.full((1, 2, 2, 1), 0.5), raw, 1.0)
-    np.testing.assert_allclose(found, stats.norm.logpdf(0, 0, 1 / 256), rtol=1e-5)
+    log_prob = LIKELIHOODS["gaussian_optimal"].log_prob(jnp.full((1, 2, 2, 1), 0.5), raw, 1.0)
+    np.testing.assert_allclose(log_prob, stats.norm.logpdf(0, 0, 1 / 256), rtol=1e-5)
 
 
 @pytest.mark.parametrize("raw", [-300.0, -20.0, -0.7, -0.59, -1e-3, 0.0, 1e-3, 0.61, 3.0, 300.0])
-def test_continuous_bernoulli_against_scipy(raw):
+def test_continuous_bernoulli_equals_that_of_scipy(raw):
     """Exp(rate) cut off at 1 is the same family; the mean is that of the density itself."""
-    found = one_pixel("continuous_bernoulli", xs := np.linspace(0, 1, 11), [raw])
+    log_prob = one_pixel("continuous_bernoulli", xs := np.linspace(0, 1, 11), [raw])
     rate = abs(raw)
     expected = stats.truncexpon(b=rate, scale=1 / rate) if rate else stats.uniform()
     towards_zero = xs if raw <= 0 else 1 - xs
-    np.testing.assert_allclose(found, expected.logpdf(towards_zero), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_prob, expected.logpdf(towards_zero), rtol=1e-4, atol=1e-5)
     mean = float(LIKELIHOODS["continuous_bernoulli"].mean(jnp.full((1, 1, 1, 1), raw))[0, 0, 0, 0])
     assert mean == pytest.approx(expected.mean() if raw <= 0 else 1 - expected.mean(), abs=1e-5)
 
@@ -144,20 +150,20 @@ def test_discretised_logistic_sums_to_one_with_the_reconstruction_as_mean(locati
     assert p @ levels == pytest.approx(mean, abs=0.5 / 255)
 
 
-def test_discretised_logistic_against_scipy():
+def test_discretised_logistic_equals_that_of_scipy():
     levels = np.arange(256) / 255
-    found = one_pixel("discretised_logistic", levels, [0.4, 1.0])
+    log_prob = one_pixel("discretised_logistic", levels, [0.4, 1.0])
     logistic = stats.logistic(sigmoid(0.4), (1 / 2048) ** sigmoid(-1.0))
     edges = np.concatenate([[-np.inf], (np.arange(255) + 0.5) / 255, [np.inf]])
-    # Above the location the upper tail keeps its digits.
+    # Above the location the upper tail is used, because a difference of the lower tail would lose digits.
     expected = np.where(
         levels < sigmoid(0.4), np.diff(logistic.cdf(edges)), -np.diff(logistic.sf(edges))
     )
-    np.testing.assert_allclose(found, np.log(expected), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(log_prob, np.log(expected), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_log_prob_mean_and_gradient_are_finite_far_out(name):
+def test_log_prob_mean_and_gradient_are_finite_for_extreme_outputs(name):
     likelihood = LIKELIHOODS[name]
     far = jnp.float32([-200.0, 0.0, 200.0])
     grid = jnp.stack(jnp.meshgrid(*[far] * likelihood.parameters_per_channel), axis=-1)
@@ -177,10 +183,10 @@ def test_log_prob_mean_and_gradient_are_finite_far_out(name):
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_nothing_is_likelier_than_the_best_output(name):
+def test_no_output_is_likelier_than_the_likeliest(name):
     likelihood = LIKELIHOODS[name]
     rng = np.random.default_rng(0)
-    # Black and white have no best continuous Bernoulli: their density grows without end.
+    # Black and white pixels have no likeliest continuous Bernoulli: their density grows without bound.
     levels = rng.integers(1 if name == "continuous_bernoulli" else 0, 255, (2, 3, 3, 2)) / 255
     x = jnp.asarray(levels, jnp.float32)
     best = likelihood.log_prob(x, likelihood.likeliest_raw(x), 0.1).sum()
@@ -199,6 +205,6 @@ def test_log_prob_of_an_image_does_not_depend_on_its_batch(name):
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.uniform(0, 1, (3, 4, 4, 2)), jnp.float32)
     raw = draw_raw(name, rng, x.shape)
-    whole = LIKELIHOODS[name].log_prob(x, raw, 0.1)
+    together = LIKELIHOODS[name].log_prob(x, raw, 0.1)
     alone = LIKELIHOODS[name].log_prob(x[1:2], raw[1:2], 0.1)
-    np.testing.assert_allclose(whole[1:2], alone, rtol=1e-6)
+    np.testing.assert_allclose(together[1:2], alone, rtol=1e-6)

@@ -18,7 +18,7 @@ SIDE, PIXELS, LATENT, SIGMA, IMAGES = 2, 4, 3, 0.7, 300
 
 
 class Affine(nn.Module):
-    """x -> weight x + bias, from a flat vector or an image."""
+    """Maps a flat vector or an image x to weight x + bias."""
 
     outputs: tuple[int, ...]
 
@@ -29,7 +29,7 @@ class Affine(nn.Module):
 
 
 class LinearEncoder(nn.Module):
-    """mu an affine function of x, logvar the same for every x: so is the exact posterior."""
+    """mu is an affine function of x, and logvar the same for every x, as in the exact posterior."""
 
     @nn.compact
     def __call__(self, x, label=None):
@@ -39,7 +39,7 @@ class LinearEncoder(nn.Module):
 
 
 class LinearVAE(VAE):
-    """The model under test with linear halves and an unsquashed Gaussian."""
+    """The model with a linear encoder and decoder, and a Gaussian whose mean is the raw output."""
 
     def setup(self):
         self.encoder = LinearEncoder()
@@ -57,7 +57,7 @@ MODEL = LinearVAE(SIDE, 1, (1,), 1, 0, LATENT, "relu", "gaussian", SIGMA)
 
 
 def make_problem(orthogonal):
-    """Parameters, images, their exact log-likelihoods; with orthogonal columns q is the exact posterior."""
+    """Parameters, images and their log-likelihoods; with orthogonal columns q is the exact posterior."""
     rng = np.random.default_rng(0)
     weight, bias = rng.normal(size=(PIXELS, LATENT)), rng.normal(size=PIXELS)
     if orthogonal:
@@ -88,7 +88,7 @@ def elbo(params, x, keys):
 
 
 def elbos(params, x, num_draws):
-    """The ELBO of each image, mean over posterior samples."""
+    """The ELBO of each image, averaged over posterior samples."""
     return np.mean([elbo(params, x, eval_keys(draw)) for draw in range(num_draws)], axis=0)
 
 
@@ -104,10 +104,10 @@ def importance_weighted(params, x, num_samples, step=0):
 
 def test_elbo_stays_below_the_exact_likelihood():
     params, x, exact = make_problem(orthogonal=False)
-    found = elbos(params, x, 40)
-    # The gap is KL(q || posterior), the same for every image here; single estimates scatter.
-    assert found.mean() < exact.mean() - 0.05
-    assert (found < exact + 1.0).all()
+    elbo_of_images = elbos(params, x, 40)
+    # The gap is KL(q || posterior), the same for every image here. Single estimates have some variance.
+    assert elbo_of_images.mean() < exact.mean() - 0.05
+    assert (elbo_of_images < exact + 1.0).all()
 
 
 def test_elbo_is_the_exact_likelihood_where_q_is_the_posterior():
@@ -116,7 +116,7 @@ def test_elbo_is_the_exact_likelihood_where_q_is_the_posterior():
     assert elbos(params, x, 200).mean() == pytest.approx(exact.mean(), abs=0.02)
 
 
-def test_importance_weighted_bound_rises_with_k_and_nears_the_exact_likelihood():
+def test_importance_weighted_bound_rises_with_k_and_approaches_the_exact_likelihood():
     params, x, exact = make_problem(orthogonal=False)
     gaps = [
         np.mean([(exact - importance_weighted(params, x, k, s)).mean() for s in range(4)])
@@ -134,7 +134,7 @@ def test_one_sample_estimates_the_elbo():
     assert ones == pytest.approx(elbos(params, x, 40).mean(), abs=0.03)
 
 
-def test_streaming_equals_all_samples_at_once():
+def test_one_sample_at_a_time_equals_all_samples_at_once():
     params, x, _ = make_problem(orthogonal=False)
     bound = BoundModel(MODEL, params)
     x, posterior, keys = x[:5], bound.encode(x[:5]), eval_keys(0)[:5]
@@ -147,5 +147,5 @@ def test_streaming_equals_all_samples_at_once():
         p = stats.norm.logpdf(x, raw, SIGMA).sum(axis=(1, 2, 3))
         weights.append(p + stats.norm.logpdf(z).sum(axis=1) - q.sum(axis=1))
     expected = np.log(np.mean(np.exp(weights), axis=0))
-    found = importance.log_likelihood(bound, x, posterior, keys, 7)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    actual = importance.log_likelihood(bound, x, posterior, keys, 7)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)

@@ -12,9 +12,9 @@ def draw(step, index, name="latent", seed=0):
 
 
 def test_noise_of_an_example_does_not_depend_on_its_batch():
-    whole = draw(3, [5, 6, 7, 8])
-    np.testing.assert_array_equal(whole[2:], draw(3, [7, 8]))
-    np.testing.assert_array_equal(whole[::-1], draw(3, [8, 7, 6, 5]))
+    together = draw(3, [5, 6, 7, 8])
+    np.testing.assert_array_equal(together[2:], draw(3, [7, 8]))
+    np.testing.assert_array_equal(together[::-1], draw(3, [8, 7, 6, 5]))
 
 
 @pytest.mark.parametrize("other", [{"step": 4}, {"index": [6]}, {"name": "augment"}, {"seed": 1}])

@@ -31,7 +31,7 @@ def save(checkpoints, state, losses):
         checkpoints.save(at_step(state, step), data, {"seed": 0}, loss)
 
 
-def test_restored_state_is_bitwise_the_saved_one(tmp_path, state):
+def test_restored_state_equals_the_saved_one_bit_for_bit(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {3: 1.0})
     with Checkpoints(tmp_path) as checkpoints:
@@ -44,7 +44,7 @@ def test_restored_state_is_bitwise_the_saved_one(tmp_path, state):
     ]
 
 
-def test_latest_and_best_are_kept_and_no_other(tmp_path, state):
+def test_only_the_latest_and_the_best_checkpoint_are_kept(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {0: None, 1: 5.0, 2: -7.0, 3: 6.0, 4: None, 5: 2.0})
     with Checkpoints(tmp_path) as checkpoints:
@@ -55,21 +55,21 @@ def test_latest_and_best_are_kept_and_no_other(tmp_path, state):
     assert {path.name for path in tmp_path.iterdir() if path.name.isdigit()} == {"2", "5"}
 
 
-def test_a_run_without_validation_has_no_best(tmp_path, state):
+def test_a_run_without_validation_has_no_best_checkpoint(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {0: None})
         assert checkpoints.best_step() is None
 
 
 def test_a_saved_state_survives_donation(tmp_path, state):
-    """A save goes on in the background while training reuses the memory of its state."""
+    """A checkpoint is saved in the background while training reuses the memory of the state."""
     overwrite = jax.jit(lambda s: jax.tree.map(lambda leaf: leaf * 0, s), donate_argnums=0)
-    given = jax.tree.map(jnp.copy, at_step(state, 1))
-    expected = jax.device_get(given.params)
+    donated = jax.tree.map(jnp.copy, at_step(state, 1))
+    expected = jax.device_get(donated.params)
     expected = jax.tree.map(np.array, expected)
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(given, {}, {}, None)
-        overwrite(given)
+        checkpoints.save(donated, {}, {}, None)
+        overwrite(donated)
     with Checkpoints(tmp_path) as checkpoints:
         jax.tree.map(np.testing.assert_array_equal, checkpoints.restore_params(1)[0], expected)
 
@@ -77,12 +77,12 @@ def test_a_saved_state_survives_donation(tmp_path, state):
 @pytest.mark.parametrize(
     "pattern", ["state/**/*", "state/manifest.ocdbt", "data/metadata", "state/d/*"]
 )
-def test_deleted_file_is_one_clear_line(tmp_path, state, pattern):
+def test_a_deleted_file_is_reported_in_one_line(tmp_path, state, pattern):
     with Checkpoints(tmp_path) as checkpoints:
         save(checkpoints, state, {1: 1.0})
-    gone = [path for path in (tmp_path / "1").glob(pattern) if path.is_file()]
-    assert gone
-    for path in gone:
+    deleted = [path for path in (tmp_path / "1").glob(pattern) if path.is_file()]
+    assert deleted
+    for path in deleted:
         path.unlink()
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(UserError) as error:
         checkpoints.restore(1, state)
