@@ -28,14 +28,14 @@ def numeric_gradient(function, x, step=2e-2):
 
 
 @pytest.mark.parametrize("name", ["elbo_gradient", "kl_gradient"])
-def test_map_is_the_size_of_numeric_derivatives(name, view):
+def test_map_is_the_absolute_value_of_numeric_derivatives(name, view):
     def function(x):
-        found = gradient.compute_terms_at_mean(view.bound, x)
-        return found.kl if name == "kl_gradient" else found.reconstruction + found.kl
+        terms = gradient.compute_terms_at_mean(view.bound, x)
+        return terms.kl if name == "kl_gradient" else terms.reconstruction + terms.kl
 
     expected = np.abs(numeric_gradient(function, view.x)).sum(axis=3)
-    found = jax.jit(lambda: gradient.compute_gradient_maps(view)[name])()
-    np.testing.assert_allclose(found, expected, atol=0.01 * expected.max())
+    gradient_map = jax.jit(lambda: gradient.compute_gradient_maps(view)[name])()
+    np.testing.assert_allclose(gradient_map, expected, atol=0.01 * expected.max())
 
 
 @pytest.mark.parametrize("name", ["elbo_gradient", "kl_gradient"])
@@ -48,7 +48,7 @@ def test_score_is_the_sum_of_its_map(name, view):
     assert (expected > 0).all()
 
 
-def test_an_autoencoder_has_the_gradient_of_its_reconstruction_alone(config, make_view):
+def test_an_autoencoder_has_only_the_gradient_of_the_reconstruction_term(config, make_view):
     config.model.kind = "ae"
     model = build_model(config)
     bound = BoundModel(model, init_params(model, jax.random.key(0)))

@@ -21,7 +21,7 @@ FITS = {
 
 
 def codes(count, seed, *, latent_dim=6, sampled=True):
-    """Codes in two clusters, of unequal spread by dimension, some dimensions correlated."""
+    """Codes in two clusters, with different spreads and correlations of the dimensions."""
     rng = np.random.default_rng(seed)
     mixing = np.random.default_rng(9).normal(size=(latent_dim, latent_dim))
     mu = rng.normal(size=(count, latent_dim)) @ mixing + 4 * rng.integers(0, 2, (count, 1))
@@ -31,7 +31,7 @@ def codes(count, seed, *, latent_dim=6, sampled=True):
 
 @pytest.fixture
 def score(make_view, make_normals):
-    """(name, training codes, test codes) -> the score of the test codes."""
+    """Returns a function that scores test codes after a fit on training codes."""
 
     def score(name, train, test):
         fits = jax.tree.map(jnp.asarray, {name: FITS[name](make_normals(train))})
@@ -50,7 +50,7 @@ def test_mahalanobis_distance_is_scipys_under_the_shrunk_covariance(score):
     np.testing.assert_allclose(score("mahalanobis", train, test), expected, rtol=1e-4)
 
 
-def test_knn_is_the_kth_of_all_sorted_distances(score, config):
+def test_knn_is_the_kth_smallest_of_all_distances(score, config):
     train, test = codes(80, 0), codes(10, 1)
     for k in (1, 5, 80):
         config.scoring.knn_k = k
@@ -59,7 +59,7 @@ def test_knn_is_the_kth_of_all_sorted_distances(score, config):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100, 101])
-def test_kth_least_is_numpys(count):
+def test_the_kth_smallest_value_is_that_of_a_sort(count):
     values = np.random.default_rng(0).normal(size=(5, count)).astype(np.float32)
     order = np.argsort(values, axis=1)
     for k in {1, (count + 1) // 2, count}:
@@ -75,7 +75,7 @@ def test_knn_measures_small_distances_far_from_the_origin(score, config):
     np.testing.assert_allclose(score("knn", train, test), 0.125)
 
 
-def test_gmm_is_sklearns_negative_log_density(score, config):
+def test_gmm_agrees_with_the_negative_log_density_of_sklearn(score, config):
     config.scoring.gmm_components = 3
     train, test = codes(200, 0), codes(10, 1)
     mu = train.mu.astype(np.float64)
@@ -85,7 +85,7 @@ def test_gmm_is_sklearns_negative_log_density(score, config):
     np.testing.assert_allclose(score("gmm", train, test), expected, rtol=1e-4, atol=1e-3)
 
 
-def test_gmm_sees_the_gap_between_two_clusters_and_one_gaussian_does_not(score, config):
+def test_gmm_detects_a_code_between_two_clusters_and_mahalanobis_does_not(score, config):
     rng = np.random.default_rng(0)
     side = np.repeat([-5, 5], 100)[:, None]
     train = Posterior((rng.normal(size=(200, 2)) * 0.5 + side).astype(np.float32), None)
@@ -107,39 +107,39 @@ def test_latent_statistics_are_the_largest_of_five_z_scores(score):
             [mu.mean(1), mu.std(1), np.sqrt((mu**2).sum(1)), sigma.mean(1), sigma.std(1)], axis=1
         )
 
-    known, found = by_hand(train), by_hand(test)
-    expected = np.abs((found - known.mean(axis=0)) / known.std(axis=0)).max(axis=1)
+    of_train, of_test = by_hand(train), by_hand(test)
+    expected = np.abs((of_test - of_train.mean(axis=0)) / of_train.std(axis=0)).max(axis=1)
     np.testing.assert_allclose(score("latent_statistics", train, test), expected, rtol=1e-3)
 
 
-def test_latent_statistics_take_no_side(score):
-    """Too near the origin, and too sure, are abnormal like too far and too unsure."""
+def test_latent_statistics_score_high_and_low_values(score):
+    """A code close to the origin and a narrow posterior are abnormal, too."""
     train = codes(200, 0)
-    sure = Posterior(train.mu, train.logvar - 3)
+    narrow = Posterior(train.mu, train.logvar - 3)
     usual = np.median(score("latent_statistics", train, codes(50, 1)))
-    assert np.median(score("latent_statistics", train, sure)) > 3 * usual
+    assert np.median(score("latent_statistics", train, narrow)) > 3 * usual
     constant = Posterior(np.full((1, 6), train.mu.mean(), np.float32), train.logvar[:1])
     assert score("latent_statistics", train, constant)[0] > usual
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_an_autoencoder_has_the_score_too(name, score):
-    found = score(name, codes(80, 0, sampled=False), codes(10, 1, sampled=False))
-    assert np.isfinite(found).all()
+def test_the_score_of_an_autoencoder_is_finite(name, score):
+    scores = score(name, codes(80, 0, sampled=False), codes(10, 1, sampled=False))
+    assert np.isfinite(scores).all()
 
 
 @pytest.mark.parametrize("name", FITS)
 @pytest.mark.parametrize("collapsed", [4, 6])
-def test_collapsed_dimensions_do_not_blow_up(name, collapsed, score):
-    """Rounding in dimensions that carry nothing must not drown those that do."""
+def test_rounding_in_collapsed_dimensions_does_not_make_scores_large(name, collapsed, score):
+    """Rounding errors in collapsed dimensions must not hide the other dimensions."""
     train, test = codes(80, 0), codes(20, 1)
     rng = np.random.default_rng(2)
     for posterior in (train, test):
         posterior.mu[:, :collapsed] = 0.25 + 1e-7 * rng.normal(size=(len(posterior.mu), collapsed))
-    found = score(name, train, test)
-    assert np.isfinite(found).all()
+    scores = score(name, train, test)
+    assert np.isfinite(scores).all()
     limit = {"mahalanobis": 20, "knn": 20, "gmm": 60, "latent_statistics": 20}[name]
-    assert (np.abs(found) < limit).all()
+    assert (np.abs(scores) < limit).all()
 
 
 @pytest.mark.parametrize("name", FITS)

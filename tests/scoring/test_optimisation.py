@@ -63,31 +63,31 @@ def exact_regret(bound, x):
     return negative_elbo(np.zeros_like(mu), np.full(3, 0.01)) - negative_elbo(mu, 1 / precision)
 
 
-def test_regret_of_a_linear_model_is_the_known_one(linear):
+def test_regret_of_a_linear_model_has_its_closed_form(linear):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
     keys = jax.random.split(jax.random.key(1), 6)
-    # Many keys an image, because the ELBO before and after is measured on a few samples.
-    measured = jax.jit(jax.vmap(lambda keys: optimisation.compute_regret(
+    # Many keys per image, because the ELBO is measured on few samples before and after.
+    compute = jax.jit(jax.vmap(lambda keys: optimisation.compute_regret(
         linear, x, linear.encode(x), keys, 300, 0.1
     )))  # fmt: skip
     many = jax.vmap(lambda key: jax.random.split(key, 40))(keys).T
-    found = measured(many).mean(axis=0)
-    np.testing.assert_allclose(found, exact_regret(linear, x), rtol=0.03)
+    regrets = compute(many).mean(axis=0)
+    np.testing.assert_allclose(regrets, exact_regret(linear, x), rtol=0.03)
 
 
-def test_regret_of_the_best_posterior_is_next_to_nothing(linear):
+def test_regret_of_the_best_posterior_is_almost_zero(linear):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4, 4, 1)), jnp.float32)
     rows = linear.params["rows"]
     precision = 1 + jnp.sum(jnp.square(rows), axis=1) / SIGMA**2
     mu = x.reshape(6, -1) @ rows.T / SIGMA**2 / precision[None]
     best = Posterior(mu, jnp.tile(-jnp.log(precision), (6, 1)))
     keys = jax.random.split(jax.random.key(1), 6)
-    found = jax.jit(lambda: optimisation.compute_regret(linear, x, best, keys, 100, 0.05))()
-    assert (found >= 0).all()
-    assert (found < 0.1).all()
+    regrets = jax.jit(lambda: optimisation.compute_regret(linear, x, best, keys, 100, 0.05))()
+    assert (regrets >= 0).all()
+    assert (regrets < 0.1).all()
 
 
-def test_regret_of_a_batch_is_that_of_a_loop_over_its_images(small):
+def test_regret_of_an_image_does_not_depend_on_its_batch(small):
     bound, x, posterior = small
     keys = jax.random.split(jax.random.key(1), len(x))
     regret = jax.jit(lambda x, q, keys: optimisation.compute_regret(bound, x, q, keys, 60, 0.05))
@@ -95,22 +95,22 @@ def test_regret_of_a_batch_is_that_of_a_loop_over_its_images(small):
         regret(x[i : i + 1], jax.tree.map(lambda a, i=i: a[i : i + 1], posterior), keys[i : i + 1])
         for i in range(len(x))
     ]
-    found = regret(x, posterior, keys)
-    assert (found > 0.1).all()
-    np.testing.assert_allclose(found, np.concatenate(alone), rtol=1e-4)
+    regrets = regret(x, posterior, keys)
+    assert (regrets > 0.1).all()
+    np.testing.assert_allclose(regrets, np.concatenate(alone), rtol=1e-4)
 
 
-def test_regret_gains_from_more_steps(small):
+def test_regret_grows_with_the_number_of_steps(small):
     bound, x, posterior = small
     keys = jax.random.split(jax.random.key(1), len(x))
-    few, many = (
+    after_5, after_100 = (
         jax.jit(lambda n=n: optimisation.compute_regret(bound, x, posterior, keys, n, 0.05))()
         for n in (5, 100)
     )
-    assert (many > few).all()
+    assert (after_100 > after_5).all()
 
 
-def test_total_variation_is_that_of_a_loop():
+def test_total_variation_agrees_with_differences_of_numpy():
     images = np.random.default_rng(0).normal(size=(2, 4, 5, 3)).astype(np.float32)
     expected = np.abs(np.diff(images, axis=1)).sum() + np.abs(np.diff(images, axis=2)).sum()
     np.testing.assert_allclose(
@@ -118,9 +118,7 @@ def test_total_variation_is_that_of_a_loop():
     )
 
 
-def test_restoration_goes_to_the_reconstruction_where_only_the_likelihood_pulls(
-    linear, config, make_view
-):
+def test_restoration_without_total_variation_ends_at_the_reconstruction(linear, config, make_view):
     """The model says N(0, SIGMA^2) whatever the image is, so its normal is the black image."""
     config.scoring.restoration_tv, config.scoring.restoration_steps = 0.0, 200
     x = jnp.asarray(np.random.default_rng(0).uniform(0.2, 0.8, (3, 4, 4, 1)), jnp.float32)
@@ -131,7 +129,7 @@ def test_restoration_goes_to_the_reconstruction_where_only_the_likelihood_pulls(
     )
 
 
-def test_restoration_changes_whole_regions_where_total_variation_weighs_much(
+def test_restoration_changes_whole_regions_if_total_variation_has_a_large_weight(
     linear, config, make_view
 ):
     config.scoring.restoration_steps = 60
@@ -145,7 +143,7 @@ def test_restoration_changes_whole_regions_where_total_variation_weighs_much(
     assert rough[1] < 0.5 * rough[0]
 
 
-def test_restored_images_stay_images(small, config, make_view):
+def test_restored_images_stay_in_the_unit_interval(small, config, make_view):
     bound, x, posterior = small
     config.scoring.restoration_tv, config.scoring.restoration_rate = 0.0, 0.1
     view = make_view(5, x=x, bound=bound, posterior=posterior)

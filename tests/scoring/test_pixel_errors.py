@@ -13,20 +13,20 @@ AGGREGATED = ("mse", "l1", "bce", "ssim")
 
 
 def show(view, x, x_hat):
-    """The view with other images."""
+    """Returns the view with other images and reconstructions."""
     return dataclasses.replace(view, x=x, x_hat=x_hat, x_hat_noisy=x_hat)
 
 
 @pytest.fixture
 def view(make_view):
-    """Five images of 16 x 16 with three channels, and others in place of reconstructions."""
+    """A view of five random images of 16 x 16 x 3, with random reconstructions."""
     rng = np.random.default_rng(0)
     x, x_hat = rng.uniform(0.05, 0.95, (2, 5, 16, 16, 3)).astype(np.float32)
     return show(make_view(5), jnp.asarray(x), jnp.asarray(x_hat))
 
 
 def by_hand(name, view):
-    """Errors of every pixel and channel, in NumPy."""
+    """Returns the error of every pixel and channel, computed with NumPy."""
     x, x_hat = np.asarray(view.x, np.float64), np.asarray(view.x_hat, np.float64)
     return {
         "mse": np.square(x - x_hat),
@@ -62,21 +62,21 @@ def test_top_k_is_the_mean_of_the_worst_share(name, view, config):
 
 
 @pytest.mark.parametrize("name", AGGREGATED)
-def test_top_k_goes_from_max_to_mean(name, view, config):
+def test_top_k_of_one_pixel_is_max_and_of_all_pixels_is_mean(name, view, config):
     score = getattr(pixel_errors, name)
-    found = []
+    values = []
     for aggregate, share in (("max", 0), ("top_k", 0), ("top_k", 1), ("mean", 1)):
         config.scoring.aggregate, config.scoring.top_k = aggregate, share
-        found.append(score(view))
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
-    np.testing.assert_allclose(found[2], found[3], rtol=1e-5)
+        values.append(score(view))
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)
+    np.testing.assert_allclose(values[2], values[3], rtol=1e-5)
 
 
-def test_mean_squared_error_is_to_the_bit_the_figure_of_quality(view):
+def test_mse_equals_the_mse_of_image_quality_exactly(view):
     np.testing.assert_array_equal(pixel_errors.mse(view), image_quality.mse(view.x, view.x_hat))
 
 
-def test_a_small_change_stands_out_most_in_its_worst_pixels(view, config):
+def test_max_and_top_k_detect_a_small_spot_and_mean_does_not(view, config):
     whole = dataclasses.replace(view, x_hat=view.x + 0.02)
     spot = dataclasses.replace(view, x_hat=view.x.at[:, 3:5, 3:5].add(0.1))
     more = {}
@@ -86,7 +86,7 @@ def test_a_small_change_stands_out_most_in_its_worst_pixels(view, config):
     assert more == {"mean": False, "max": True, "top_k": True}
 
 
-def test_fft_is_the_difference_of_numpys_magnitudes(view):
+def test_fft_agrees_with_the_magnitudes_of_numpy(view):
     x, x_hat = (
         np.abs(np.fft.fft2(np.asarray(image, np.float64), axes=(1, 2), norm="ortho"))
         for image in (view.x, view.x_hat)
@@ -101,14 +101,14 @@ def test_fft_does_not_change_with_the_size_of_the_image(view):
     np.testing.assert_allclose(pixel_errors.fft(tiled), pixel_errors.fft(view), rtol=1e-4)
 
 
-def test_fft_does_not_see_where_texture_lies(view):
+def test_fft_does_not_depend_on_the_place_of_texture(view):
     moved = dataclasses.replace(view, x_hat=jnp.roll(view.x, (3, 5), axis=(1, 2)))
     np.testing.assert_allclose(pixel_errors.fft(moved), 0, atol=1e-9)
     assert (pixel_errors.mse(moved) > 0.01).all()
 
 
 @pytest.mark.parametrize("name", [*AGGREGATED, "fft"])
-def test_a_perfect_reconstruction_scores_least(name, view):
+def test_a_perfect_reconstruction_has_the_lowest_score(name, view):
     perfect = dataclasses.replace(view, x_hat=view.x)
     score = getattr(pixel_errors, name)
     assert (score(perfect) < score(view)).all()
@@ -118,28 +118,28 @@ def test_a_perfect_reconstruction_scores_least(name, view):
 
 @pytest.mark.parametrize("name", AGGREGATED)
 def test_maps_are_as_large_as_the_image_and_their_mean_is_the_score(name, view):
-    found = pixel_errors.compute_pixel_maps(view)
-    assert set(found) == set(AGGREGATED)
-    assert found[name].shape == (5, 16, 16)
+    maps = pixel_errors.compute_pixel_maps(view)
+    assert set(maps) == set(AGGREGATED)
+    assert maps[name].shape == (5, 16, 16)
     errors = by_hand(name, view).mean(axis=3)
     inner = (16 - errors.shape[1]) // 2
-    inside = np.asarray(found[name])[:, inner : 16 - inner, inner : 16 - inner]
+    inside = np.asarray(maps[name])[:, inner : 16 - inner, inner : 16 - inner]
     np.testing.assert_allclose(inside, errors, rtol=1e-4, atol=1e-6)
 
 
-def test_pixels_near_the_edge_take_the_nearest_dissimilarity(view):
-    found = np.asarray(pixel_errors.compute_pixel_maps(view)["ssim"])
-    np.testing.assert_array_equal(found[:, 0, :], found[:, 5, :])
-    np.testing.assert_array_equal(found[:, :, -1], found[:, :, -6])
+def test_pixels_near_the_edge_have_the_dissimilarity_of_the_nearest_inner_pixel(view):
+    ssim_map = np.asarray(pixel_errors.compute_pixel_maps(view)["ssim"])
+    np.testing.assert_array_equal(ssim_map[:, 0, :], ssim_map[:, 5, :])
+    np.testing.assert_array_equal(ssim_map[:, :, -1], ssim_map[:, :, -6])
 
 
 def test_ms_ssim_needs_the_size_that_the_config_says(make_view):
-    least = validate_lib.MIN_MS_SSIM_SIZE
-    image = jnp.zeros((1, least, least, 1))
+    size = validate_lib.MIN_MS_SSIM_SIZE
+    image = jnp.zeros((1, size, size, 1))
     large = show(make_view(1), image, image)
     np.testing.assert_allclose(pixel_errors.ms_ssim(large), 0, atol=1e-6)
     small = show(make_view(1), image[:, 1:], image[:, 1:])
-    with pytest.raises(ValueError, match=f"at least {least} x {least}"):
+    with pytest.raises(ValueError, match=f"at least {size} x {size}"):
         pixel_errors.ms_ssim(small)
 
 

@@ -31,7 +31,7 @@ def tiles_of(strip, mask, starts, stored=None):
 
 
 @pytest.mark.parametrize(("length", "stride"), [(32, 4), (32, 8), (31, 5), (33, 3), (8, 4), (9, 8)])
-def test_blending_tiles_of_one_map_gives_the_map_back(length, stride):
+def test_tiles_that_were_cut_from_a_map_are_blended_to_the_map(length, stride):
     rng = np.random.default_rng(0)
     ramp = np.tile(np.linspace(-3, 5, length), (SIDE, 1))
     for whole in (np.full((SIDE, length), 7.5), ramp, rng.normal(size=(SIDE, length))):
@@ -47,7 +47,7 @@ def test_tiles_that_disagree_are_weighted_by_the_distance_from_their_ends():
     np.testing.assert_allclose(values[0], [0, 0, 0, 0, 1 / 5, 2 / 5, 3 / 5, 4 / 5, 1, 1, 1, 1])
 
 
-def test_there_is_no_step_where_a_tile_begins():
+def test_the_blended_map_has_no_step_at_the_start_of_a_tile():
     tiles = np.stack([np.zeros((64, 64)), np.ones((64, 64)), np.zeros((64, 64))])
     values, _ = blend_tiles(tiles, np.array([0, 32, 64]), 128, np.ones((64, 64), bool))
     assert abs(np.diff(values[0])).max() < 0.04
@@ -66,9 +66,9 @@ def test_blending_does_not_depend_on_the_order_of_tiles():
 def test_where_tiles_are_missing_the_map_is_zero_and_does_not_count():
     whole = np.random.default_rng(0).normal(size=(SIDE, 32))
     tiles, starts = cut(whole, 4)
-    kept = (starts >= 8) & (starts != 20)
-    kept[starts == 16] = False
-    values, covered = blend_tiles(tiles[kept], starts[kept], 32, ALL)
+    is_present = (starts >= 8) & (starts != 20)
+    is_present[starts == 16] = False
+    values, covered = blend_tiles(tiles[is_present], starts[is_present], 32, ALL)
     assert np.isfinite(values).all()
     assert not covered[:, :8].any()
     assert covered[:, 8:20].all()
@@ -76,7 +76,7 @@ def test_where_tiles_are_missing_the_map_is_zero_and_does_not_count():
     np.testing.assert_allclose(values[covered], whole[covered])
 
 
-def test_pixels_outside_the_region_do_not_count_not_even_as_nan():
+def test_pixels_outside_the_region_are_ignored_even_if_they_are_nan():
     region = ALL.copy()
     region[:2] = False
     tiles = np.ones((2, SIDE, SIDE))
@@ -95,7 +95,7 @@ def strip():
     return image, mask
 
 
-def test_a_strip_is_its_image_and_mask_again(strip):
+def test_a_strip_is_assembled_to_its_image_and_mask(strip):
     image, mask = strip
     tiles, starts = cut(image.astype(float), 5)
     whole = assemble_strip(tiles_of(image, mask, starts), np.arange(len(starts)), "mse", tiles)
@@ -106,17 +106,17 @@ def test_a_strip_is_its_image_and_mask_again(strip):
     assert whole.score == pytest.approx(image.max())
 
 
-def test_the_score_looks_at_covered_places_alone(strip):
+def test_the_score_of_a_strip_ignores_places_without_a_tile(strip):
     image, mask = strip
     tiles, starts = cut(-1 - image.astype(float), 5)  # below what uncovered places hold
-    kept = np.arange(1, len(starts))
-    whole = assemble_strip(tiles_of(image, mask, starts), kept, "mse", tiles[1:])
+    rows = np.arange(1, len(starts))
+    whole = assemble_strip(tiles_of(image, mask, starts), rows, "mse", tiles[1:])
     assert whole.score < 0
     assert (whole.image[:, :5] == 255).all()
 
 
 @pytest.mark.parametrize("factor", [2, 0.5, 1.5, 0.75])
-def test_tiles_that_were_resized_cover_the_strip_without_gap(factor):
+def test_resized_tiles_cover_the_strip_without_a_gap(factor):
     side, length, stride = 24, 24 * 5 + 7, 10
     size = int(side * factor)
     offsets = compute_tile_offsets(length, side, stride)
@@ -132,7 +132,7 @@ def test_tiles_that_were_resized_cover_the_strip_without_gap(factor):
     np.testing.assert_allclose(whole.values, 1)
 
 
-def test_an_upright_strip_is_laid_on_its_side(strip):
+def test_an_upright_strip_is_turned_on_its_side(strip):
     image, mask = strip
     tiles, starts = cut(image.astype(float), 5)
     lying = tiles_of(image, mask, starts)

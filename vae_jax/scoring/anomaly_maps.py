@@ -117,10 +117,12 @@ def measure_scale(mapper: Mapper, setup: ScoringSetup) -> MapScale:
 
 def make_model_mapper(setup: ScoringSetup, names: Sequence[str]) -> Mapper:
     """Makes a function that computes the map of each named score that has one."""
-    trained, scoring_config, seed = setup.trained, setup.scoring_config, setup.seed
+    trained, scoring_config = setup.trained, setup.scoring_config
+    # The seed is an argument and not a constant of the program, so that all seeds share one program.
+    traced_seed = np.uint32(setup.seed)
 
     @jax.jit
-    def compute_maps(params, batch):
+    def compute_maps(params, batch, seed):
         bound = bind_most_likely_class(trained.model, params, to_unit(batch.image))
         view = build_view(bound, batch, scoring_config, seed, {}, {})
         maps = compute_pixel_maps(view)
@@ -128,7 +130,9 @@ def make_model_mapper(setup: ScoringSetup, names: Sequence[str]) -> Mapper:
             maps |= compute_gradient_maps(view)
         return {name: values for name, values in maps.items() if name in names}
 
-    return lambda images: trained.map_batches(compute_maps, images)
+    return lambda images: trained.map_batches(
+        lambda params, batch: compute_maps(params, batch, traced_seed), images
+    )
 
 
 def make_pca_mapper(pca: PCAResidual) -> Mapper:
