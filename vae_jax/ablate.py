@@ -13,7 +13,7 @@ from vae_jax import grid
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.pipeline import Dataset
+from vae_jax.data.examples import Dataset
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
 from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures

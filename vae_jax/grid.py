@@ -89,9 +89,11 @@ def make_cells(config: ml_collections.ConfigDict, factors: Sequence[Factor]) -> 
     Raises:
         UserError: if a seed is not valid, or if a combination of levels gives a config that is not valid.
     """
-    settings = _DESIGNS[config.ablate.design](factors)
+    combinations = _DESIGNS[config.ablate.design](factors)
     seeds = _read_seeds(config.ablate.seeds)
-    return tuple(_make_cell(config, factors, levels, seed) for seed in seeds for levels in settings)
+    return tuple(
+        _make_cell(config, factors, levels, seed) for seed in seeds for levels in combinations
+    )
 
 
 def _read_factor(text: str) -> Factor:
@@ -189,7 +191,7 @@ def _read_seeds(seeds: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _vary_one_at_a_time(factors: Sequence[Factor]) -> list[dict[str, str]]:
-    """Returns the base, and every setting in which exactly one factor differs from its base."""
+    """Returns the base, and every combination of levels in which exactly one factor is not at its base."""
     base = {factor.field: factor.base for factor in factors}
     variations = [
         base | {factor.field: level} for factor in factors for level in list(factor.levels)[1:]
@@ -204,7 +206,7 @@ def _combine_all(factors: Sequence[Factor]) -> list[dict[str, str]]:
     return [dict(zip(fields, levels, strict=True)) for levels in combinations]
 
 
-# `ablate.design` -> function that returns the settings: field -> level, for every factor.
+# `ablate.design` -> function that returns combinations of levels, each as field -> level of every factor.
 _DESIGNS = {"one_at_a_time": _vary_one_at_a_time, "full": _combine_all}
 
 

@@ -152,8 +152,9 @@ def _set_up(
         model, (*recipe.objective.term_names, *QUALITY_COLUMNS), config.scoring, config.seed, devices,
         max_images=len(val_images),
     )  # fmt: skip
-    # As many training images as there are validation images, so that the two lines of an epoch can be
-    # compared. They are drawn at random, because the images are sorted by class.
+    # The quality of training images is measured on as many images as there are validation images, so that
+    # the two lines of an epoch can be compared. They are drawn at random, because the images are sorted by
+    # class.
     compared_rows = draw_rows(len(images), len(val_images), config.seed, in_order=False)
     validator = Validator(
         recipe=recipe,

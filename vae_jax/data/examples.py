@@ -46,7 +46,7 @@ class Examples:
             one.
         offsets: where along the longer side of the stored image a tile starts, pixels; None where images
             are not cut into tiles.
-        materials: material of the object in each image; None where the dataset knows no materials.
+        materials: material of the object in each image; None where the dataset records no materials.
         official_test: which images belong to the official test split; None where there is no such split.
     """
 

@@ -79,7 +79,7 @@ class Crops:
     offsets: Int32[np.ndarray, "T"]
 
     def drop_all(self) -> "Crops":
-        """Returns crops of the same size, but none of them."""
+        """Returns an empty set of crops of the same size."""
         masks = None if self.masks is None else self.masks[:0]
         return Crops(self.images[:0], masks, self.has_defect[:0], self.offsets[:0])
 

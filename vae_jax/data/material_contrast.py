@@ -1,4 +1,4 @@
-"""Gives the images of all materials the same mean and contrast, so that a model need not learn each one's.
+"""Gives the images of all materials the same mean and contrast, so that a model need not learn them.
 
 The statistics are those of training images alone, so a test image that is darker or brighter than its
 material usually is stays so. N images, M training images, H W image, C channels.
@@ -24,7 +24,8 @@ def normalise_materials(
 ) -> Examples:
     """Returns the examples with grey levels mapped per material.
 
-    The map is linear, and the training images of each material get `MEAN` and `DEVIATION` by it.
+    The map of a material is linear. It gives the training images of this material the mean `MEAN` and the
+    standard deviation `DEVIATION`.
 
     Args:
         examples: images of all roles.
@@ -32,7 +33,7 @@ def normalise_materials(
         dataset: name of the dataset, for messages.
 
     Raises:
-        UserError: if the dataset knows no materials, a material has no training image, or the images stay
+        UserError: if the dataset records no materials, a material has no training image, or the images stay
             on disk.
     """
     if examples.materials is None:

@@ -170,6 +170,7 @@ def _limit_bytes(parts: Iterable[Arrays], limit: float) -> Iterator[Arrays]:
         if size > limit:
             raise UserError(
                 f"decoded images take more than {limit / 1e9:.1f} GB, which is too much for memory, and "
-                "they cannot be kept on disk (see above); name another folder with --config.data.dir=DIR"
+                "they cannot be kept on disk (see the warning above); name another folder with "
+                "--config.data.dir=DIR"
             )
         yield part

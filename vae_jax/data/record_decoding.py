@@ -83,7 +83,7 @@ def _decode_record(
 ) -> Arrays:
     """Returns the columns of the crops of one record.
 
-    No crop is returned if it takes a mask to know which tiles are abnormal, and the record has none.
+    If only a mask can show which tiles are abnormal and the record has no mask, no crop is returned.
     """
     class_name, file, group = (record[name].decode() for name in ("class", "file", "group"))
     class_depends_on_mask = framing.tile_stride > 0 and class_name in clean_tiles

@@ -30,7 +30,8 @@ class Region:
     def select(self, values: Float[Array, "B h w C"]) -> Float[Array, "B 1 P C"]:
         """Returns the values inside the region as one line of pixels, so that sums and means use no others.
 
-        A grid that is smaller than the image, as that of the windows that fit into it, is centred.
+        Values on a grid that is smaller than the image, for example SSIM without the border, are centred in
+        the image.
         """
         height, width = values.shape[1:3]
         top, left = (self.mask.shape[0] - height) // 2, (self.mask.shape[1] - width) // 2

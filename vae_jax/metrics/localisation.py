@@ -9,9 +9,10 @@ all images, so a small anomaly has the same weight as a large one (Bergmann et a
 detection dataset", section 4). This mean is a sum over pixels with the weight 1 / area of their region, so
 one weighted histogram is enough to compute it.
 
-Pixels of one image resemble each other, so intervals come from resampled images. An image enters each of R
-resamples as often as a Poisson variable of mean 1 says; for many images this is the bootstrap (Hanley and
-MacGibbon 2006, "Creating non-parametric bootstrap samples using Poisson frequencies").
+Pixels of one image resemble each other, so intervals come from resampled images. The number of times
+that an image enters one of the R resamples is a Poisson variable of mean 1; for many images this is the
+bootstrap (Hanley and MacGibbon 2006, "Creating non-parametric bootstrap samples using Poisson
+frequencies").
 """
 
 import numpy as np

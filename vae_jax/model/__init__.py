@@ -1,1 +1,1 @@
-"""The science: x -> q(z|x) -> z -> p(x|z)."""
+"""The model x -> q(z|x) -> z -> p(x|z), its objective, and its random streams."""

@@ -29,10 +29,10 @@ _CHUNK = 1024  # test images in memory as floats at the same time
 
 @dataclasses.dataclass(frozen=True)
 class PCAResidual:
-    """What a principal component analysis of training normals cannot reconstruct.
+    """The errors of images that a principal component analysis (PCA) of training normals reconstructs.
 
     Attributes:
-        pca: fitted on flattened images in [0, 1].
+        pca: the analysis, fitted on flattened images in [0, 1].
     """
 
     pca: PCA
@@ -53,7 +53,7 @@ class BandEnergyDistance:
     Attributes:
         mean: mean of each feature over training normals.
         deviation: standard deviation of each feature; 1 where a feature is constant.
-        pca: fitted on the standardised features.
+        pca: principal component analysis of the standardised features.
         train: components of the training normals.
     """
 

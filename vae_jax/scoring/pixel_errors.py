@@ -132,7 +132,11 @@ def _compute_cross_entropy(view: View) -> Errors:
 
 
 def _compute_dissimilarity(view: View) -> Errors:
-    """Computes 1 - SSIM of every pixel; near the edge, that of the nearest pixel that the window fits."""
+    """Computes 1 - SSIM of every pixel.
+
+    A pixel near the edge, around which the window does not fit, gets the value of the nearest pixel around
+    which it fits.
+    """
     inner = 1 - image_quality.ssim_map(view.x, view.x_hat)
     rows, columns = ((a - b) // 2 for a, b in zip(view.x.shape[1:3], inner.shape[1:3], strict=True))
     return jnp.pad(inner, ((0, 0), (rows, rows), (columns, columns), (0, 0)), mode="edge")

@@ -44,8 +44,8 @@ def bits_per_dim(view: View) -> Float[Array, "B"]:
 def corrected_nll(view: View) -> Float[Array, "B"]:
     """Excess of `nll` over its value at a perfect reconstruction, nats. Cost: `nll`.
 
-    nll + log p(x | best output for x). Even a perfect decoder gives grey pixels, and pixels at the border
-    of [0, 1], other likelihoods than other pixels; this correction removes the difference. If the best
+    nll + log p(x | best output for x). Even with a perfect decoder, the likelihood of a pixel depends on
+    its grey value; this correction removes that dependence. If the best
     log-likelihood is the same for every image (all Gaussians, laplace), the score ranks images as `nll`
     does.
     Source: Chauhan et al. 2022, "Robust outlier detection by de-biasing VAE likelihoods", section 3.1.

@@ -104,7 +104,7 @@ def rank_strips_and_tiles(
     scoring_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict:
-    """Ranks strips by their own scores and tiles by theirs.
+    """Ranks strips by the scores of strips, and tiles by the scores of tiles.
 
     Args:
         tiles: the tiles in groups.

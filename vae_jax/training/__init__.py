@@ -1,1 +1,1 @@
-"""State, optimizer, the pure step, jit and pmap, random streams, checkpoints."""
+"""State, optimizer, the pure step, jit and pmap, validation, checkpoints."""

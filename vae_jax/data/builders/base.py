@@ -77,7 +77,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @classmethod
     def locate_downloads(cls, downloads: Mapping[str, pathlib.Path]) -> dict[str, pathlib.Path]:
-        """Returns official relative name -> file, as `locate_files`, from official name -> downloaded file.
+        """Returns the same as `locate_files`, made from official name -> downloaded file.
 
         A builder whose official file is an archive unpacks it here.
         """

@@ -25,7 +25,7 @@ class ReconstructionRow:
 
     Attributes:
         name: name of the setting.
-        images: test images in one row, as PNG; b"" if they are equal to those of the row above.
+        images: test images in one row, as PNG; b"" if the row above shows the same images.
         reconstructions: their reconstructions in one row, as PNG.
     """
 

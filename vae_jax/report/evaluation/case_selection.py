@@ -55,8 +55,8 @@ def select_images(
 
 
 def choose_rows(
-    labels: Int[np.ndarray, " N"], scores: Float[np.ndarray, " N"], num_cases: int, seed: int
-) -> dict[str, Int[np.ndarray, " n"]]:
+    labels: Int[np.ndarray, "N"], scores: Float[np.ndarray, "N"], num_cases: int, seed: int
+) -> dict[str, Int[np.ndarray, "n"]]:
     """Chooses the test images of each gallery.
 
     Args:
@@ -84,8 +84,8 @@ def choose_rows(
 
 
 def _choose_at_random(
-    rng: np.random.Generator, rows: Int[np.ndarray, " N"], max_rows: int
-) -> Int[np.ndarray, " n"]:
+    rng: np.random.Generator, rows: Int[np.ndarray, "N"], max_rows: int
+) -> Int[np.ndarray, "n"]:
     return np.sort(rng.choice(rows, min(max_rows, len(rows)), replace=False))
 
 
@@ -121,7 +121,7 @@ def _make_cases(
     setup: ScoringSetup,
     decision: Decision,
     error_scale: _ErrorScale,
-    rows: Int[np.ndarray, " n"],
+    rows: Int[np.ndarray, "n"],
 ) -> Cases:
     test, scores = setup.dataset.test, decision.scores
     x, x_hat = _reconstruct(_limit_batch_size(setup), test.images[rows])

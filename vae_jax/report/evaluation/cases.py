@@ -28,7 +28,7 @@ class Cases:
     reconstructions: Float[np.ndarray, "N H W C"]
     error_maps: Float[np.ndarray, "N H W"]
     captions: list[str]
-    scores: Float[np.ndarray, " N"]
+    scores: Float[np.ndarray, "N"]
 
 
 @dataclasses.dataclass(frozen=True)

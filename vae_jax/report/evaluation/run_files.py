@@ -24,10 +24,10 @@ class ScoreTable:
     """
 
     classes: list[str]
-    labels: Int[np.ndarray, " N"]
+    labels: Int[np.ndarray, "N"]
     columns: dict[str, np.ndarray]
 
-    def select_column(self, name: str, label: int) -> Float[np.ndarray, " n"]:
+    def select_column(self, name: str, label: int) -> Float[np.ndarray, "n"]:
         """Returns the values of one column for the images with this label."""
         return self.columns[name][self.labels == label]
 

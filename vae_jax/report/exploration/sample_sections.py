@@ -161,7 +161,7 @@ def _draw_distances(memorisation: Memorisation) -> Drawing:
     groups = (
         ("samples", memorisation.samples, drawing.VERMILION),
         ("test normals", memorisation.test, drawing.BLUE),
-        ("their reconstructions", memorisation.reconstructions, drawing.GREEN),
+        ("reconstructions", memorisation.reconstructions, drawing.GREEN),
     )
     largest = max(float(distances.max()) for _, distances, _ in groups)
     edges = np.linspace(0, largest * 1.02 + 1e-9, 41)
