@@ -241,12 +241,3 @@ def test_derivatives_of_the_kernel_gradient_equal_those_of_the_library(core):
         actual = differentiate_kernel_gradient(core, x.astype(dtype)).astype(jnp.float32)
         limit = tolerance * float(jnp.abs(expected).max())
         np.testing.assert_allclose(actual, expected, rtol=0, atol=limit)
-
-
-def test_transposed_convolution_is_the_transpose_of_strided_convolution():
-    """<conv(x), y> = <x, conv_t(y)>, where conv_t gets the flipped kernel with its channels swapped."""
-    x, y, kernel = draw(2, 12, 12, 3), draw(2, 6, 6, 5, seed=1), draw(4, 4, 3, 5, seed=2)
-    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    left = jnp.vdot(strided_convolution(x, kernel, 2), y)
-    right = jnp.vdot(x, transposed_convolution(y, flipped, 2))
-    np.testing.assert_allclose(left, right, rtol=1e-4)
