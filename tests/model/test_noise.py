@@ -33,6 +33,14 @@ def test_an_unknown_stream_is_refused():
         noise.stream_key(0, "latnet")
 
 
+def test_a_number_is_folded_into_the_key_of_each_example():
+    keys = noise.example_keys(noise.stream_key(0, "eval"), 0, jnp.arange(3))
+    folded = noise.fold_into_each(keys, 7)
+    for key, new_key in zip(keys, folded, strict=True):
+        expected = jax.random.key_data(jax.random.fold_in(key, 7))
+        np.testing.assert_array_equal(jax.random.key_data(new_key), expected)
+
+
 def test_noise_is_standard_normal():
     values = draw(0, np.arange(20_000))
     assert abs(values.mean()) < 0.02

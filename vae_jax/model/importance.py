@@ -35,8 +35,7 @@ def log_likelihood(
     latent_dim = posterior.mu.shape[1]
 
     def add(total, k):
-        sample_keys = jax.vmap(lambda key: jax.random.fold_in(key, k))(keys)
-        eps = noise.draw_normal(sample_keys, latent_dim)
+        eps = noise.draw_normal(noise.fold_into_each(keys, k), latent_dim)
         z = posterior.sample(eps)
         # log p(z) - log q(z | x) of each latent dimension
         log_ratio = 0.5 * (jnp.square(eps) - jnp.square(z) + posterior.logvar)

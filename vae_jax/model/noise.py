@@ -31,6 +31,11 @@ def example_keys(
     return jax.vmap(lambda i: jax.random.fold_in(step_key, i))(index)
 
 
+def fold_into_each(keys: Key[Array, "B"], number: Int[Array, ""] | int) -> Key[Array, "B"]:
+    """Returns one new key per example, derived from its key and a number that all examples share."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
 def draw_normal(keys: Key[Array, "B"], size: int) -> Float[Array, "B size"]:
     """Draws `size` independent values from N(0, 1) for each key, float32."""
     return jax.vmap(lambda key: jax.random.normal(key, (size,), jnp.float32))(keys)

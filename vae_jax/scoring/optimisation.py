@@ -33,7 +33,7 @@ def likelihood_regret(view: View) -> Float[Array, "B"]:
     optimised instead of the encoder's weights.
     """
     scoring_config = view.scoring_config
-    keys = jax.vmap(lambda key: jax.random.fold_in(key, _REGRET_STREAM))(view.keys)
+    keys = noise.fold_into_each(view.keys, _REGRET_STREAM)
     return compute_regret(
         view.bound,
         view.x,
@@ -70,7 +70,7 @@ def compute_regret(
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, num_steps))
 
     def draw_samples(stream: Int[Array, ""] | int, count: int):
-        stream_keys = jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+        stream_keys = noise.fold_into_each(keys, stream)
         eps = noise.draw_normal(stream_keys, count * posterior.mu.shape[1])
         eps = eps.reshape(len(eps), count, -1).transpose(1, 0, 2)
         return jnp.concatenate([eps, -eps])  # [2 count, B, Z]

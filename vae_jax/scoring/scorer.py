@@ -50,9 +50,7 @@ def build_view(
     """
     x = to_unit(batch.image)
     keys = noise.example_keys(noise.stream_key(seed, "eval"), 0, batch.index)
-    latent_keys, pixel_keys, score_keys = (
-        jax.vmap(lambda key, use=use: jax.random.fold_in(key, use))(keys) for use in range(3)
-    )
+    latent_keys, pixel_keys, score_keys = (noise.fold_into_each(keys, use) for use in range(3))
     posterior = bound.encode(x)
     z = posterior.sample(noise.draw_normal(latent_keys, bound.model.latent_dim))
     pixel_noise = noise.draw_normal(pixel_keys, x[0].size).reshape(x.shape)

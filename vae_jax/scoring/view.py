@@ -8,12 +8,11 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from vae_jax.model import importance
+from vae_jax.model import importance, noise
 from vae_jax.model.objective import Terms
 from vae_jax.model.vae import BoundModel, Posterior
 
@@ -61,7 +60,7 @@ class View:
     @functools.cached_property
     def log_likelihood(self) -> Float[Array, "B"]:
         """log p(x), nats, from `scoring.importance_samples` samples; all scores share one estimate."""
-        keys = jax.vmap(lambda key: jax.random.fold_in(key, _IMPORTANCE_STREAM))(self.keys)
+        keys = noise.fold_into_each(self.keys, _IMPORTANCE_STREAM)
         return importance.log_likelihood(
             self.bound, self.x, self.posterior, keys, self.scoring_config.importance_samples
         )
