@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from vae_jax.data.region import Region
 from vae_jax.model.decoder import Decoder
@@ -98,6 +98,12 @@ class VAE(nn.Module):
     def likelihood(self) -> Likelihood:
         """Returns p(x | z) as functions of the decoder's output."""
         return LIKELIHOODS[self.likelihood_name]
+
+    def make_label(self, class_index: Int[Array, "..."]) -> Float[Array, "... K"] | None:
+        """Returns the one-hot class of each image; None for a model that is not conditional."""
+        if not self.num_classes:
+            return None
+        return jax.nn.one_hot(class_index, self.num_classes, dtype=jnp.float32)
 
     def encode(
         self, x: Float[Array, "B H W C"], label: Float[Array, "B K"] | None = None
@@ -180,7 +186,7 @@ class BoundModel:
     def _make_label(self, count: int) -> Float[Array, "B K"] | None:
         if self.class_index is None:
             return None
-        label = jax.nn.one_hot(self.class_index, self.model.num_classes, dtype=jnp.float32)
+        label = self.model.make_label(self.class_index)
         return jnp.broadcast_to(label, (count, self.model.num_classes))
 
 

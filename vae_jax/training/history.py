@@ -1,12 +1,13 @@
 """The record of a training run: metrics.jsonl, and the same metrics as TensorBoard events."""
 
 import json
-import os
 import pathlib
 from types import TracebackType
 
 import numpy as np
 import tensorboardX
+
+from vae_jax import workdir as workdir_lib
 
 
 class History:
@@ -21,9 +22,7 @@ class History:
     def __init__(self, workdir: pathlib.Path, step: int):
         self._path = workdir / "metrics.jsonl"
         rows = [row for row in read_metrics(workdir) if row["step"] <= step]
-        draft = self._path.with_suffix(".jsonl.part")
-        draft.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(draft, self._path)
+        workdir_lib.write_text(self._path, "".join(json.dumps(row) + "\n" for row in rows))
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
         self._events = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=step + 1 if rows else None

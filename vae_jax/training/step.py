@@ -65,9 +65,7 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
             )
             x = model.zero_outside_region(recipe.augmentation(to_unit(part.image), augment_keys))
             eps = noise.draw_normal(latent_keys, model.latent_dim)
-            label = None
-            if model.num_classes:
-                label = jax.nn.one_hot(part.class_index, model.num_classes, dtype=jnp.float32)
+            label = model.make_label(part.class_index)
             posterior, raw = model.apply({"params": params}, x, eps, label)
             image_terms = compute_terms(model, x, posterior, raw)
             # Each sum is divided by the count of the whole batch, so that gradients that are summed over
