@@ -86,5 +86,5 @@ def test_a_deleted_file_is_reported_in_one_line(tmp_path, state, pattern):
         path.unlink()
     with Checkpoints(tmp_path) as checkpoints, pytest.raises(UserError) as error:
         checkpoints.restore(1, state)
-    assert "is damaged" in str(error.value)
+    assert "is damaged, or of another version" in str(error.value)
     assert "\n" not in str(error.value)

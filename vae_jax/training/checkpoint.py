@@ -179,7 +179,7 @@ class Checkpoints:
                 latest = max(other_steps)
                 remedy = f"delete that folder to continue from step {latest}, or {remedy}"
             raise UserError(
-                f"checkpoint {self._directory / str(step)} is damaged "
+                f"checkpoint {self._directory / str(step)} is damaged, or of another version of vae_jax "
                 f"({type(error).__name__}: {reason}); {remedy}"
             ) from error
         return items.state, items.data
