@@ -14,6 +14,7 @@ from vae_jax.data.examples import Dataset, Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
+from vae_jax.model.distributions import ACTIVE_VARIANCE, kl_to_standard_normal
 from vae_jax.model.vae import Posterior, count_params
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
@@ -21,8 +22,6 @@ from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.training.history import read_metrics
 
-# A latent dimension is active if its mean varies more than this over images (Burda et al. 2016).
-_ACTIVE_VARIANCE = 0.01
 # Baseline scores that are written to scores.csv, because the report draws their curves.
 _WRITTEN_BASELINES = ("pca",)
 
@@ -169,10 +168,9 @@ def compare_aurocs(
 
 def measure_latent(calibration: Posterior) -> dict:
     """Measures the KL of each latent dimension over calibration normals, nats, and counts active ones."""
-    mu, logvar = calibration.mu, calibration.logvar
-    kl = 0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)
+    kl = kl_to_standard_normal(calibration.mu, calibration.logvar)
     return {
-        "active_units": int(np.sum(mu.var(axis=0) > _ACTIVE_VARIANCE)),
+        "active_units": int(np.sum(calibration.mu.var(axis=0) > ACTIVE_VARIANCE)),
         "kl_per_dimension": [float(value) for value in kl.mean(axis=0)],
     }
 

@@ -7,20 +7,16 @@ N codes, n images, Z latent, K components.
 """
 
 import dataclasses
-import warnings
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
 from vae_jax.model.vae import Posterior
+from vae_jax.scoring import latent
 
-# This fraction of the mean variance is added to the covariance of each component. A component with few
-# images would otherwise have no variance in most directions.
-_RIDGE = 1e-3
 _MAX_CODES = 20_000  # limits the time of the fit; a random choice is taken from more codes
 
 
@@ -45,13 +41,7 @@ def fit_mixture(mu: Float[np.ndarray, "n Z"], num_components: int, seed: int) ->
         )
     rows = draw_rows(len(mu), _MAX_CODES, seed, in_order=False)
     values = mu[rows].astype(np.float64)
-    ridge = _RIDGE * float(values.var(axis=0).mean()) + 1e-8
-    components = min(num_components, len(values))
-    mixture = GaussianMixture(components, reg_covar=ridge, random_state=seed)
-    with warnings.catch_warnings():
-        # A mixture can be sampled from even if EM has not converged.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(values)
+    return latent.fit_mixture(values, min(num_components, len(values)), seed)
 
 
 def draw_from_mixture(mixture: GaussianMixture, count: int, seed: int) -> Float[np.ndarray, "N Z"]:

@@ -8,10 +8,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float, Int
 
+from vae_jax.model.distributions import ACTIVE_VARIANCE, kl_to_standard_normal
 from vae_jax.model.vae import Posterior
 
-# A latent dimension is active if its posterior mean varies more than this over images (Burda et al. 2016).
-ACTIVE_VARIANCE = 0.01
 REACH = 3.0  # a traversal covers this many standard deviations of the codes in both directions
 
 
@@ -73,7 +72,7 @@ def find_active_dimensions(posterior: Posterior) -> LatentDimensions:
         weight, is_active = variance, np.ones(len(variance), bool)
     else:
         logvar = posterior.logvar.astype(np.float64)
-        weight = (0.5 * (np.square(mu) + np.exp(logvar) - 1 - logvar)).mean(axis=0)
+        weight = kl_to_standard_normal(mu, logvar).mean(axis=0)
         is_active = variance > ACTIVE_VARIANCE
     order = np.argsort(-weight, kind="stable")
     order = order[is_active[order]]

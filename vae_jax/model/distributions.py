@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae_jax.model import continuous_bernoulli, discretised_logistic
@@ -23,15 +24,21 @@ NUM_GREY_LEVELS = 256  # of a stored image
 # never changes would grow without bound.
 _MIN_SIGMA = 1 / NUM_GREY_LEVELS
 
+# A latent dimension is active if its posterior mean varies more than this over images (Burda et al. 2016).
+ACTIVE_VARIANCE = 0.01
+
 
 def kl_to_standard_normal(
-    mu: Float[Array, "B Z"], logvar: Float[Array, "B Z"]
-) -> Float[Array, "B Z"]:
+    mu: Float[Array | np.ndarray, "B Z"], logvar: Float[Array | np.ndarray, "B Z"]
+) -> Float[Array | np.ndarray, "B Z"]:
     """Returns KL( N(mu, exp(logvar)) || N(0, 1) ) of each latent dimension, nats.
 
     Source: Kingma and Welling 2014, appendix B.
     """
-    return 0.5 * (jnp.square(mu) + jnp.exp(logvar) - 1.0 - logvar)
+    xp = (
+        mu.__array_namespace__()
+    )  # NumPy or jax.numpy: pages and results.json use the formula on the host
+    return 0.5 * (xp.square(mu) + xp.exp(logvar) - 1.0 - logvar)
 
 
 def _bernoulli_log_prob(x, raw, sigma):

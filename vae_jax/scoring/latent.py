@@ -27,7 +27,7 @@ from vae_jax.scoring.view import TrainingNormals, View
 _MIN_DEVIATION = 1e-4  # in units of the latent space, in which the prior has standard deviation 1
 # Share of the mean variance that is added to the covariance of each component, because a component of few
 # images has no width in most directions.
-_GMM_RIDGE = 1e-3
+_RIDGE = 1e-3
 
 _EXACT = jax.lax.Precision.HIGHEST  # on a GPU, TF32 would round small distances away
 
@@ -132,14 +132,25 @@ def fit_gmm(normals: TrainingNormals) -> Mixture:
             f"scoring.gmm_components is {components}, but there are only {len(mu)} training normals; set "
             f"it to at most {len(mu)}"
         )
-    ridge = _GMM_RIDGE * float(mu.var(axis=0).mean()) + _MIN_DEVIATION**2
-    mixture = GaussianMixture(components, reg_covar=ridge, random_state=normals.seed)
+    mixture = fit_mixture(mu, components, normals.seed)
+    arrays = np.log(mixture.weights_), mixture.means_, mixture.precisions_cholesky_
+    return Mixture(*(array.astype(np.float32) for array in arrays))
+
+
+def fit_mixture(mu: Float[np.ndarray, "n Z"], num_components: int, seed: int) -> GaussianMixture:
+    """Fits a mixture of Gaussians with full covariance to codes, by EM.
+
+    Args:
+        mu: codes, float64.
+        num_components: number of components, at most the number of codes.
+        seed: seed for the start of EM.
+    """
+    ridge = _RIDGE * float(mu.var(axis=0).mean()) + _MIN_DEVIATION**2
+    mixture = GaussianMixture(num_components, reg_covar=ridge, random_state=seed)
     with warnings.catch_warnings():
         # A mixture is a valid density even if EM has not converged or two components are equal.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(mu)
-    arrays = np.log(mixture.weights_), mixture.means_, mixture.precisions_cholesky_
-    return Mixture(*(array.astype(np.float32) for array in arrays))
+        return mixture.fit(mu)
 
 
 def gmm(view: View) -> Float[Array, "B"]:
