@@ -23,7 +23,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 SIDE = 299  # pixels
-NUM_FEATURES = 2048
 ORIGINAL_CLASSES = 1008
 _EPSILON = 1e-3  # added to the variance in batch normalisation
 
