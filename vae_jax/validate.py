@@ -149,12 +149,12 @@ def _get_field(config: ml_collections.ConfigDict, field: str) -> Any:
     return config
 
 
-def _check_name(field: str, value: Any, valid: Sequence[Any]) -> None:
+def _check_name(field: str, value: Any, valid: Sequence[Any], verb: str = "is") -> None:
     if value in valid:
         return
     names = [str(name) for name in valid]
     hint = suggest_name(str(value), names)
-    message = f"{field} is {value!r}; valid: {', '.join(names)}"
+    message = f"{field} {verb} {value!r}; valid: {', '.join(names)}"
     raise UserError(f"{message}; {hint}" if hint else message)
 
 
@@ -179,14 +179,14 @@ def _check_numbers(config: ml_collections.ConfigDict) -> None:
 
 def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.ConfigDict) -> None:
     for name in scoring.names:
-        _check_name("scoring.names", name, SCORES)
+        _check_name("scoring.names", name, SCORES, "contains")
     if not scoring.names:
         raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
     if scoring.decision:
         _check_name("scoring.decision", scoring.decision, tuple(scoring.names))
     members = tuple(name for name in SCORES if name != "fusion")
     for name in scoring.fusion:
-        _check_name("scoring.fusion", name, members)
+        _check_name("scoring.fusion", name, members, "contains")
     if not scoring.fusion:
         raise UserError(f"scoring.fusion is empty; name at least one of {', '.join(members)}")
     computed = (*scoring.names, *(scoring.fusion if "fusion" in scoring.names else ()))

@@ -130,9 +130,10 @@ def _list_manual_files(dataset: str, manual_dir: str) -> FileListing:
     builder_class = BUILDERS[dataset]
     official = builder_class.OFFICIAL
     if not manual_dir:
-        raise official.make_error(
-            f"{dataset} cannot be downloaded automatically, and data.manual_dir is empty"
-        )
+        problem = "data.manual_dir is empty"
+        if official.files:
+            problem = f"{dataset} cannot be downloaded automatically, and {problem}"
+        raise official.make_error(problem)
     folder = pathlib.Path(manual_dir).expanduser()
     if not folder.is_dir():
         raise official.make_error(f"data.manual_dir={manual_dir} is not a folder")

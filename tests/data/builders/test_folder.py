@@ -319,6 +319,6 @@ def test_the_users_own_images_cannot_be_downloaded(data_config):
     data_config.normal_classes, data_config.anomaly_classes = (), ()
     with pytest.raises(
         UserError,
-        match=r"^folder cannot be downloaded automatically, and data\.manual_dir is empty; point",
+        match=r"^data\.manual_dir is empty; point",
     ):
         pipeline.load_dataset(data_config, seed=0)
