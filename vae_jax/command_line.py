@@ -37,6 +37,10 @@ _CHANGEABLE_FIELDS = (
     "data.cache",
 )
 
+_INTEGER_FLAGS = ("--num_processes", "--process_id")
+# Type of a flag or a field -> description of its values, for an error message.
+_EXPECTED_VALUES = {bool: "true or false", int: "a whole number", float: "a number"}
+
 HELP = """\
 Train a variational autoencoder on normal images and measure how abnormal new images are.
 
@@ -124,6 +128,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         name = config.name
     except UserError:
         raise
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_describe_illegal_value(_last_line(error))) from error
     except flags.Error as error:
         raise UserError(f"{_last_line(error)}; --help lists the flags") from error
     except Exception as error:
@@ -169,6 +175,23 @@ def _read_config_with_overrides(
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
+
+
+def _describe_illegal_value(message: str) -> str:
+    """Returns an error message that names the expected type of a value.
+
+    Args:
+        message: message of absl: "flag --NAME=VALUE: REASON", where Python words the reason.
+    """
+    flag, _, reason = message.removeprefix("flag ").partition(": ")
+    name = flag.partition("=")[0]
+    defaults = workdir_lib.flatten_config(config_lib.default())
+    expected_type = (
+        int if name in _INTEGER_FLAGS else type(defaults.get(name.removeprefix("--config.")))
+    )
+    if expected_type in _EXPECTED_VALUES:
+        return f"{flag} is not valid; give {_EXPECTED_VALUES[expected_type]}"
+    return f"{flag}: {reason}; --help lists the flags"
 
 
 def _put_config_file_first(argv: Sequence[str]) -> list[str]:
