@@ -30,10 +30,16 @@ minutes for all cells. With 150 epochs, as in configs/kvasir.py, training would 
 import pathlib
 import runpy
 
+from vae_jax.errors import UserError
+
 
 def get_config(variant: str = ""):
+    if variant:
+        raise UserError(
+            f"configs/kvasir_ablation.py has no variant {variant}; leave the variant out"
+        )
     base = runpy.run_path(str(pathlib.Path(__file__).with_name("kvasir.py")))
-    config = base["get_config"](variant)
+    config = base["get_config"]()
     config.name = f"{config.name}_ablation"
     config.train.epochs = 40
     config.ablate.factors = (

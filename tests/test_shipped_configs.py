@@ -109,8 +109,6 @@ ABLATIONS = {
     "kvasir_ablation": Ablation("kvasir", WITH_MASKS, 27),
     "aitex_ablation": Ablation("aitex", WITH_MASKS, 9),
 }
-# Ablation -> its variants. Its factors set again what a variant sets, so they need no runs of their own.
-SAME_CELLS = {"kvasir_ablation": ("ae", "beta", "tight")}
 
 
 def load_config(name):
@@ -138,7 +136,6 @@ def variants_in_docs(stem):
 @pytest.mark.parametrize("stem", CONFIGS)
 def test_every_config_and_every_variant_has_a_test(stem):
     tested = {name for name in (*RUNS, *SYNONYMS, *ABLATIONS) if name.partition(":")[0] == stem}
-    tested |= {f"{stem}:{variant}" for variant in SAME_CELLS.get(stem, ())}
     variants = variants_in_code(stem) | variants_in_docs(stem)
     assert tested == {stem, *(f"{stem}:{variant}" for variant in variants)}
 
@@ -336,16 +333,6 @@ def test_an_ablation_has_the_cells_that_its_lab_book_counts(name):
     config = load_config(name)
     cells = grid.make_cells(config, grid.read_factors(config.ablate.factors))
     assert len(cells) == ABLATIONS[name].num_cells
-
-
-@pytest.mark.parametrize("name", SAME_CELLS)
-def test_variants_of_an_ablation_have_the_cells_of_the_ablation_itself(name):
-    def settings(config):
-        cells = grid.make_cells(config, grid.read_factors(config.ablate.factors))
-        return [workdir_lib.flatten_config(cell.config) | {"name": cell.name} for cell in cells]
-
-    for variant in SAME_CELLS[name]:
-        assert settings(load_config(f"{name}:{variant}")) == settings(load_config(name))
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

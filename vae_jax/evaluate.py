@@ -178,7 +178,7 @@ def _localise(
         measures = measure_localisation(setup, names, baselines)
         return _Localisation({"localisation": measures} if measures else {}, [])
     columns = {name: test_columns[name] for name in names}
-    tile_ranking = rank_tiles(columns, setup.dataset.test, setup.scoring_config, setup.seed)
+    tile_ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
     sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": tile_ranking}}
     pixel_measures = {
         name: measures["pixel"] for name, measures in strips.maps.items() if measures["pixel"]

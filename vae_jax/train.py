@@ -13,7 +13,7 @@ import numpy as np
 from vae_jax import evaluate
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
-from vae_jax.data.class_indices import class_indices
+from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
@@ -135,7 +135,7 @@ def _set_up(
     recipe = make_recipe(config, model, math.ceil(len(images) / config.train.batch_size))
     all_known = config.scoring.condition == "given"
     train_classes, val_classes = (
-        class_indices(dataset, examples, model.num_classes, all_known)
+        index_classes(dataset, examples, model.num_classes, all_known)
         for examples in (dataset.train, dataset.val)
     )
     trainer = EpochTrainer(

@@ -10,7 +10,7 @@ from vae_jax.report import drawing
 def draw_line():
     figure, axes = drawing.make_panel(3.0, 2.0)
     axes.plot([0, 1], [0, 1])
-    return drawing.encode_png(figure)
+    return drawing.encode_figure(figure)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def list_class_names(dataset: Dataset) -> list[str]:
     return sorted(set(dataset.train.classes))
 
 
-def class_indices(
+def index_classes(
     dataset: Dataset, examples: Examples, num_classes: int, all_known: bool = False
 ) -> Int32[np.ndarray, "N"] | None:
     """Returns the index of the class of each image, `UNKNOWN` for a class that has no training image.

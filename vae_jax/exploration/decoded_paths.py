@@ -124,7 +124,7 @@ def _choose_nearer_class_indices(
     trained: TrainedRun, pairs: Int[np.ndarray, "P 2"], steps: int
 ) -> Int32[np.ndarray, "N"] | None:
     """Returns the class index of the nearer end for each step; None if the model is not conditional."""
-    indices = trained.class_indices(trained.dataset.test)
+    indices = trained.index_classes(trained.dataset.test)
     if indices is None:
         return None
     in_first_half = (np.arange(steps) < steps / 2)[None]

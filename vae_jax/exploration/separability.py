@@ -130,10 +130,11 @@ def _make_inputs(trained: TrainedRun, images: np.ndarray) -> dict[str, np.ndarra
     A conditional model infers the class of each image. If it were given the class, the decoded image would
     reveal it.
     """
+    reconstructions = trained.reconstruct(images)
     return {
         "real": flatten_pixels(images),
-        "codes": trained.encode(images).mu,
-        "decoded": flatten_pixels(trained.reconstruct(images).x_hat),
+        "codes": reconstructions.posterior.mu,
+        "decoded": flatten_pixels(reconstructions.x_hat),
     }
 
 

@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 
-from vae_jax.data.class_indices import class_indices
+from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.model.vae import build_model
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
@@ -26,10 +26,10 @@ class TrainedRun(TrainedModel):
     config: ml_collections.ConfigDict
     dataset: Dataset
 
-    def class_indices(self, examples: Examples) -> ClassIndices:
+    def index_classes(self, examples: Examples) -> ClassIndices:
         """Returns the class index of each image, or None if the model is not conditional."""
         all_known = self.config.scoring.condition == "given"
-        return class_indices(self.dataset, examples, self.model.num_classes, all_known)
+        return index_classes(self.dataset, examples, self.model.num_classes, all_known)
 
 
 def load_trained_run(

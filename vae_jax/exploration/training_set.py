@@ -48,7 +48,7 @@ def encode_training_set(trained: TrainedRun) -> EncodedTrainingSet:
     config, train = trained.config, trained.dataset.train
     rows = draw_rows(len(train.images), _MAX_IMAGES, config.seed, in_order=True)
     examples = train.take(rows)
-    posterior = trained.encode(examples.images, trained.class_indices(examples))
+    posterior = trained.encode(examples.images, trained.index_classes(examples))
     mixture = fit_mixture(posterior.mu, config.explore.mixture_components, config.seed)
     return EncodedTrainingSet(examples, posterior, mixture)
 

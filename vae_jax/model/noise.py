@@ -13,6 +13,14 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 # The position of a stream in this list enters its keys: append new names, and never reorder them.
 STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample")
 
+# Numbers that separate the draws of the stream `eval`. They enter the keys of an image: never change them.
+# Steps: of all scores, and of the sweep over noise levels.
+EVAL_STEP, SWEEP_STEP = 0, 3  # the sweep must not repeat the noise behind `noisy_mse`
+# Uses of the key of an image in one scoring pass: posterior sample, noise on the pixels, scores that draw.
+LATENT_USE, PIXEL_USE, SCORE_USE = 0, 1, 2
+# Scores that draw, each with the number that is folded into the key of the use `SCORE_USE`.
+IMPORTANCE_DRAW, REGRET_DRAW = 0, 1
+
 
 def stream_key(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
     """Returns the root key of a named stream.

@@ -87,7 +87,7 @@ def make_panel(
     return figure, axes
 
 
-def encode_png(figure: Figure) -> bytes:
+def encode_figure(figure: Figure) -> bytes:
     """Returns the figure as PNG; equal figures give equal bytes."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})

@@ -18,7 +18,6 @@ from vae_jax.scoring.view import View
 
 # Differences of neighbouring pixels below this count as zero, in units of [0, 1] images.
 _MIN_DIFFERENCE = 1e-3
-_REGRET_STREAM = 1  # folded into the keys of the images
 _NUM_MEASURED = (
     16  # samples before and after the optimisation; their mirror images are used as well
 )
@@ -33,7 +32,7 @@ def likelihood_regret(view: View) -> Float[Array, "B"]:
     optimised instead of the encoder's weights.
     """
     scoring_config = view.scoring_config
-    keys = noise.fold_into_each(view.keys, _REGRET_STREAM)
+    keys = noise.fold_into_each(view.keys, noise.REGRET_DRAW)
     return compute_regret(
         view.bound,
         view.x,

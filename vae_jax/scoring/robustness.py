@@ -19,8 +19,6 @@ from vae_jax.scoring.inference import TrainedModel
 # Standard deviations of the Gaussian noise, in units of [0, 1] images.
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 _MAX_IMAGES = 1000
-# Folded into the keys of the images, so that the noise differs from the noise behind `noisy_mse`.
-_STREAM = 3
 
 
 def measure_noise_robustness(
@@ -44,7 +42,7 @@ def measure_noise_robustness(
     @jax.jit
     def compute_errors(params, batch, seed, level):
         x = to_unit(batch.image)
-        keys = noise.example_keys(noise.stream_key(seed, "eval"), _STREAM, batch.index)
+        keys = noise.example_keys(noise.stream_key(seed, "eval"), noise.SWEEP_STEP, batch.index)
         eps = noise.draw_normal(keys, x[0].size).reshape(x.shape)
         noisy = x + model.zero_outside_region(level * eps)
         x_hat = bind_most_likely_class(model, params, noisy).reconstruct(noisy)

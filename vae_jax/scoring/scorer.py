@@ -49,8 +49,11 @@ def build_view(
         host: name of a score -> its value of `scores.HOST_FEATURES`.
     """
     x = to_unit(batch.image)
-    keys = noise.example_keys(noise.stream_key(seed, "eval"), 0, batch.index)
-    latent_keys, pixel_keys, score_keys = (noise.fold_into_each(keys, use) for use in range(3))
+    keys = noise.example_keys(noise.stream_key(seed, "eval"), noise.EVAL_STEP, batch.index)
+    latent_keys, pixel_keys, score_keys = (
+        noise.fold_into_each(keys, use)
+        for use in (noise.LATENT_USE, noise.PIXEL_USE, noise.SCORE_USE)
+    )
     posterior = bound.encode(x)
     z = posterior.sample(noise.draw_normal(latent_keys, bound.model.latent_dim))
     pixel_noise = noise.draw_normal(pixel_keys, x[0].size).reshape(x.shape)

@@ -4,7 +4,7 @@ import dataclasses
 
 import ml_collections
 
-from vae_jax.data.class_indices import class_indices
+from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
 
@@ -36,4 +36,4 @@ class ScoringSetup:
         """
         if self.scoring_config.condition != "given":
             return None
-        return class_indices(self.dataset, examples, self.trained.model.num_classes, all_known=True)
+        return index_classes(self.dataset, examples, self.trained.model.num_classes, all_known=True)

@@ -30,12 +30,14 @@ class StripEvaluation:
     """Measures of whole strips, and some strips for the report.
 
     Attributes:
+        tiles: the test tiles in groups.
         counts: number of `normal_strips` and `anomalous_strips`, and of tiles of each kind.
         maps: for each map the rankings that `rank_tiles` returns, and `pixel`, the measures that
             `Localisation.result` returns.
         shown: strips to show, each with its first map.
     """
 
+    tiles: TileGroups
     counts: dict[str, int]
     maps: dict[str, dict]
     shown: list[Strip]
@@ -83,7 +85,7 @@ def evaluate_strips(
                 maps[name] = ranking | {"pixel": measure.pixels.result()}
                 for file, strip in measure.strips.items():
                     shown.setdefault(file, strip)
-    return StripEvaluation(_count(tiles), maps, list(shown.values()))
+    return StripEvaluation(tiles, _count(tiles), maps, list(shown.values()))
 
 
 @dataclasses.dataclass

@@ -66,7 +66,7 @@ def _find_anomalous_strips(test: Examples) -> set[str]:
 
 def rank_tiles(
     columns: Mapping[str, Float[np.ndarray, "N"]],
-    test: Examples,
+    tiles: TileGroups,
     scoring_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict[str, dict]:
@@ -74,7 +74,7 @@ def rank_tiles(
 
     Args:
         columns: name of a score -> its value for each tile.
-        test: the tiles.
+        tiles: the tiles in groups.
         scoring_config: the `scoring` group of the config.
         seed: seed of the bootstrap.
 
@@ -84,7 +84,6 @@ def rank_tiles(
         Every measure has its interval. The bootstrap of `patch` treats overlapping tiles as independent,
         so its intervals are too narrow. A ranking without normals or without anomalies is absent.
     """
-    tiles = group_tiles(test)
     return {
         name: rank_strips_and_tiles(
             tiles,

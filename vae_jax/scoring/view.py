@@ -16,10 +16,6 @@ from vae_jax.model import importance, noise
 from vae_jax.model.objective import Terms
 from vae_jax.model.vae import BoundModel, Posterior
 
-# Each score that draws random numbers folds its own number into the keys of the images. Add new numbers
-# at the end and never change old ones, because scores would change with them.
-_IMPORTANCE_STREAM = 0
-
 
 @dataclasses.dataclass(frozen=True)
 class View:
@@ -60,7 +56,7 @@ class View:
     @functools.cached_property
     def log_likelihood(self) -> Float[Array, "B"]:
         """log p(x), nats, from `scoring.importance_samples` samples; all scores share one estimate."""
-        keys = noise.fold_into_each(self.keys, _IMPORTANCE_STREAM)
+        keys = noise.fold_into_each(self.keys, noise.IMPORTANCE_DRAW)
         return importance.log_likelihood(
             self.bound, self.x, self.posterior, keys, self.scoring_config.importance_samples
         )

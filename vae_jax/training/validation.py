@@ -21,7 +21,8 @@ QUALITY_COLUMNS = ("quality_mse", "quality_psnr", "quality_ssim")
 # A state may be the best once beta has reached this share of its largest value.
 _MIN_BETA_SHARE = 0.999
 
-Columns = dict[str, Float[np.ndarray, "N"]]
+# Name of a term or quality measure -> its value for each image.
+MetricColumns = dict[str, Float[np.ndarray, "N"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Validator:
     recipe: Recipe
     train_config: ml_collections.ConfigDict
     max_beta: float
-    score_val: Callable[[dict], Columns]
-    score_train: Callable[[dict], Columns]
+    score_val: Callable[[dict], MetricColumns]
+    score_train: Callable[[dict], MetricColumns]
     checkpoint_folder: pathlib.Path
 
     def is_due(self, epoch: int) -> bool:
@@ -106,7 +107,7 @@ class Summary:
     distortion: float
 
 
-def summarise(columns: Columns, rates: dict[str, float], objective: Objective) -> Summary:
+def summarise(columns: MetricColumns, rates: dict[str, float], objective: Objective) -> Summary:
     """Averages each column over the images, and computes the loss from the means.
 
     Args:

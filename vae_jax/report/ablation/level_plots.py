@@ -56,7 +56,7 @@ def draw_levels(factor: FactorOutcomes, measure: str, title: str, unit: str) -> 
         axes.legend(loc="best")
     return Drawing(
         f"ablation_{factor.field}_{measure}",
-        drawing.encode_png(figure),
+        drawing.encode_figure(figure),
         f"{title} at each level of {factor.field}. Lines join the points of one seed, whose cells share "
         "their split of the data.",
         f"{title} at each level of {factor.field}: mean {', '.join(means)}.",

@@ -108,4 +108,4 @@ def draw_sheet(name: str, title: str, cases: Cases, error_limit: float) -> Drawi
         [0, error_limit / 2, error_limit],
         ["0", format_quantity(error_limit / 2), f"≥ {format_quantity(error_limit)}"],
     )
-    return Drawing(name, drawing.encode_png(figure), "", f"{title}: {n} cases with error maps.")
+    return Drawing(name, drawing.encode_figure(figure), "", f"{title}: {n} cases with error maps.")

@@ -71,7 +71,7 @@ def _draw_histogram(name: str, scores: ScoreTable, entry: dict[str, Any]) -> Dra
         caption += f", threshold{'s' if len(limits) > 1 else ''} {thresholds}"
     caption += f": it flags {' and '.join(flagged)}." if flagged else "."
     alt = f"Histogram of the score {name} for normal and anomalous test images."
-    return Drawing(f"histogram_{name}", drawing.encode_png(figure), caption, alt)
+    return Drawing(f"histogram_{name}", drawing.encode_figure(figure), caption, alt)
 
 
 def draw_roc_and_precision_recall(
@@ -115,12 +115,12 @@ def draw_roc_and_precision_recall(
         axes.set_title(title, pad=8 + 14 * legend_rows)
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0.2)
     return [
-        Drawing("roc", drawing.encode_png(roc_figure),
+        Drawing("roc", drawing.encode_figure(roc_figure),
                 "Recall against the false-alarm rate, for every threshold. The legend shows the area "
                 "under each curve (AUROC). A perfect score reaches the upper left corner. Dots mark the "
                 "threshold in use; grey dashed curves are baselines.",
                 "ROC curves. " + _list_areas(detection, "auroc")),
-        Drawing("precision_recall", drawing.encode_png(pr_figure),
+        Drawing("precision_recall", drawing.encode_figure(pr_figure),
                 "Precision against recall, for every threshold. The legend shows the area under each "
                 "curve (AUPRC). A perfect score reaches the upper right corner. The chance level is the "
                 "share of anomalies in the test set, so areas from test sets with different shares "
@@ -180,7 +180,7 @@ def draw_robustness(sweep: Sequence[dict[str, float]]) -> list[Drawing]:
     return [
         Drawing(
             "robustness",
-            drawing.encode_png(figure),
+            drawing.encode_figure(figure),
             f"Reconstruction error of normal test images: {ends}. Below the dashed line the model "
             "removes noise.",
             f"Reconstruction error over the noise on the input: {ends}.",

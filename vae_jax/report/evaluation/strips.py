@@ -79,7 +79,7 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
     scale.set_yticks([0, LIMIT / 2, LIMIT], ["≤ 0", f"{LIMIT / 2:g}", f"≥ {LIMIT:g}"])
     return Drawing(
         name,
-        drawing.encode_png(figure),
+        drawing.encode_figure(figure),
         f"The whole strip {strip.file} and its anomaly map by {strip.map_name}, blended from its tiles, in "
         "standard deviations above calibration normals. The highest value of the map is the score of the "
         "strip. Pixels that no tile covers are grey.",

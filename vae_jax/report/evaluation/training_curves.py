@@ -118,5 +118,5 @@ def _draw_curve(name: str, history: list[dict[str, Any]]) -> Drawing | None:
         axes.legend(loc="best")
     ends = ", ".join(f"{split} ends at {points[-1][1]:.4g}" for split, points in series.items())
     return Drawing(
-        f"curve_{name}", drawing.encode_png(figure), caption, f"{title} over epochs: {ends}."
+        f"curve_{name}", drawing.encode_figure(figure), caption, f"{title} over epochs: {ends}."
     )

@@ -70,7 +70,7 @@ def draw_image_rows(
         axes.set_xticks([])
     axes.tick_params(length=0)
     alt = f"{title}: {num_rows} rows of {num_columns} images."
-    return Drawing(name, drawing.encode_png(figure), caption, alt)
+    return Drawing(name, drawing.encode_figure(figure), caption, alt)
 
 
 def draw_image_grids(
@@ -113,7 +113,7 @@ def draw_image_grids(
         axes.set_xticks([])
         axes.set_yticks([])
     alt = f"{title}: grids of {', '.join(heading for heading, _ in grids)}."
-    return Drawing(name, drawing.encode_png(figure), caption, alt)
+    return Drawing(name, drawing.encode_figure(figure), caption, alt)
 
 
 def _show_sheet(axes, sheet: np.ndarray, image_height: int) -> None:

@@ -111,7 +111,7 @@ def draw_maps(name: str, title: str, mapped: MappedImages, caption: str) -> Draw
         bbox_to_anchor=((0.05 + len(maps) * (_SIDE + _SPACE)) / width, (height - _TOP) / height),
     )  # fmt: skip
     headings = ", ".join(heading for heading, _ in maps)
-    return Drawing(name, drawing.encode_png(figure), caption, f"{title}; maps: {headings}.")
+    return Drawing(name, drawing.encode_figure(figure), caption, f"{title}; maps: {headings}.")
 
 
 def _draw_points(axes: Axes, places: Float[np.ndarray, "N 2"], mapped: MappedImages) -> None:

@@ -153,7 +153,8 @@ def explore_maps(trained: TrainedRun, score_lines: dict[str, list[str]]) -> Part
     config, test = trained.config, trained.dataset.test
     rows = draw_rows(len(test.images), config.explore.map_images, config.seed, in_order=True)
     images = test.images[rows]
-    mu = trained.encode(images).mu
+    reconstructions = trained.reconstruct(images)
+    mu = reconstructions.posterior.mu
     maps = [(name, MAPS[name](mu, config.seed)) for name in choose_maps(trained.model.latent_dim)]
     mapped = MappedImages(
         [*maps, ("t-SNE of pixels", tsne(flatten_pixels(images), config.seed))],
@@ -170,7 +171,7 @@ def explore_maps(trained: TrainedRun, score_lines: dict[str, list[str]]) -> Part
         for row in rows
     ]
     interactive_map = make_interactive_map(
-        mapped, texts, images / np.float32(255), trained.reconstruct(images).x_hat
+        mapped, texts, images / np.float32(255), reconstructions.x_hat
     )
     return PartResult([make_map_section(mapped, interactive_map)])
 

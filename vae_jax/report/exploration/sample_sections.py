@@ -183,7 +183,7 @@ def _draw_distances(memorisation: Memorisation) -> Drawing:
         "Histogram of the distances to the nearest training image, of samples, test images and "
         "reconstructions."
     )
-    return Drawing("explore_distances", drawing.encode_png(figure), caption, alt)
+    return Drawing("explore_distances", drawing.encode_figure(figure), caption, alt)
 
 
 def _shorten(name: str) -> str:
