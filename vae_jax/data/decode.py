@@ -7,17 +7,18 @@ import io
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
 VERSION = 1
 
-_FIRST_QUARTER_TURN = 5  # EXIF orientations from this one on swap width and height
 _HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
 
 def check_image(encoded: bytes) -> tuple[int, int]:
-    """Reads an image to its last byte and returns its stored (width, height).
+    """Reads an image to its last byte and returns its (width, height) as Pillow reports it.
+
+    A TIFF has its upright size, every other image the size that is stored.
 
     All coefficients of a JPEG are read, but only an eighth of its size is decoded: that finds the same
     damage in half of the time.
@@ -45,7 +46,9 @@ def check_mask(encoded: bytes, encoded_image: bytes) -> None:
         Exception: as for `check_image`.
     """
     check_image(encoded)
-    mask, size = open_upright(encoded), _upright_size(encoded_image)
+    # Formats differ in when Pillow turns an image: it turns a TIFF itself while it loads the pixels, and
+    # reports the upright size even before. Only an image that has been turned has a certain size.
+    mask, size = open_upright(encoded), open_upright(encoded_image).size
     if mask.size != size:
         raise ValueError("{}x{} pixels, but its image has {}x{}".format(*mask.size, *size))
     grey = np.asarray(_convert(mask, "L"))
@@ -57,15 +60,8 @@ def check_mask(encoded: bytes, encoded_image: bytes) -> None:
         )
 
 
-def _upright_size(encoded: bytes) -> tuple[int, int]:
-    """Returns the (width, height) of the image that `open_upright` returns, without decoding it."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return image.size[::-1] if orientation >= _FIRST_QUARTER_TURN else image.size
-
-
 def open_upright(encoded: bytes) -> Image.Image:
-    """Opens an image and turns it as its EXIF data requires; of several frames it takes the first."""
+    """Opens an image and turns it as its orientation tag requires; of several frames it takes the first."""
     image = Image.open(io.BytesIO(encoded))
     ImageOps.exif_transpose(image, in_place=True)
     return image

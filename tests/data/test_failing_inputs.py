@@ -1,0 +1,65 @@
+"""Folders of synthetic images that were once read wrongly; programs beside the test data build them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from vae_jax.data import pipeline
+from vae_jax.errors import UserError
+
+_DEFAULT = pathlib.Path(__file__).parents[2].parent / "shared/cases"
+_DATA = os.environ.get("VAE_JAX_TEST_DATA")
+CASES = pathlib.Path(_DATA).parent / "cases" if _DATA else _DEFAULT
+
+pytestmark = pytest.mark.skipif(
+    not CASES.is_dir(), reason=f"no programs that build failing inputs at {CASES}"
+)
+
+
+@pytest.fixture
+def build_case(tmp_path):
+    """Returns a function: name of a program, its variant -> the folder of images that it builds."""
+
+    def build(program, *variant):
+        folder = tmp_path / "images"
+        command = [sys.executable, f"{program}.py", str(folder), *map(str, variant)]
+        subprocess.run(command, cwd=CASES, check=True, timeout=60)
+        return folder
+
+    return build
+
+
+@pytest.fixture
+def load(data_config):
+    """Returns a function: folder of images, fields of the `data` group -> the loaded dataset."""
+
+    def load_folder(folder, **fields):
+        data_config.dataset, data_config.manual_dir = "folder", str(folder)
+        data_config.normal_classes = data_config.anomaly_classes = ()
+        data_config.image_size, data_config.channels = 40, 1
+        data_config.val_fraction = data_config.calibration_fraction = 0.2
+        data_config.update(fields)
+        return pipeline.load_dataset(data_config, seed=0)
+
+    return load_folder
+
+
+@pytest.mark.parametrize("variant", ["orient", "jpeg_orient"])
+def test_the_upright_mask_of_a_turned_image_marks_its_blob(build_case, load, variant):
+    test = load(build_case("tiff", variant), channels=3).test
+    bad = test.labels == 1
+    red = test.images[bad][..., 0]
+    assert red[test.masks[bad] == 1].mean() > 230
+    assert red[test.masks[bad] == 0].mean() < 150
+
+
+@pytest.mark.parametrize("kind", ["tif", "jpg"])
+def test_a_mask_in_the_stored_direction_of_a_turned_image_is_refused(build_case, load, kind):
+    folder = build_case("tiff_mask_unturned", kind)
+    with pytest.raises(
+        UserError, match=r"6 unreadable images.*48x40 pixels, but its image has 40x"
+    ):
+        load(folder)
