@@ -63,3 +63,25 @@ def test_a_mask_in_the_stored_direction_of_a_turned_image_is_refused(build_case,
         UserError, match=r"6 unreadable images.*48x40 pixels, but its image has 40x"
     ):
         load(folder)
+
+
+def test_a_folder_with_the_names_sizes_and_times_of_another_gets_its_own_pixels(build_case, load):
+    folder = build_case("same_stat_other_pixels")
+    dark, bright = load(folder / "A", image_size=8), load(folder / "B", image_size=8)
+    assert dark.train.images.mean() == pytest.approx(60, abs=3)
+    assert bright.train.images.mean() == pytest.approx(200, abs=3)
+    assert dark.fingerprint != bright.fingerprint
+
+
+def test_two_files_that_swap_their_classes_are_prepared_anew(build_case, load):
+    folder = build_case("same_stat_other_pixels") / "A"
+    before = load(folder)
+    subprocess.run([sys.executable, "swap.py", str(folder)], cwd=CASES, check=True, timeout=60)
+    assert load(folder).fingerprint != before.fingerprint
+
+
+def test_images_that_are_turned_in_place_through_their_tag_are_seen_turned(build_case, load):
+    upright = load(build_case("exif_in_place")).train.images.astype(float)
+    turned = load(build_case("exif_in_place", "turn")).train.images.astype(float)
+    assert upright[:, :20].mean() < upright[:, 20:].mean() - 50
+    assert turned[:, 20:].mean() < turned[:, :20].mean() - 50

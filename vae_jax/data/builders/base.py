@@ -40,10 +40,13 @@ class SourceConfig(tfds.core.BuilderConfig):
     Attributes:
         files: official relative name -> file.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
+        check_source: raises a UserError if the files have changed since they were listed; it is called when
+            all of them have been read. None if nobody else writes to them.
     """
 
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     skip_corrupt: bool = False
+    check_source: Callable[[], None] | None = None
 
 
 class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -135,6 +138,8 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             open_progress_bar(total, f"preparing {self.name}", "image")
         ) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
+        if self.builder_config.check_source is not None:
+            self.builder_config.check_source()
         if self._unreadable and not self.builder_config.skip_corrupt:
             raise UserError(_describe_unreadable(self._unreadable))
         if not any(split.num_examples for split in self.info.splits.values()):
