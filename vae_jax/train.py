@@ -178,8 +178,9 @@ def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[Tra
         epoch = position["epoch"]
         if position["fingerprint"] != dataset.fingerprint:
             raise UserError(
-                f"the data has changed since this run began (fingerprint {position['fingerprint']} then, "
-                f"{dataset.fingerprint} now); use another --workdir, or restore the data"
+                "the images, masks, groups or region of interest have changed since this run began "
+                f"(fingerprint {position['fingerprint']} then, {dataset.fingerprint} now); use another "
+                "--workdir, or restore the data"
             )
     images = dataset.train.images
     log.info(

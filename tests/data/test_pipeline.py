@@ -2,6 +2,7 @@ import collections
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_jax.data import decode, pipeline
 from vae_jax.data.image_store import ImagesOnDisk
@@ -166,6 +167,41 @@ def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
     assert masks[dataset.test.labels == 1].mean() > 0.9
     assert not masks[dataset.test.labels == 0].any()
     assert dataset.test.stored_size[:, :2].min(1).max() == 256
+
+
+def load_fingerprint(data_config):
+    return pipeline.load_dataset(data_config, seed=0).fingerprint
+
+
+def test_the_fingerprint_depends_on_the_content_of_the_region_of_interest(
+    make_kvasir, kvasir_config, tmp_path
+):
+    kvasir_config.manual_dir = str(make_kvasir({"normal-cecum": 30, "polyps": 5}))
+    without_region = load_fingerprint(kvasir_config)
+    kvasir_config.roi = "ellipse"  # the config distinguishes runs with another region of this kind
+    assert load_fingerprint(kvasir_config) == without_region
+    kvasir_config.roi = str(tmp_path / "region.png")
+    fingerprints = [without_region]
+    for width in (8, 12):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[:, :width] = 255
+        Image.fromarray(mask).save(kvasir_config.roi)
+        fingerprints.append(load_fingerprint(kvasir_config))
+    assert len(set(fingerprints)) == 3
+
+
+@pytest.mark.parametrize("changed", ["mask", "groups"])
+def test_the_fingerprint_depends_on_masks_and_groups(make_kvasir, kvasir_config, changed):
+    root = make_kvasir({"normal-cecum": 30, "polyps": 5}, masks=5)
+    table = root / "groups.csv"
+    table.write_text("class,file,group\nnormal-cecum,000.jpg,a\nnormal-cecum,001.jpg,a\n")
+    kvasir_config.manual_dir = str(root)
+    before = load_fingerprint(kvasir_config)
+    if changed == "mask":
+        Image.fromarray(np.full((20, 24), 255, np.uint8)).save(root / "polyps-masks/000.png")
+    else:
+        table.write_text("class,file,group\nnormal-cecum,000.jpg,a\nnormal-cecum,001.jpg,b\n")
+    assert load_fingerprint(kvasir_config) != before
 
 
 def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, kvasir_config):

@@ -67,9 +67,11 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         examples = dataclasses.replace(examples, labels=labels)
         anomalies, other_fingerprint = _load_anomalies(data_config, framing, anomaly_classes)
         examples = _append_anomalies(examples, anomalies)
-        fingerprint = hashlib.sha256((fingerprint + other_fingerprint).encode()).hexdigest()[:16]
+        fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
     else:
         examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
+    if region is not None and region.digest:
+        fingerprint = _join_fingerprints(fingerprint, region.digest)
     if builder.CLASSES is None:
         _log_labels(examples, data_config.dataset)
         _log_cropping(examples, data_config)
@@ -91,6 +93,10 @@ def _prepare(
     data_config: ml_collections.ConfigDict, dataset: str, manual_dir: str
 ) -> ImageDatasetBuilder:
     return prepare_dataset(dataset, manual_dir, data_config.dir, data_config.skip_corrupt)
+
+
+def _join_fingerprints(first: str, second: str) -> str:
+    return hashlib.sha256((first + second).encode()).hexdigest()[:16]
 
 
 def _label(

@@ -4,6 +4,7 @@ B batch, H W image, C channels, P pixels in the region.
 """
 
 import dataclasses
+import hashlib
 import pathlib
 
 import ml_collections
@@ -23,9 +24,12 @@ class Region:
 
     Attributes:
         mask: True where a pixel counts; at least one does.
+        digest: SHA-256 of the mask if it comes from a file, hexadecimal. "" if the config alone determines
+            the mask.
     """
 
     mask: Bool[np.ndarray, "H W"]
+    digest: str = ""
 
     def select(self, values: Float[Array, "B h w C"]) -> Float[Array, "B 1 P C"]:
         """Returns the values inside the region as one line of pixels, so that sums and means use no others.
@@ -79,7 +83,7 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
     mask = grey >= 128
     if not mask.any():
         raise UserError(f"data.roi: {path} is black everywhere; make it white where pixels count")
-    return Region(mask)
+    return Region(mask, hashlib.sha256(mask.tobytes()).hexdigest())
 
 
 def _make_ellipse(size: int) -> Bool[np.ndarray, "H W"]:
