@@ -24,7 +24,8 @@ Tell the model how normal images may vary. --config.augment.horizontal_flip=0.5 
 are equivalent; augment.rotation, brightness, contrast, saturation and hue say how much each of these may
 vary. The model sees the central square of an image. To change that, use --config.data.crop,
 --config.data.roi, --config.data.image_size=256 with one more entry in --config.model.widths, or
---config.data.channels=1 for grey. With few normals, raise --config.data.calibration_fraction: a
+--config.data.channels=1 for grey. For a sensor with 10 or 12 bits in 16-bit files, give its range:
+--config.data.intensity=window:0,1023. With few normals, raise --config.data.calibration_fraction: a
 false-alarm rate of 0.05 needs at least 19 calibration images. Images are copied once, into
 --config.data.dir.
 

@@ -33,6 +33,9 @@ def default() -> ml_collections.ConfigDict:
     data.max_saturated = (
         1.0  # images and tiles with a larger share of near-white pixels are left out
     )
+    # How stored values become grey levels, equally for all images: full (0 to the largest value of the
+    # type) | window:LOW,HIGH (stored values) | percentile:LOW,HIGH (percent, of the training normals).
+    data.intensity = "full"
     data.normalise = "none"  # none | material (gives each fabric the same mean grey and contrast)
     data.roi = ""  # pixels that count: "" all | ellipse | dataset (its roi.png) | path of a PNG
     # () selects every class that is not an anomaly; in a folder of your own: good, normal and ok.

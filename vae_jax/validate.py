@@ -10,6 +10,7 @@ from typing import Any
 
 import ml_collections
 
+from vae_jax.data.intensity import parse_intensity
 from vae_jax.errors import UserError, suggest_name
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
@@ -210,14 +211,13 @@ def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.Conf
 
 def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
-        raise UserError(
-            "data.crop is 0; it must be in (0, 1], and 1 keeps the whole central square"
-        )
+        raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
     if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
         raise UserError(
             f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "
             "tiles: set data.tile_stride=0 and cut the images into labelled tiles beforehand"
         )
+    parse_intensity(data.intensity)
     if not 0 <= data.test_fraction < 1:
         raise UserError(f"data.test_fraction is {data.test_fraction}; it must be in [0, 1)")
     held_out = data.val_fraction + data.calibration_fraction + data.test_fraction

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from vae_jax.data import pipeline
@@ -85,3 +86,24 @@ def test_images_that_are_turned_in_place_through_their_tag_are_seen_turned(build
     turned = load(build_case("exif_in_place", "turn")).train.images.astype(float)
     assert upright[:, :20].mean() < upright[:, 20:].mean() - 50
     assert turned[:, 20:].mean() < turned[:, :20].mean() - 50
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_sensor_with_few_bits_is_refused_or_read_through_its_window(build_case, load, bits, kind):
+    folder = build_case("sixteen", bits, kind)
+    with pytest.raises(
+        UserError, match=r"largest value is \d+, .*--config.data.intensity=window:0,"
+    ):
+        load(folder)
+    for intensity in (f"window:0,{2**bits - 1}", "percentile:0,100"):
+        train = load(folder, intensity=intensity).train
+        assert len(np.unique(train.images)) > 100
+        assert np.ptp(train.images) > 100
+
+
+def test_integers_with_32_bits_are_never_black(build_case, load):
+    folder = build_case("tiff", "int32")
+    with pytest.raises(UserError, match=r"largest value is \d+, .*window:0,\d+ "):
+        load(folder)
+    assert load(folder, intensity="window:0,255").train.images.mean() > 80

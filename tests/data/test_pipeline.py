@@ -216,3 +216,56 @@ def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, 
         assert not masked_examples.images[:, ~inside].any()
         np.testing.assert_array_equal(masked_examples.masks[:, inside], examples.masks[:, inside])
         assert not masked_examples.masks[:, ~inside].any()
+
+
+@pytest.fixture
+def deep_folder(tmp_path):
+    """A folder of 16-bit images whose values grow from image to image; bad ones are far brighter."""
+    rng = np.random.default_rng(0)
+    for name, count, level in (("good", 20, 100), ("bad", 4, 900)):
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for i in range(count):
+            values = (level + 10 * i + rng.integers(0, 50, (12, 16))).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / "deep" / name / f"{i}.png")
+    return tmp_path / "deep"
+
+
+@pytest.fixture
+def deep_config(data_config, deep_folder):
+    data_config.dataset, data_config.manual_dir = "folder", str(deep_folder)
+    data_config.anomaly_classes = ()
+    data_config.test_fraction = data_config.val_fraction = data_config.calibration_fraction = 0.2
+    data_config.image_size = 12
+    return data_config
+
+
+@pytest.mark.parametrize("cache", ["host", "none"])
+def test_percentiles_are_those_of_the_training_images_alone(
+    deep_config, deep_folder, cache, caplog
+):
+    caplog.set_level("INFO", logger="vae_jax")
+    deep_config.intensity, deep_config.cache = "percentile:10,90", cache
+    dataset = pipeline.load_dataset(deep_config, seed=1)
+    train = [np.asarray(Image.open(deep_folder / file))[:, 2:14] for file in dataset.train.files]
+    low, high = np.percentile(train, (10, 90), method="inverted_cdf").tolist()
+    assert f"window{low},{high} of the stored values of {len(train)} training images" in caplog.text
+    expected = np.rint(255 * np.clip((np.array(train, float) - low) / (high - low), 0, 1))
+    np.testing.assert_array_equal(dataset.train.images[:][..., 0], expected)
+    assert (dataset.test.images[dataset.test.labels == 1] == 255).all()
+
+
+def test_another_seed_and_another_window_do_not_reuse_decoded_images(deep_config):
+    deep_config.intensity = "percentile:0,100"
+    first = pipeline.load_dataset(deep_config, seed=1).train
+    other = pipeline.load_dataset(deep_config, seed=2).train
+    again = pipeline.load_dataset(deep_config, seed=1).train
+    assert first.images.max() == other.images.max() == 255
+    assert first.images.min() == other.images.min() == 0
+    np.testing.assert_array_equal(again.images, first.images)
+    deep_config.intensity = "window:0,65535"
+    assert pipeline.load_dataset(deep_config, seed=1).train.images.max() <= 2
+
+
+def test_deep_images_that_use_little_of_their_range_are_refused(deep_config):
+    with pytest.raises(UserError, match=r"folder: .*of the range of their type \(65535\)"):
+        pipeline.load_dataset(deep_config, seed=0)
