@@ -47,6 +47,11 @@ def default() -> ml_collections.ConfigDict:
         0.15  # share of the normals for testing; unused with an official test split
     )
     data.balanced_test = False  # test on as many anomalies as normals, drawn at random
+    # Stored values of a mask that are abnormal: above:N | below:N | auto (above 0; aitex: above half).
+    data.mask_values = "auto"
+    # Images that look like masks, but are not named as masks, in a folder of your own: refuse | images
+    # (they are images, which the model sees).
+    data.mask_like_images = "refuse"
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing the dataset
     # Where images are kept: device | host | none (on disk) | auto (the fastest in which they fit).
     data.cache = "auto"

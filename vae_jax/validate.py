@@ -10,6 +10,7 @@ from typing import Any
 
 import ml_collections
 
+from vae_jax.data.builders import mask_levels
 from vae_jax.data.intensity import parse_intensity
 from vae_jax.errors import UserError, suggest_name
 
@@ -45,8 +46,9 @@ _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 # Field -> the names it may hold.
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
-    "data.normalise": NORMALISATIONS, "model.kind": MODELS, "model.likelihood": LIKELIHOODS,
-    "model.activation": ACTIVATIONS, "objective.beta_schedule": BETA_SCHEDULES,
+    "data.normalise": NORMALISATIONS, "data.mask_like_images": ("refuse", "images"),
+    "model.kind": MODELS, "model.likelihood": LIKELIHOODS, "model.activation": ACTIVATIONS,
+    "objective.beta_schedule": BETA_SCHEDULES,
     "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES, "train.precision": PRECISIONS,
     "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
@@ -212,6 +214,7 @@ def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.Conf
 def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
         raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
+    mask_levels.check_rule(data.mask_values)
     if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
         raise UserError(
             f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "

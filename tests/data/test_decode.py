@@ -188,14 +188,7 @@ def test_a_mask_may_be_black():
     )
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (Image.new("L", (30, 40), 255), "30x40 pixels, but its image has 40x30"),
-        (Image.new("L", (40, 30), 1), r"no pixel is brighter than half \(highest value 1\)"),
-        (Image.fromarray(np.full((30, 40), 255, np.uint16)), r"\(highest value 255\)"),
-    ],
-)
-def test_a_mask_that_would_mark_the_wrong_pixels_is_refused(mask, message):
-    with pytest.raises(ValueError, match=message):
-        decode.check_mask(_encode(mask), _encode(Image.fromarray(_gradient(40, 30))))
+def test_a_mask_of_another_size_than_its_image_is_refused():
+    image, mask = Image.fromarray(_gradient(40, 30)), Image.new("L", (30, 40), 255)
+    with pytest.raises(ValueError, match="30x40 pixels, but its image has 40x30"):
+        decode.check_mask(_encode(mask), _encode(image))

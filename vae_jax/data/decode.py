@@ -52,8 +52,7 @@ def check_mask(encoded: bytes, encoded_image: bytes) -> None:
     """Checks that a mask can be read and fits its image.
 
     Raises:
-        ValueError: if its size differs from that of the image, or it has values above 0 but no pixel that
-            is brighter than half.
+        ValueError: if its size differs from that of the image.
         Exception: as for `check_image`.
     """
     check_image(encoded)
@@ -62,13 +61,6 @@ def check_mask(encoded: bytes, encoded_image: bytes) -> None:
     mask, size = open_upright(encoded), open_upright(encoded_image).size
     if mask.size != size:
         raise ValueError("{}x{} pixels, but its image has {}x{}".format(*mask.size, *size))
-    grey = np.asarray(_convert(mask, "L"))
-    # A 16-bit mask with values 0 and 255 is nearly black, so 16-bit values are not scaled first.
-    highest = (np.asarray(mask) if mask.mode.startswith("I") else grey).max()
-    if highest > 0 and grey.max() <= _HALF:
-        raise ValueError(
-            f"no pixel is brighter than half (highest value {highest}); store it as 0 and 255"
-        )
 
 
 def open_upright(encoded: bytes) -> Image.Image:

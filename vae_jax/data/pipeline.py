@@ -121,7 +121,14 @@ def _read_with_roles(
 def _prepare(
     data_config: ml_collections.ConfigDict, dataset: str, manual_dir: str
 ) -> ImageDatasetBuilder:
-    return prepare_dataset(dataset, manual_dir, data_config.dir, data_config.skip_corrupt)
+    return prepare_dataset(
+        dataset,
+        manual_dir,
+        data_config.dir,
+        data_config.skip_corrupt,
+        data_config.mask_like_images,
+        data_config.mask_values,
+    )
 
 
 def _join_fingerprints(first: str, second: str) -> str:

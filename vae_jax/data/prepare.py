@@ -64,7 +64,12 @@ def list_folders_once() -> Iterator[None]:
 
 
 def prepare_dataset(
-    dataset: str, manual_dir: str = "", data_dir: str = "", skip_corrupt: bool = False
+    dataset: str,
+    manual_dir: str = "",
+    data_dir: str = "",
+    skip_corrupt: bool = False,
+    mask_like_images: str = "refuse",
+    mask_values: str = "auto",
 ) -> ImageDatasetBuilder:
     """Returns the builder of a dataset, after its data has been prepared.
 
@@ -77,6 +82,9 @@ def prepare_dataset(
             which it has the name of the dataset. "" downloads the files unless they have been prepared.
         data_dir: the folder for prepared data; "" is TFDS's own default.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
+        mask_like_images: refuse | images, for images that look like masks and are not named as masks.
+        mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`; auto takes the rule of
+            the dataset.
 
     Raises:
         UserError: if files are missing or damaged, or change while they are read, or `data_dir` cannot be
@@ -97,10 +105,15 @@ def prepare_dataset(
         source_name = f"files-{content_digests.join_digests(digests)}"
     else:
         source_name = f"download-{sources.hash_source(official)}"
+    source_name += "-skip" if skip_corrupt else ""
+    source_name += "-images" if mask_like_images == "images" else ""
+    source_name += "" if mask_values == "auto" else f"-{mask_values.replace(':', '-')}"
     config = SourceConfig(
-        name=source_name + ("-skip" if skip_corrupt else ""),
+        name=source_name,
         files=files,
         skip_corrupt=skip_corrupt,
+        mask_like_images=mask_like_images,
+        mask_values=mask_values,
         check_source=check_source,
     )
     try:

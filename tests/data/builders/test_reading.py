@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_jax.data import decode
 from vae_jax.data.builders.reading import SourceImage, read_images
 
 
@@ -65,3 +66,16 @@ def test_the_reason_names_a_mask_that_was_united_from_several_files(tmp_path):
     image = SourceImage(tmp_path / "0.png", "a", "0.png", "0.png", mask=encode(4, 6))
     (reason,) = read_images([image])
     assert reason.startswith("its united mask: 4x6 pixels")
+
+
+def test_several_masks_of_one_image_are_united(tmp_path):
+    pixels = np.zeros((2, 4, 6), np.uint8)
+    pixels[0, 1, :2], pixels[1, 2:, 5] = 255, 1
+    paths = tuple(tmp_path / f"{i}.png" for i in range(2))
+    for path, mask in zip(paths, pixels, strict=True):
+        Image.fromarray(mask).save(path)
+    (tmp_path / "image.png").write_bytes(encode(6, 4))
+    image = SourceImage(tmp_path / "image.png", "a", "image.png", "image.png", mask=paths)
+    (checked,) = read_images([image])
+    np.testing.assert_array_equal(decode.decode_whole_mask(checked.mask), pixels.any(axis=0))
+    assert (checked.num_marked, checked.num_mask_pixels) == (4, 24)

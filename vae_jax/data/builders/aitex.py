@@ -37,6 +37,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
     name = "vae_jax_aitex"
     CLASSES = ("roll", "defect", "clean")
     CLEAN_TILES = {"defect": "clean"}  # noqa: RUF012  (declared ClassVar in the base class)
+    MASK_VALUES = "half"  # the borders of the masks are smooth
     OFFICIAL = OfficialSource(
         address="https://www.aitex.es/afid/",
         files={f"{folder}.7z": None for folder in (_ROLLS, _DEFECTS, _MASKS)},
