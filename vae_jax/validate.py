@@ -48,9 +48,8 @@ _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
     "data.normalise": NORMALISATIONS, "data.mask_like_images": ("refuse", "images"),
     "model.kind": MODELS, "model.likelihood": LIKELIHOODS, "model.activation": ACTIVATIONS,
-    "objective.beta_schedule": BETA_SCHEDULES,
-    "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES, "train.precision": PRECISIONS,
-    "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
+    "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,
+    "train.precision": PRECISIONS, "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
 }  # fmt: skip
 _LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")

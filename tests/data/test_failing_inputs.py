@@ -107,3 +107,27 @@ def test_integers_with_32_bits_are_never_black(build_case, load):
     with pytest.raises(UserError, match=r"largest value is \d+, .*window:0,\d+ "):
         load(folder)
     assert load(folder, intensity="window:0,255").train.images.mean() > 80
+
+
+@pytest.mark.parametrize("variant", ["ksdd", "ksdd2", "isic", "realiad", "upper"])
+def test_masks_beside_the_images_are_used_as_masks_and_not_as_images(build_case, load, variant):
+    dataset = load(build_case("masks_beside", variant))
+    num_normals = sum(len(getattr(dataset, role)) for role in ("train", "val", "calibration"))
+    assert num_normals + (dataset.test.labels == 0).sum() == 30
+    bad = dataset.test.labels == 1
+    assert bad.sum() == 10
+    assert dataset.test.has_mask[bad].all()
+    # The model sees the central 48x48 pixels at 40x40; the blob has 109 pixels.
+    assert np.abs(dataset.test.masks[bad].sum(axis=(1, 2)) - 109 * (40 / 48) ** 2).max() < 12
+
+
+@pytest.mark.parametrize(("variant", "area"), [("levels", 264), ("voc", 264), ("red", 64)])
+def test_every_marked_pixel_of_a_mask_counts(build_case, load, variant, area):
+    test = load(build_case("levels", variant), image_size=48).test
+    assert (test.masks[test.labels == 1].sum(axis=(1, 2)) == area).all()
+
+
+def test_two_images_with_one_mask_are_refused(build_case, load):
+    folder = build_case("stems")
+    with pytest.raises(UserError, match=r"000\.png may belong to bad/000\.jpg and to bad/000\.png"):
+        load(folder)

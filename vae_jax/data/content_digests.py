@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
+# The folder with the indices of file digests, beside the prepared data.
+_DIGEST_FOLDER = "vae_jax_digests"
 _CHUNK = 2**20  # bytes that are read at once
 _SETTLING_NS = (
     2 * 10**9
@@ -55,6 +57,13 @@ class FileRecord:
     def describes(self, status: os.stat_result) -> bool:
         """Returns whether a file with this status is the file that was read, unchanged."""
         return _state(status) == (self.inode, self.size, self.mtime_ns, self.ctime_ns)
+
+
+def locate_index(root: pathlib.Path, dataset: str, manual_dir: str) -> pathlib.Path:
+    """Returns the file that remembers the digests of the files in one folder of the user."""
+    folder = pathlib.Path(manual_dir).expanduser().resolve()
+    key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    return root / _DIGEST_FOLDER / f"{dataset}-{key}.json"
 
 
 def hash_files(files: Mapping[str, pathlib.Path], index_file: pathlib.Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import contextlib
 import contextvars
 import functools
-import hashlib
 import io
 import logging
 import os
@@ -33,8 +32,6 @@ BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
     "folder": Folder,
 }
 
-# The folder with the indices of file digests, beside the prepared data.
-_DIGEST_FOLDER = "vae_jax_digests"
 _MAX_NAMED = 5  # changed files that an error names; it only counts the others
 
 _log = logging.getLogger(__name__)
@@ -83,8 +80,7 @@ def prepare_dataset(
         data_dir: the folder for prepared data; "" is TFDS's own default.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
         mask_like_images: refuse | images, for images that look like masks and are not named as masks.
-        mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`; auto takes the rule of
-            the dataset.
+        mask_values: auto (the rule of the dataset) | above:N | below:N, the abnormal values of a mask.
 
     Raises:
         UserError: if files are missing or damaged, or change while they are read, or `data_dir` cannot be
@@ -99,14 +95,14 @@ def prepare_dataset(
         source_name = "embedded"
     elif manual_dir or official.manual_only:
         files |= list_manual_files(dataset, manual_dir)
-        index_file = _locate_index(root, dataset, manual_dir)
+        index_file = content_digests.locate_index(root, dataset, manual_dir)
         digests = content_digests.hash_files(files, index_file)
         check_source = functools.partial(_refuse_changes, dataset, manual_dir, digests, index_file)
         source_name = f"files-{content_digests.join_digests(digests)}"
     else:
         source_name = f"download-{sources.hash_source(official)}"
-    source_name += "-skip" if skip_corrupt else ""
-    source_name += "-images" if mask_like_images == "images" else ""
+    # Other choices of the user give other records, in a folder of their own.
+    source_name += "-skip" * skip_corrupt + "-images" * (mask_like_images == "images")
     source_name += "" if mask_values == "auto" else f"-{mask_values.replace(':', '-')}"
     config = SourceConfig(
         name=source_name,
@@ -167,13 +163,6 @@ def _list_manual_files(dataset: str, manual_dir: str) -> Listing:
     # In a folder of the user's own images, a folder with the name of the dataset is a class.
     inner = folder / dataset
     return builder_class.locate_files(inner if official.files and inner.is_dir() else folder)
-
-
-def _locate_index(root: pathlib.Path, dataset: str, manual_dir: str) -> pathlib.Path:
-    """Returns the file that remembers the digests of the files in one folder of the user."""
-    folder = pathlib.Path(manual_dir).expanduser().resolve()
-    key = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    return root / _DIGEST_FOLDER / f"{dataset}-{key}.json"
 
 
 def _refuse_changes(

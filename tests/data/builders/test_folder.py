@@ -110,7 +110,7 @@ def test_a_mask_has_the_class_and_the_name_of_its_image(make, layout, image, mas
     mask_files = {
         source.file: source.mask for images in list_images(folder).values() for source in images
     }
-    assert mask_files.pop(image) == folder / masks / mask
+    assert mask_files.pop(image) == (folder / masks / mask,)
     assert mask_files == dict.fromkeys(set(layout) - {image})
 
 
@@ -138,13 +138,6 @@ def test_a_warning_names_ignored_folders_and_masks(make, caplog):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (
-            ("good/0.png", "masks/0.png"),
-            "masks/0.png looks like a mask; if it is one, move it below .*own/ground_truth",
-        ),
-        (("good/0.png", "bad/GT/0.png"), "bad/GT/0.png looks like a mask"),
-        (("good/0.png", "good/0_mask.png"), "good/0_mask.png looks like a mask"),
-        ((*SPLIT_UP, "masks/bad/0.png"), "masks/bad/0.png looks like a mask"),
         (("good/0.png", "test/0.png"), "has a folder test but no folder train"),
         (("test/good/0.png", "test/bad/0.png"), "has a folder test but no folder train"),
         (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
@@ -240,12 +233,11 @@ def test_a_folder_may_contain_only_normal_images(load):
     assert not dataset.test.labels.any()
 
 
-def test_the_users_test_split_stays_the_test_split_and_its_normals_need_no_mask(load, caplog):
+def test_the_users_test_split_stays_the_test_split_and_its_normals_need_no_mask(load, make, caplog):
     tested = ["test/good/0.png", "test/hole/0.png"]
+    write(make() / "ground_truth/hole/0_mask.png", np.eye(12, dtype=np.uint8))
     with caplog.at_level(logging.INFO):
-        dataset = load(
-            *many("train/good", 20), "train/hole/1.png", *tested, "ground_truth/hole/0_mask.png"
-        )
+        dataset = load(*many("train/good", 20), "train/hole/1.png", *tested)
     assert sorted(dataset.test.files) == tested
     assert dataset.test.has_mask.all()
     assert "1 abnormal images outside the official test split are not used" in caplog.text
@@ -322,3 +314,30 @@ def test_the_users_own_images_cannot_be_downloaded(data_config):
         match=r"^folder cannot be downloaded automatically, and data\.manual_dir is empty; point",
     ):
         pipeline.load_dataset(data_config, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ("painted/{}.png", "looks like the mask of"),
+        ("bad/label/{}.png", None),
+        ("bad/{}_GT.png", None),
+    ],
+)
+def test_what_looks_like_a_mask_is_used_or_refused_or_with_a_flag_an_image(
+    load, make, masks, message
+):
+    folder = make(*many("good", 20), *many("bad", 9))
+    (folder / "good").rename(folder / "normal")
+    for i in range(9):
+        write(folder / masks.format(i), np.eye(12, dtype=np.uint8) * 255)
+    names = [f"bad/{i}.png" for i in range(9)]
+    if message:
+        with pytest.raises(UserError, match=message):
+            load(*names)
+        test = load(*names, mask_like_images="images").test
+        assert set(test.classes) == {"normal", "bad", "painted"}
+        return
+    test = load(*names).test
+    assert set(test.classes) == {"normal", "bad"}
+    assert test.has_mask.all()

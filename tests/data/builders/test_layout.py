@@ -42,14 +42,13 @@ def test_a_name_that_is_not_utf8_is_refused(touch):
 
 
 def test_without_a_training_folder_every_image_is_a_training_image():
-    names = ["good/deep/0.png", "1.png", "groups.csv", "ground_truth/bad/0.png"]
+    names = ["good/deep/0.png", "1.png", "groups.csv"]
     locations = layout.locate_images(names)
     assert locations == {
         "good/deep/0.png": ImageLocation("train", "good/deep/0.png"),
         "1.png": ImageLocation("train", "1.png"),
     }
     assert [location.class_name for location in locations.values()] == ["good", "normal"]
-    assert [location.stem for location in locations.values()] == ["good/deep/0", "1"]
 
 
 def test_with_a_training_folder_images_outside_the_splits_are_left_out():
@@ -62,23 +61,11 @@ def test_with_a_training_folder_images_outside_the_splits_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("name", "stem"),
+    ("names", "folders"),
     [
-        ("ground_truth/bad/0.png", "bad/0"),
-        ("test/Ground_Truth/bad/deep/0_mask.tif", "bad/deep/0"),
-        ("bad/0_mask.png", ""),
-        ("ground_truth.png", ""),
+        (["Train/good/0.png", "Test/bad/0.png", "test_public/bad/0.png"], ["Test", "test_public"]),
+        (["good/0.png", "test/0.png"], []),  # without a split train, test is a class
     ],
 )
-def test_a_mask_below_ground_truth_has_the_stem_of_its_image(name, stem):
-    assert layout.parse_mask_stem(name) == stem
-
-
-def test_masks_are_matched_by_stem_and_two_masks_of_one_image_are_refused():
-    names = ["bad/0.png", "ground_truth/bad/0.png", "ground_truth/bad/1_mask.png"]
-    assert layout.match_masks(names) == {
-        "bad/0": "ground_truth/bad/0.png",
-        "bad/1": "ground_truth/bad/1_mask.png",
-    }
-    with pytest.raises(UserError, match=r"bad/1_mask\.png and .*bad/1\.bmp are masks of the same"):
-        layout.match_masks([*names, "ground_truth/bad/1.bmp"])
+def test_the_folders_of_the_test_split_are_named_as_they_are_spelled(names, folders):
+    assert layout.list_test_folders(names) == folders

@@ -1,12 +1,13 @@
 import hashlib
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_jax.data import decode
-from vae_jax.data.builders.reading import SourceImage, read_images
+from vae_jax.data.builders.reading import SourceImage, describe_unreadable, read_images
 
 
 def encode(width, height, form="PNG"):
@@ -79,3 +80,17 @@ def test_several_masks_of_one_image_are_united(tmp_path):
     (checked,) = read_images([image])
     np.testing.assert_array_equal(decode.decode_whole_mask(checked.mask), pixels.any(axis=0))
     assert (checked.num_marked, checked.num_mask_pixels) == (4, 24)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "message"),
+    [
+        ({"a.png": "cut"}, r"^1 unreadable image: a\.png \(cut\); replace them"),
+        (
+            {f"{i}.png": "cut" for i in range(7)},
+            r"^7 unreadable images: 0\.png \(cut\); .*4\.png \(cut\); and 2 more; replace them",
+        ),
+    ],
+)
+def test_the_message_names_five_unreadable_images_and_counts_the_others(reasons, message):
+    assert re.match(message, describe_unreadable(reasons))

@@ -7,8 +7,7 @@
 
 Source of the second layout: P. Bergmann et al., MVTec AD, CVPR 2019.
 
-A name is the path of a file relative to DIR; a stem is the path of an image within its split, without its
-suffix.
+A name is the path of a file relative to DIR. `mask_names.py` describes where masks may be.
 """
 
 import dataclasses
@@ -21,11 +20,6 @@ from vae_jax.data.builders import groups
 from vae_jax.data.builders.reading import SUFFIXES
 from vae_jax.errors import UserError
 
-_MASK_FOLDER = "ground_truth"
-# Folders with these names may hold masks as well. Taken for a class, masks would be easy to detect.
-_SUSPECT_FOLDERS = (
-    "mask", "masks", "gt", "groundtruth", "label", "labels", "annotation", "annotations",
-)  # fmt: skip
 # MVTec AD 2 uses the names validation and test_public.
 _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
     ("test", "test_public"), "test"
@@ -51,11 +45,6 @@ class ImageLocation:
     def class_name(self) -> str:
         """The class of the image: the name of its topmost folder."""
         return self.path.split("/")[0] if "/" in self.path else _DEFAULT_CLASS
-
-    @property
-    def stem(self) -> str:
-        """The path without its suffix; the image shares it with its mask."""
-        return _remove_suffix(self.path)
 
 
 def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -86,11 +75,11 @@ def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
-    """Returns name -> location of every image that is not a mask.
+    """Returns name -> location of every image, from the names of all files that are not masks.
 
     If there is a split `train`, images outside the splits are left out.
     """
-    images = [name for name in names if name != groups.FILE_NAME and not parse_mask_stem(name)]
+    images = [name for name in names if name != groups.FILE_NAME]
     parts = {name: name.partition("/") for name in images}
     if not any(first.lower() == "train" and path for first, _, path in parts.values()):
         return {name: ImageLocation("train", name) for name in images}
@@ -101,55 +90,12 @@ def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
     }
 
 
-def match_masks(names: Iterable[str]) -> dict[str, str]:
-    """Returns stem of an image -> name of its mask.
-
-    Raises:
-        UserError: if an image has two masks.
-    """
-    masks: dict[str, str] = {}
-    for name in names:
-        stem = parse_mask_stem(name)
-        if stem and masks.setdefault(stem, name) != name:
-            raise UserError(
-                f"{masks[stem]} and {name} are masks of the same image; keep one of them"
-            )
-    return masks
-
-
-def parse_mask_stem(name: str) -> str:
-    """Returns the stem of the image that a mask belongs to, or "" if the file is not a mask."""
-    folders = name.lower().split("/")[:-1]
-    if _MASK_FOLDER not in folders:
-        return ""
-    path = "/".join(name.split("/")[folders.index(_MASK_FOLDER) + 1 :])
-    return _remove_suffix(path).removesuffix("_mask")
-
-
-def _remove_suffix(name: str) -> str:
-    return str(pathlib.PurePosixPath(name).with_suffix(""))
-
-
-def check_masks(folder: pathlib.Path, names: Iterable[str]) -> None:
-    """Refuses masks that would be taken for images.
-
-    Args:
-        folder: the user's folder, for the message.
-        names: the names of all image files in it.
-
-    Raises:
-        UserError: if an image looks like a mask. The message names it.
-    """
-    images = [name for name in names if not parse_mask_stem(name)]
-    stems = {_remove_suffix(name) for name in images}
-    for name in images:
-        folders, stem = name.lower().split("/")[:-1], _remove_suffix(name)
-        is_beside_image = stem.endswith("_mask") and stem.removesuffix("_mask") in stems
-        if is_beside_image or not set(folders).isdisjoint(_SUSPECT_FOLDERS):
-            raise UserError(
-                f"{folder / name} looks like a mask; if it is one, move it below "
-                f"{folder / _MASK_FOLDER}, into the folder of its class; otherwise rename it or its folder"
-            )
+def list_test_folders(names: Iterable[str]) -> list[str]:
+    """Returns the topmost folders of the test split, as they are spelled; [] without a split `train`."""
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    if not any(folder.lower() == "train" for folder in folders):
+        return []
+    return sorted(folder for folder in folders if _SPLITS.get(folder.lower()) == "test")
 
 
 def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) -> None:
