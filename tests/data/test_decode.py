@@ -171,6 +171,13 @@ def test_the_check_detects_a_truncated_file(image_format, share):
         decode.check_image(encoded[: int(share * len(encoded))])
 
 
+@pytest.mark.parametrize("size", [(7, 100), (100, 7), (1, 1), (5, 5), (8, 3), (9, 17)])
+def test_a_jpeg_of_any_size_passes_the_check(size):
+    image = Image.new("RGB", size, (90, 60, 30))
+    assert decode.check_image(_encode(image, "JPEG")) == size
+    assert decode.decode_image(_encode(image, "JPEG"), 8, 3, 1.0).shape == (8, 8, 3)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
 def test_the_check_refuses_a_file_that_is_not_an_image(content):
     with pytest.raises(OSError, match="cannot identify"):
@@ -180,6 +187,22 @@ def test_the_check_refuses_a_file_that_is_not_an_image(content):
 def test_the_check_refuses_pixels_whose_range_is_unknown():
     with pytest.raises(ValueError, match="floating-point"):
         decode.check_image(_encode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF"))
+
+
+def test_the_check_refuses_colours_that_cannot_be_converted():
+    image = Image.new("LAB", (4, 4), (100, 0, 0))
+    with pytest.raises(
+        ValueError, match=r"^colours of the kind LAB cannot be converted; store it as"
+    ):
+        decode.check_image(_encode(image, "TIFF"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I"])
+def test_the_check_accepts_every_mode_that_can_be_decoded(mode):
+    image_format = "TIFF" if mode in ("CMYK", "YCbCr", "I") else "PNG"
+    encoded = _encode(Image.new(mode, (4, 4)), image_format)
+    assert decode.check_image(encoded) == (4, 4)
+    assert decode.decode_image(encoded, 4, 3, 1.0).shape == (4, 4, 3)
 
 
 def test_a_mask_may_be_black():

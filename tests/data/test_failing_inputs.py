@@ -131,3 +131,13 @@ def test_two_images_with_one_mask_are_refused(build_case, load):
     folder = build_case("stems")
     with pytest.raises(UserError, match=r"000\.png may belong to bad/000\.jpg and to bad/000\.png"):
         load(folder)
+
+
+@pytest.mark.parametrize("size", [(7, 100), (100, 7), (5, 5)])
+def test_jpegs_with_a_side_below_8_pixels_are_read(build_case, load, size):
+    assert load(build_case("tiny_jpeg", *size)).test.labels.sum() == 6
+
+
+def test_colours_that_cannot_be_converted_are_refused_before_they_are_prepared(build_case, load):
+    with pytest.raises(UserError, match=r"36 unreadable images: .*colours of the kind LAB"):
+        load(build_case("tiff", "lab"))

@@ -33,7 +33,8 @@ def check_image(encoded: bytes) -> tuple[int, int]:
     damage in half of the time.
 
     Raises:
-        ValueError: if pixels are floating-point numbers, whose range is unknown, or too large.
+        ValueError: if pixels are floating-point numbers, whose range is unknown, or too large, or their
+            colours are of a kind that Pillow cannot convert.
         Exception: whatever Pillow raises for a damaged file, for an image that is too large to be
             intended, or for a file that is not an image.
     """
@@ -41,11 +42,24 @@ def check_image(encoded: bytes) -> tuple[int, int]:
         size = image.size
         if image.mode == "F":
             raise ValueError("pixels are floating-point numbers; store it with 8 or 16 bits")
-        image.draft(image.mode, (size[0] // 8, size[1] // 8))
+        image.draft(image.mode, (max(1, size[0] // 8), max(1, size[1] // 8)))
         image.load()
+        _check_mode(image)
         if image.mode == "I" and image.getextrema()[0] < 0 and not _is_signed(image):
             raise ValueError("values above 2147483647 cannot be read; store it with 16 bits")
     return size
+
+
+def _check_mode(image: Image.Image) -> None:
+    """Refuses an image that can be read, but whose colours cannot be converted, for example LAB."""
+    corner = image.crop((0, 0, 1, 1))
+    try:
+        for mode in ("L", "RGB"):
+            _convert(corner, mode)
+    except ValueError as error:
+        raise ValueError(
+            f"colours of the kind {image.mode} cannot be converted; store it as RGB or grey"
+        ) from error
 
 
 def check_mask(encoded: bytes, encoded_image: bytes) -> None:
