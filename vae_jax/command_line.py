@@ -1,5 +1,6 @@
 """The command line: it turns flags and config overrides into one `Command`, or into one clear error."""
 
+import ast
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,7 +103,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
-    argv = _put_config_file_first(argv)
+    argv = _quote_names(_put_config_file_first(argv))
     _check_overridden_fields(argv)
     _check_config_file(argv)
     values = flags.FlagValues()
@@ -141,7 +142,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
             "--process_id"
         )
-    workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
+    workdir = pathlib.Path(workdir_flag.value or f"runs/{name}").expanduser()
     if mode not in _MODES_WITH_CONFIG:
         overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)
@@ -178,6 +179,37 @@ def _put_config_file_first(argv: Sequence[str]) -> list[str]:
         i = args.index("--config")
         args[i : i + 2] = [f"--config={''.join(args[i + 1 : i + 2])}"]
     return [argv[0], *sorted(args, key=lambda arg: not arg.startswith("--config="))]
+
+
+def _quote_names(argv: Sequence[str]) -> list[str]:
+    """Returns the arguments with every list of names as a tuple of quoted text.
+
+    ml_collections reads a list as Python code, in which the class `1_2` is the number 12.
+    """
+    flags_of_lists = {f"--config.{field}" for field in validate_lib.LISTS_OF_NAMES}
+    args: list[str] = []
+    for arg in argv:
+        flag, equals, value = arg.partition("=")
+        if args and args[-1] in flags_of_lists:  # `--config.FIELD NAMES`, in two arguments
+            args[-1] += f"={_quote_list(arg)}"
+        elif flag in flags_of_lists and equals:
+            args.append(f"{flag}={_quote_list(value)}")
+        else:
+            args.append(arg)
+    return args
+
+
+def _quote_list(text: str) -> str:
+    """Returns the tuple of the names in a text, as Python code."""
+    try:
+        value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if isinstance(value, str) or value in ((), []):
+        return repr(validate_lib.parse_names(value))
+    if isinstance(value, list) and len(value) == 1:  # elsewhere brackets enclose several names
+        text = text.strip()[1:-1]
+    return repr(validate_lib.parse_names(text))
 
 
 def _check_overridden_fields(argv: Sequence[str]) -> None:

@@ -52,7 +52,7 @@ _VALID_NAMES = {
     "train.precision": PRECISIONS, "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
 }  # fmt: skip
-_LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")
+LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")
 # Field -> its smallest valid number.
 _MINIMUM = {
     "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "augment.rotation": 0,
@@ -86,7 +86,7 @@ _OPEN_UNIT_INTERVAL = (
 
 def resolve_names(config: ml_collections.ConfigDict) -> None:
     """Turns every list of names in the config into a tuple of str, in place; see `parse_names`."""
-    for field in _LISTS_OF_NAMES:
+    for field in LISTS_OF_NAMES:
         group, name = field.split(".")
         config[group][name] = parse_names(config[group][name])
 

@@ -61,6 +61,14 @@ def test_the_region_of_the_dataset_is_the_file_beside_its_images(data_config, tm
     np.testing.assert_array_equal(load_region(data_config).mask, np.eye(8, dtype=bool))
 
 
+@pytest.mark.parametrize("name", ["~/roi.png", "dataset"])
+def test_the_file_may_be_below_the_home_folder(data_config, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_mask(tmp_path / "roi.png", np.eye(8))
+    data_config.roi, data_config.manual_dir = name, "~"
+    np.testing.assert_array_equal(load_region(data_config).mask, np.eye(8, dtype=bool))
+
+
 def test_a_file_that_is_missing_or_not_an_image_or_black_is_refused(data_config, tmp_path):
     data_config.roi = str(tmp_path / "absent.png")
     with pytest.raises(UserError, match=r"there is no file .*absent.png"):

@@ -64,9 +64,9 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
         return None
     if data_config.roi == "ellipse":
         return Region(_make_ellipse(data_config.image_size))
-    path = pathlib.Path(data_config.roi)
+    path = pathlib.Path(data_config.roi).expanduser()
     if data_config.roi == "dataset":
-        path = pathlib.Path(data_config.manual_dir) / DATASET_FILE
+        path = pathlib.Path(data_config.manual_dir).expanduser() / DATASET_FILE
     try:
         with Image.open(path) as image:
             size = (data_config.image_size, data_config.image_size)
