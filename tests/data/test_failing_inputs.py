@@ -127,6 +127,17 @@ def test_every_marked_pixel_of_a_mask_counts(build_case, load, variant, area):
     assert (test.masks[test.labels == 1].sum(axis=(1, 2)) == area).all()
 
 
+def test_images_of_all_formats_that_pillow_reads_are_used(build_case, load):
+    folder = build_case("suffixes")
+    dataset = load(folder)
+    roles = [getattr(dataset, role) for role in ("train", "val", "calibration", "test")]
+    files = [file for role in roles for file in role.files]
+    assert sorted(files) == sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    assert set(dataset.test.classes) == {"good", "bad", "dent"}
+
+
 def test_two_images_with_one_mask_are_refused(build_case, load):
     folder = build_case("stems")
     with pytest.raises(UserError, match=r"000\.png may belong to bad/000\.jpg and to bad/000\.png"):

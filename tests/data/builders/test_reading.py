@@ -7,7 +7,12 @@ import pytest
 from PIL import Image
 
 from vae_jax.data import decode
-from vae_jax.data.builders.reading import SourceImage, describe_unreadable, read_images
+from vae_jax.data.builders.reading import (
+    SourceImage,
+    describe_lost_class,
+    describe_unreadable,
+    read_images,
+)
 
 
 def encode(width, height, form="PNG"):
@@ -94,3 +99,23 @@ def test_several_masks_of_one_image_are_united(tmp_path):
 )
 def test_the_message_names_five_unreadable_images_and_counts_the_others(reasons, message):
     assert re.match(message, describe_unreadable(reasons))
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "message"),
+    [
+        ("", ""),
+        ("ac", ""),
+        ("cd", "no image of the class bad could be read; 2 unreadable images: c (cut); d (cut); "),
+        ("abcd", "no image could be read; 4 unreadable images: a (cut); b (cut); "),
+    ],
+)
+def test_the_message_names_a_class_of_which_no_image_can_be_read(unreadable, message):
+    images = [
+        SourceImage(b"", class_name, file, file)
+        for class_name, files in (("good", "ab"), ("bad", "cd"))
+        for file in files
+    ]
+    described = describe_lost_class(images, dict.fromkeys(unreadable, "cut"))
+    assert described.startswith(message)
+    assert bool(described) == bool(message)

@@ -21,8 +21,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import writer
 
-from vae_jax.data.builders import mask_levels
-from vae_jax.data.builders.reading import SourceImage, describe_unreadable, read_images
+from vae_jax.data.builders import mask_levels, reading
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
@@ -162,9 +162,11 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if self.builder_config.check_source is not None:
             self.builder_config.check_source()
         if self._unreadable and not self.builder_config.skip_corrupt:
-            raise UserError(describe_unreadable(self._unreadable))
-        if not any(split.num_examples for split in self.info.splits.values()):
-            raise UserError("no image could be read; " + describe_unreadable(self._unreadable))
+            raise UserError(reading.describe_unreadable(self._unreadable))
+        images = [image for members in self._images.values() for image in members]
+        message = reading.describe_lost_class(images, self._unreadable)
+        if message:
+            raise UserError(message)
         if self._mask_values == "auto":
             mask_levels.check_share(self._num_marked, self._num_mask_pixels)
         # TFDS renames the folder when everything is written, so this file exists if and only if the records
@@ -188,7 +190,9 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _generate_records(
         self, split: str, images: Sequence[SourceImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for source, checked in zip(images, read_images(images, self._mask_values), strict=True):
+        for source, checked in zip(
+            images, reading.read_images(images, self._mask_values), strict=True
+        ):
             self._bar.update()
             if isinstance(checked, str):
                 self._unreadable[source.file] = checked

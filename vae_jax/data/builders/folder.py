@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 from vae_jax.data.builders import duplicates, groups, layout, mask_content, mask_names
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.image_suffixes import count_suffixes
 from vae_jax.data.builders.layout import ImageLocation
 from vae_jax.data.builders.mask_names import Masks
-from vae_jax.data.builders.reading import SUFFIXES, SourceImage
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
@@ -42,11 +43,13 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds images, masks and `groups.csv`; warns of images that are ignored."""
-        files = layout.list_images_below(folder)
-        files = _move_masks_of_same_stem(files)
+        below = layout.list_files_below(folder)
+        files = _move_masks_of_same_stem(below.images)
         locations, masks = _separate_masks(files)
         if not locations:
-            raise cls.OFFICIAL.make_error(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
+            left_out = f", only {count_suffixes(below.others)}" if below.others else ""
+            raise cls.OFFICIAL.make_error(f"{folder} has no images that can be read{left_out}")
+        layout.check_left_out(folder, below)
         layout.check_classes(folder, locations)
         located = {
             name: path
@@ -58,6 +61,11 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
             _log.warning(
                 "%s: ignored what is outside train and test: %s", folder, _name_top_folders(ignored)
             )
+        if below.others:
+            _log.warning(
+                "%s: left out %d files that are not images by their suffix: %s",
+                folder, len(below.others), count_suffixes(below.others),
+            )  # fmt: skip
         if masks.copies:
             _log.warning(
                 "%s: ignored %d copies and previews of images that labelme wrote, for example %s",

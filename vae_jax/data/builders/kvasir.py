@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.base import ImageDatasetBuilder
-from vae_jax.data.builders.reading import SUFFIXES, SourceImage
+from vae_jax.data.builders.image_suffixes import is_image
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource, unpack_zip
 
 ARCHIVE = "kvasir-dataset-v2.zip"
@@ -68,7 +69,7 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
             images = sorted(name for name in files if _counts_as_image(name))
             role = _parse_role(relative.as_posix())
             if role is None:
-                if any(pathlib.Path(name).suffix.lower() in SUFFIXES for name in images):
+                if any(map(is_image, images)):
                     unknown.append(str(relative))
                 continue
             num_files[role] += len(images)

@@ -10,6 +10,7 @@ Source of the second layout: P. Bergmann et al., MVTec AD, CVPR 2019.
 A name is the path of a file relative to DIR. `mask_names.py` describes where masks may be.
 """
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -17,7 +18,8 @@ from collections.abc import Iterable, Mapping
 
 from vae_jax.data import region
 from vae_jax.data.builders import groups
-from vae_jax.data.builders.reading import SUFFIXES
+from vae_jax.data.builders.image_suffixes import count_suffixes, is_image
+from vae_jax.data.builders.mask_names import split_at_mask_folder
 from vae_jax.errors import UserError
 
 # MVTec AD 2 uses the names validation and test_public.
@@ -26,6 +28,12 @@ _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys
 )
 # A folder with these files is the workdir of a run; its figures are not images of the dataset.
 _WORKDIR_FILES = {"config.json", "metrics.jsonl"}
+# Suffixes of files that describe images. A folder that holds nothing else is not the folder of a class.
+_DOCUMENTS = {
+    ".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf",
+    ".doc", ".docx", ".xls", ".xlsx", ".ods", ".odt", ".log", ".ini", ".cfg", ".toml", ".py", ".ipynb",
+    ".m", ".sh", ".zip", ".gz", ".tar", ".7z", ".rar",
+}  # fmt: skip
 _DEFAULT_CLASS = "normal"  # class of training images that are not in a folder
 
 
@@ -47,22 +55,44 @@ class ImageLocation:
         return self.path.split("/")[0] if "/" in self.path else _DEFAULT_CLASS
 
 
-def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns name -> image file. Hidden files and folders are ignored, and so are the workdirs of runs.
+@dataclasses.dataclass(frozen=True)
+class FilesBelow:
+    """The files below the user's folder, except for the region of interest and the table of groups.
+
+    Attributes:
+        images: name -> file.
+        others: names of the files that are not images by their suffix.
+        empty_folders: names of the folders in which there is nothing.
+    """
+
+    images: dict[str, pathlib.Path]
+    others: list[str]
+    empty_folders: list[str]
+
+
+def list_files_below(folder: pathlib.Path) -> FilesBelow:
+    """Lists the files below a folder, without hidden files and folders and the workdirs of runs.
 
     Raises:
-        UserError: if a name is not UTF-8.
+        UserError: if the name of an image is not UTF-8.
     """
-    images = {}
+    images, others, empty_folders = {}, [], []
     for directory, folders, files in os.walk(folder, followlinks=True):
         if _WORKDIR_FILES.issubset(files):
             folders.clear()
             continue
+        if not folders and not files:
+            empty_folders.append(pathlib.Path(directory).relative_to(folder).as_posix())
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in sorted(files):
             path = pathlib.Path(directory, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                images[path.relative_to(folder).as_posix()] = path
+            relative = path.relative_to(folder).as_posix()
+            if name.startswith(".") or relative in (region.DATASET_FILE, groups.FILE_NAME):
+                continue
+            if is_image(name):
+                images[relative] = path
+            else:
+                others.append(relative)
     for name in images:
         try:
             name.encode()
@@ -70,8 +100,7 @@ def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             raise UserError(
                 f"the file name {name!a} in {folder} is not valid UTF-8; rename that file"
             ) from None
-    images.pop(region.DATASET_FILE, None)
-    return images
+    return FilesBelow(images, others, empty_folders)
 
 
 def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
@@ -130,3 +159,45 @@ def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) 
                 f"{folder / name} is not in the folder of a class; move it into one or, if its class is "
                 "unknown, out of the dataset"
             )
+
+
+def check_left_out(folder: pathlib.Path, files: FilesBelow) -> None:
+    """Refuses folders of classes from which no image is read, because their classes would vanish.
+
+    A folder of documents, for example of labels in XML, is not the folder of a class.
+
+    Args:
+        folder: the user's folder, for the message.
+        files: the files below it.
+
+    Raises:
+        UserError: if the folder of a class holds files, but no image, or is empty.
+    """
+    has_splits = any(name.lower().startswith("train/") for name in files.images)
+    class_folders = {_parse_class_folder(name, has_splits) for name in files.images}
+    if class_folders == {""}:
+        return  # all images are in no folder, so the folders are not classes
+    left_out = collections.defaultdict(list)
+    for name in files.others:
+        class_folder = _parse_class_folder(name, has_splits)
+        if class_folder and class_folder not in class_folders:
+            left_out[class_folder].append(name)
+    for class_folder, names in left_out.items():
+        if any(pathlib.PurePosixPath(name).suffix.lower() not in _DOCUMENTS for name in names):
+            raise UserError(
+                f"{folder / class_folder} has no image that can be read, only {count_suffixes(names)}; "
+                "convert its images, for example to PNG, or move the folder out of the dataset"
+            )
+    for name in files.empty_folders:
+        path = f"{name}/"
+        if _parse_class_folder(path, has_splits) == name and not split_at_mask_folder(path):
+            raise UserError(f"{folder / name} is empty; put its images there, or remove the folder")
+
+
+def _parse_class_folder(name: str, has_splits: bool) -> str:
+    """Returns the folder of the class that a file belongs to, or "" if it is in no such folder."""
+    *folders, _ = name.split("/")
+    depth = 2 if has_splits else 1
+    if len(folders) < depth or (has_splits and folders[0].lower() not in _SPLITS):
+        return ""
+    return "/".join(folders[:depth])

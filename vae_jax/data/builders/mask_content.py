@@ -20,7 +20,7 @@ _MAX_LEVELS = 8  # different values of a mask, for example one per kind of defec
 # Lossy compression and smooth borders give a mask more levels; this share of its pixels is black or white.
 _MIN_EXTREME = 0.98
 _DARK, _BRIGHT = 16, 239  # grey levels that count as black or white
-_LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe", ".webp"}
+_LOSSY = {".jpg", ".jpeg", ".jfif", ".jpe", ".mpo", ".webp", ".avif", ".jp2"}
 _SEPARATORS = re.compile(r"[\W_]+")
 
 

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from vae_jax.data import decode
 from vae_jax.data.builders import mask_levels
 
-# The suffixes of image files, in lower case.
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
-
 _CHUNK = 16  # images per task of a thread
 _MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
@@ -121,3 +118,19 @@ def describe_unreadable(reasons: Mapping[str, str]) -> str:
         f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {named}{more}; "
         "replace them, or skip and list them with --config.data.skip_corrupt=true"
     )
+
+
+def describe_lost_class(images: Sequence[SourceImage], reasons: Mapping[str, str]) -> str:
+    """Returns an error message if no image of some class can be read, or "".
+
+    Args:
+        images: all images of the dataset.
+        reasons: file -> reason, of the images that cannot be read.
+    """
+    classes = {image.class_name for image in images}
+    lost = sorted(classes - {image.class_name for image in images if image.file not in reasons})
+    if not lost:
+        return ""
+    part = "" if len(lost) == len(classes) else f" of the class {lost[0]}"
+    reasons = {image.file: reasons[image.file] for image in images if image.class_name in lost}
+    return f"no image{part} could be read; {describe_unreadable(reasons)}"
