@@ -132,7 +132,17 @@ def test_a_warning_names_ignored_folders_and_masks(make, caplog):
     with caplog.at_level(logging.WARNING):
         list_images(folder)
     assert "ignored what is outside train and test: notes" in caplog.text
-    assert "ignored 1 masks without an image, for example ground_truth/scratch/9.png" in caplog.text
+    assert (
+        "1 of 1 masks have no image and are ignored, for example ground_truth/scratch/9.png"
+        in caplog.text
+    )
+
+
+def test_a_warning_says_how_many_of_all_masks_have_no_image(make, caplog):
+    masks = [f"ground_truth/scratch/{i}.png" for i in range(4)]
+    with caplog.at_level(logging.WARNING):
+        list_images(make(*SPLIT_UP, *masks))
+    assert "3 of 4 masks have no image and are ignored" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
         for name, path in files.items():
             if name.startswith(_MASKS):
                 masks[_NAME.fullmatch(path.name)["strip"]].append(path)
+        num_masked = len(masks)
         images = []
         for name, path in files.items():
             if name.startswith(_ROLLS):
@@ -91,8 +92,9 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
                 images.append(SourceImage(path, "defect", name, name, mask))
         if masks:
             _log.warning(
-                "aitex: ignored the masks of strips that do not exist: %s", ", ".join(sorted(masks))
-            )
+                "aitex: the masks of %d of %d strips are ignored, because these strips do not exist: %s",
+                len(masks), num_masked, ", ".join(sorted(masks)),
+            )  # fmt: skip
         return {"train": images}
 
 

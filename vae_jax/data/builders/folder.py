@@ -110,8 +110,8 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
             splits.setdefault(location.split, []).append(image)
         if masks.unmatched:
             _log.warning(
-                "folder: ignored %d masks without an image, for example %s",
-                len(masks.unmatched), masks.unmatched[0],
+                "folder: %d of %d masks have no image and are ignored, for example %s",
+                len(masks.unmatched), len(masks.names - set(masks.copies)), masks.unmatched[0],
             )  # fmt: skip
         return duplicates.merge_groups(splits)
 

@@ -120,7 +120,10 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
                 images.append((class_name, name, path))
         orphans = masks.keys() - {(class_name, path.stem) for class_name, _, path in images}
         if orphans:
-            _log.warning("kvasir: ignored %d masks without an image", len(orphans))
+            _log.warning(
+                "kvasir: %d of %d masks have no image and are ignored, for example %s",
+                len(orphans), len(masks), masks[min(orphans)],
+            )  # fmt: skip
         return {
             "train": [
                 SourceImage(
