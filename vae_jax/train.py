@@ -68,6 +68,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
             data, or if the devices cannot share a batch evenly.
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
+    if processes.is_first():
+        workdir_lib.mark_output(workdir)
     training = _set_up(config, workdir, dataset)
     train_config = config.train
     film = None

@@ -2,13 +2,14 @@ import logging
 import os
 import shutil
 import threading
-import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_jax import main as main_module
+from vae_jax import workdir as workdir_lib
+from vae_jax.config import default
 from vae_jax.data import decode, pipeline
 from vae_jax.data.builders import layout
 from vae_jax.data.prepare import list_folders_once, list_manual_files, prepare_dataset
@@ -198,6 +199,20 @@ def test_a_stopped_preparation_does_not_count_as_prepared(make_kvasir, data_dir,
     assert num_images(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
+def test_prepared_data_and_runs_inside_the_users_folder_never_become_images(own_folder):
+    before = list_manual_files("folder", str(own_folder))
+    prepared, run = own_folder / "train", own_folder / "train/good/run"
+    builder = prepare_dataset("folder", str(own_folder), str(prepared))
+    workdir_lib.claim_workdir(run, default())
+    for folder in (prepared / builder.name, run):
+        assert (folder / workdir_lib.MARKER_FILE).is_file()
+        (folder / "figures").mkdir()
+        shutil.copy(own_folder / "train/good/0.png", folder / "figures/roc.png")
+    assert list_manual_files("folder", str(own_folder)) == before
+    again = prepare_dataset("folder", str(own_folder), str(prepared))
+    assert again.data_dir == builder.data_dir
+
+
 def test_mnist_keeps_its_official_splits(make_idx, data_dir):
     folder, _ = make_idx()
     builder = prepare_dataset("mnist", str(folder), data_dir)
@@ -286,11 +301,13 @@ def listed_folders(monkeypatch):
     """The folders that have been listed, one entry per listing."""
     folders = []
 
-    def walk(folder, **options):
-        folders.append(str(folder))
-        return os.walk(folder, **options)
+    walk_folder = layout.walk_folder
 
-    monkeypatch.setattr(layout, "os", types.SimpleNamespace(walk=walk))
+    def walk(folder):
+        folders.append(str(folder))
+        return walk_folder(folder)
+
+    monkeypatch.setattr(layout, "walk_folder", walk)
     return folders
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
+from vae_jax.workdir import mark_output
 
 # The folder with the indices of file digests, beside the prepared data.
 _DIGEST_FOLDER = "vae_jax_digests"
@@ -196,7 +197,7 @@ def _write_index(path: pathlib.Path, records: Index) -> None:
     text = json.dumps({file: dataclasses.astuple(record) for file, record in records.items()})
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        mark_output(path.parent)
         draft.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", "ascii")
         os.replace(draft, path)
     except OSError as error:

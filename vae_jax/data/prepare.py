@@ -21,6 +21,7 @@ from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import Kvasir
 from vae_jax.errors import UserError
+from vae_jax.workdir import mark_output
 
 BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
     "digits": Digits,
@@ -115,7 +116,9 @@ def prepare_dataset(
     try:
         builder = _open_builder(builder_class, config, root)
         if not builder.is_prepared():
+            mark_output(root / builder.name)
             if official is not None and not manual_dir:
+                mark_output(root / "downloads")
                 with _silence_tfds():
                     downloads = sources.download_files(dataset, official, root / "downloads")
                 config.files.update(builder_class.locate_downloads(downloads))

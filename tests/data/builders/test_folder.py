@@ -8,6 +8,7 @@ from PIL import Image
 from vae_jax.data import pipeline
 from vae_jax.data.builders.folder import Folder
 from vae_jax.errors import UserError
+from vae_jax.workdir import mark_output
 
 CLASSES = ("good/0.png", "good/1.png", "scratch/0.png", "scratch/deep/1.jpg")
 SPLIT_UP = ("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/scratch/0.png")
@@ -193,8 +194,7 @@ def test_a_wrong_table_of_groups_is_refused(make, rows, message):
 def test_hidden_files_other_files_the_region_of_interest_and_runs_are_ignored(make):
     folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png", "runs/own/figures/roc.png")
     (folder / "good/notes.txt").write_text("no image")
-    for name in ("config.json", "metrics.jsonl"):
-        (folder / "runs/own" / name).touch()
+    mark_output(folder / "runs/own")
     assert [image.file for image in list_images(folder)["train"]] == list(CLASSES)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from vae_jax.data import decode
 from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
@@ -50,7 +51,14 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
         """Finds the PNG files of the three folders; warns of file names that do not follow the pattern."""
         located, unknown = {}, []
         for part in (_ROLLS, _DEFECTS, _MASKS):
-            paths = [path for path in sorted((folder / part).rglob("*.png")) if path.name[0] != "."]
+            paths = []
+            if (folder / part).is_dir():
+                paths = sorted(
+                    directory / name
+                    for directory, files, _ in walk_folder(folder / part)
+                    for name in files
+                    if name.endswith(".png")
+                )
             if not paths:
                 raise cls.OFFICIAL.make_error(f"{folder / part} has no images")
             for path in paths:

@@ -12,12 +12,12 @@ A name is the path of a file relative to DIR. `mask_names.py` describes where ma
 
 import collections
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
 from vae_jax.data import region
 from vae_jax.data.builders import groups
+from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import count_suffixes, is_image
 from vae_jax.data.builders.mask_names import split_at_mask_folder
 from vae_jax.errors import UserError
@@ -26,8 +26,6 @@ from vae_jax.errors import UserError
 _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
     ("test", "test_public"), "test"
 )
-# A folder with these files is the workdir of a run; its figures are not images of the dataset.
-_WORKDIR_FILES = {"config.json", "metrics.jsonl"}
 # Suffixes of files that describe images. A folder that holds nothing else is not the folder of a class.
 _DOCUMENTS = {
     ".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf",
@@ -71,26 +69,23 @@ class FilesBelow:
 
 
 def list_files_below(folder: pathlib.Path) -> FilesBelow:
-    """Lists the files below a folder, without hidden files and folders and the workdirs of runs.
+    """Lists the files below a folder, except for what a walk passes over.
 
     Raises:
-        UserError: if the name of an image is not UTF-8.
+        UserError: if the name of an image is not UTF-8, or a folder cannot be read.
     """
     images, others, empty_folders = {}, [], []
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        if _WORKDIR_FILES.issubset(files):
-            folders.clear()
-            continue
-        if not folders and not files:
-            empty_folders.append(pathlib.Path(directory).relative_to(folder).as_posix())
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        for name in sorted(files):
-            path = pathlib.Path(directory, name)
-            relative = path.relative_to(folder).as_posix()
-            if name.startswith(".") or relative in (region.DATASET_FILE, groups.FILE_NAME):
+    for directory, files, is_empty in walk_folder(folder):
+        path = directory.relative_to(folder)
+        if is_empty:
+            empty_folders.append(path.as_posix())
+        prefix = f"{path.as_posix()}/" if path.parts else ""
+        for name in files:
+            relative = prefix + name
+            if relative in (region.DATASET_FILE, groups.FILE_NAME):
                 continue
             if is_image(name):
-                images[relative] = path
+                images[relative] = directory / name
             else:
                 others.append(relative)
     for name in images:
