@@ -214,6 +214,25 @@ def test_modes_for_one_process_refuse_several(mode):
     assert f"--mode={mode} runs in one process only" in message
 
 
+@pytest.mark.parametrize("field", ["manual_dir", "anomaly_manual_dir"])
+@pytest.mark.parametrize(
+    ("workdir", "folder"), [("images", "images"), ("x", "x/images"), ("x/../x", "link"), (".", "x")]
+)
+def test_a_workdir_that_contains_the_images_is_refused(
+    tmp_path, monkeypatch, field, workdir, folder
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x/images").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    message = refusal(f"--workdir={workdir}", f"--config.data.{field}={folder}")
+    assert f"data.{field}={folder} is in --workdir={workdir}" in message
+
+
+def test_a_workdir_below_the_images_or_beside_them_is_accepted(tmp_path):
+    for workdir in (tmp_path / "images/runs/a", tmp_path / "images2"):
+        parse(f"--workdir={workdir}", f"--config.data.manual_dir={tmp_path / 'images'}")
+
+
 @pytest.mark.parametrize("config", ["mnist.py:fashon_mnist", "fashion_mnist.py:kmnist"])
 def test_an_unknown_variant_is_refused_with_the_valid_ones(config):
     assert "valid: " in refusal(f"--config={ROOT / 'configs' / config}")

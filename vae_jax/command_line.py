@@ -148,6 +148,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
+    _refuse_data_in_workdir(workdir, config.data)
     jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     return Command(mode, config, workdir, jax_cache_dir, cluster)
 
@@ -165,6 +166,17 @@ def _read_config_with_overrides(
             )
     workdir_lib.override_fields(config, overrides)
     return config
+
+
+def _refuse_data_in_workdir(workdir: pathlib.Path, data_config: ml_collections.ConfigDict) -> None:
+    """Refuses a workdir that is, or contains, a folder of images: figures would become images."""
+    for field in ("manual_dir", "anomaly_manual_dir"):
+        folder = data_config[field]
+        if folder and pathlib.Path(folder).expanduser().resolve().is_relative_to(workdir.resolve()):
+            raise UserError(
+                f"data.{field}={folder} is in --workdir={workdir}, and a workdir contains only what this "
+                "program writes; choose a --workdir that does not contain the images"
+            )
 
 
 def _last_line(error: Exception) -> str:
