@@ -198,7 +198,9 @@ def test_the_fingerprint_depends_on_masks_and_groups(make_kvasir, kvasir_config,
     kvasir_config.manual_dir = str(root)
     before = load_fingerprint(kvasir_config)
     if changed == "mask":
-        Image.fromarray(np.full((20, 24), 255, np.uint8)).save(root / "polyps-masks/000.png")
+        mask = np.zeros((20, 24), np.uint8)
+        mask[3:5, 3:5] = 255
+        Image.fromarray(mask).save(root / "polyps-masks/000.png")
     else:
         table.write_text("class,file,group\nnormal-cecum,000.jpg,a\nnormal-cecum,001.jpg,b\n")
     assert load_fingerprint(kvasir_config) != before
