@@ -136,6 +136,8 @@ def test_lists_of_names_may_be_given_in_several_flags():
 def test_the_workdir_may_be_below_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert parse("--workdir=~/runs/a").workdir == tmp_path / "runs/a"
+    unknown = "~nobody_has_this_name/a"
+    assert parse(f"--workdir={unknown}").workdir == pathlib.Path(unknown)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -142,7 +143,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
             "--process_id"
         )
-    workdir = pathlib.Path(workdir_flag.value or f"runs/{name}").expanduser()
+    # Unlike the method of Path, this function raises no error if a user does not exist.
+    workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
     if mode not in _MODES_WITH_CONFIG:
         overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)

@@ -134,6 +134,12 @@ def test_colour_with_16_bits_per_channel_is_known_to_lose_its_lower_bits():
     assert decode.measure_levels(image) == (0, 3 * 257, 65_535, 1)
 
 
+def test_grey_of_which_only_the_upper_bits_are_read_is_known_as_well():
+    encoded = _encode(Image.fromarray(np.full((4, 4), 3, np.uint8)), "SGI", bpc=2)
+    image = decode.open_upright(encoded)
+    assert decode.measure_levels(image)[2:] == (65_535, 1)
+
+
 def test_the_check_refuses_unsigned_values_that_cannot_be_read():
     signed = _encode(Image.fromarray(np.full((4, 4), -5, np.int32)), "TIFF")
     assert decode.check_image(signed) == (4, 4)

@@ -70,6 +70,9 @@ def test_the_file_may_be_below_the_home_folder(data_config, tmp_path, monkeypatc
 
 
 def test_a_file_that_is_missing_or_not_an_image_or_black_is_refused(data_config, tmp_path):
+    data_config.roi = "~nobody_has_this_name/roi.png"
+    with pytest.raises(UserError, match=r"there is no file ~nobody_has_this_name/roi.png"):
+        load_region(data_config)
     data_config.roi = str(tmp_path / "absent.png")
     with pytest.raises(UserError, match=r"there is no file .*absent.png"):
         load_region(data_config)

@@ -112,7 +112,7 @@ def read_values(image: Image.Image, channels: int, crop: float) -> np.ndarray:
 def _has_deep_colour(image: Image.Image) -> bool:
     """Returns whether an image that is not loaded yet has 16 bits per channel, of which Pillow reads 8."""
     return not _is_deep(image) and any(
-        ";16" in str(tile[-1]) for tile in getattr(image, "tile", ())
+        ";16" in str(tile[-1]) or tile[0] == "SGI16" for tile in getattr(image, "tile", ())
     )
 
 

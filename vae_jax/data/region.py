@@ -5,6 +5,7 @@ B batch, H W image, C channels, P pixels in the region.
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 import ml_collections
@@ -64,7 +65,7 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
         return None
     if data_config.roi == "ellipse":
         return Region(_make_ellipse(data_config.image_size))
-    path = pathlib.Path(data_config.roi).expanduser()
+    path = pathlib.Path(os.path.expanduser(data_config.roi))
     if data_config.roi == "dataset":
         path = pathlib.Path(data_config.manual_dir).expanduser() / DATASET_FILE
     try:
