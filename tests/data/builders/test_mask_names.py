@@ -1,3 +1,5 @@
+import pathlib
+
 import pytest
 
 from vae_jax.data.builders import mask_names
@@ -107,3 +109,10 @@ def test_masks_without_an_image_and_the_copies_of_labelme_are_not_images():
     assert set(masks.unmatched) == {"bad/1_GT.png", "ground_truth/bad/7.png"}
     assert masks.copies == ["bad/2_json/img.png", "bad/2_json/label_viz.png"]
     assert masks.of_image == {"bad/0.jpg": ["bad/0_GT.png"], "bad/2.jpg": ["bad/2_json/label.png"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.png", "b.c/a", "b.c/a.", "a.b.png", "b/.png", "..x", "a..", "a .tif", "b.c/.d.e"]
+)
+def test_a_suffix_is_what_pathlib_takes_for_one(name):
+    assert mask_names.remove_suffix(name) == str(pathlib.PurePosixPath(name).with_suffix(""))
