@@ -1,6 +1,5 @@
 """The command line: it turns flags and config overrides into one `Command`, or into one clear error."""
 
-import ast
 import dataclasses
 import os
 import pathlib
@@ -15,6 +14,7 @@ from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError, suggest_name
+from vae_jax.name_quotes import quote_names
 from vae_jax.runtime.cluster import Cluster
 
 # Mode -> what it does, as --help shows it.
@@ -104,7 +104,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
-    argv = _quote_names(_put_config_file_first(argv))
+    argv = quote_names(_put_config_file_first(argv))
     _check_overridden_fields(argv)
     _check_config_file(argv)
     values = flags.FlagValues()
@@ -193,37 +193,6 @@ def _put_config_file_first(argv: Sequence[str]) -> list[str]:
         i = args.index("--config")
         args[i : i + 2] = [f"--config={''.join(args[i + 1 : i + 2])}"]
     return [argv[0], *sorted(args, key=lambda arg: not arg.startswith("--config="))]
-
-
-def _quote_names(argv: Sequence[str]) -> list[str]:
-    """Returns the arguments with every list of names as a tuple of quoted text.
-
-    ml_collections reads a list as Python code, in which the class `1_2` is the number 12.
-    """
-    flags_of_lists = {f"--config.{field}" for field in validate_lib.LISTS_OF_NAMES}
-    args: list[str] = []
-    for arg in argv:
-        flag, equals, value = arg.partition("=")
-        if args and args[-1] in flags_of_lists:  # `--config.FIELD NAMES`, in two arguments
-            args[-1] += f"={_quote_list(arg)}"
-        elif flag in flags_of_lists and equals:
-            args.append(f"{flag}={_quote_list(value)}")
-        else:
-            args.append(arg)
-    return args
-
-
-def _quote_list(text: str) -> str:
-    """Returns the tuple of the names in a text, as Python code."""
-    try:
-        value = ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        value = None
-    if isinstance(value, str) or value in ((), []):
-        return repr(validate_lib.parse_names(value))
-    if isinstance(value, list) and len(value) == 1:  # elsewhere brackets enclose several names
-        text = text.strip()[1:-1]
-    return repr(validate_lib.parse_names(text))
 
 
 def _check_overridden_fields(argv: Sequence[str]) -> None:
