@@ -12,6 +12,7 @@ Whether `0.png` beside `0.jpg` is a mask (Real-IAD) depends on its content; see 
 
 import collections
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -104,9 +105,14 @@ def split_at_mask_folder(name: str) -> tuple[list[str], str, list[str]] | None:
     """
     *folders, _ = name.split("/")
     for i, folder in enumerate(folders):
-        if normalise_name(folder) in _FOLDERS or _MASKS_OF.fullmatch(folder):
+        if _is_mask_folder(folder):
             return folders[:i], folder, remove_suffix(name).split("/")[i + 1 :]
     return None
+
+
+@functools.cache
+def _is_mask_folder(folder: str) -> bool:
+    return normalise_name(folder) in _FOLDERS or bool(_MASKS_OF.fullmatch(folder))
 
 
 def remove_suffix(name: str) -> str:
