@@ -15,7 +15,17 @@ remaining ones are left out. Images directly in DIR, in no class folder, are nor
 images the run still finds a threshold, but it cannot measure detection. If there is a folder test,
 abnormal images in train are not used.
 
-Masks are optional. A mask has the size of its image and is white (255) where the image is abnormal.
+Masks are optional. A mask has the size of its image and a value above 0 where the image is abnormal;
+--config.data.mask_values=above:127 or below:128 says otherwise. A mask may be
+- in a folder for masks, with the name of its image, with or without a suffix for masks: ground_truth, gt,
+  masks, labels, annotations, segmentation, SegmentationClass, 1st_manual, infection masks or CLASS-masks.
+  It is in DIR, in the folder of the class or beside a folder of images. Case, spaces and underscores do not
+  matter;
+- beside its image 0.jpg: 0_mask.png, 0_label.png, 0_gt.png, 0_segmentation.png, several 0_mask_1.png, or
+  0_json/label.png; also 0.png, if it has a few flat grey levels.
+Images with other names that look like masks and share their name with an image are refused;
+--config.data.mask_like_images=images uses them as images.
+
 DIR/groups.csv is optional too. Its columns are file (the path below DIR, for example good/0.png) and
 group (for example a patient or a workpiece). Images of one group are never split between training and
 testing.
@@ -24,7 +34,8 @@ Tell the model how normal images may vary. --config.augment.horizontal_flip=0.5 
 are equivalent; augment.rotation, brightness, contrast, saturation and hue say how much each of these may
 vary. The model sees the central square of an image. To change that, use --config.data.crop,
 --config.data.roi, --config.data.image_size=256 with one more entry in --config.model.widths, or
---config.data.channels=1 for grey. With few normals, raise --config.data.calibration_fraction: a
+--config.data.channels=1 for grey. For a sensor with 10 or 12 bits in 16-bit files, give its range:
+--config.data.intensity=window:0,1023. With few normals, raise --config.data.calibration_fraction: a
 false-alarm rate of 0.05 needs at least 19 calibration images. Images are copied once, into
 --config.data.dir.
 

@@ -96,6 +96,13 @@ def test_fields_are_overridden_and_lists_of_names_may_be_spelled_as_a_shell_allo
     assert parse("--config.data.anomaly_classes=7").config.data.anomaly_classes == ("7",)
 
 
+def test_the_workdir_may_be_below_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse("--workdir=~/runs/a").workdir == tmp_path / "runs/a"
+    unknown = "~nobody_has_this_name/a"
+    assert parse(f"--workdir={unknown}").workdir == pathlib.Path(unknown)
+
+
 @pytest.mark.parametrize(
     ("arg", "message"),
     [
@@ -178,6 +185,25 @@ def test_modes_for_one_process_refuse_several(mode):
         f"--mode={mode}", "--coordinator=here:1", "--num_processes=2", "--process_id=0"
     )
     assert f"--mode={mode} runs in one process only" in message
+
+
+@pytest.mark.parametrize("field", ["manual_dir", "anomaly_manual_dir"])
+@pytest.mark.parametrize(
+    ("workdir", "folder"), [("images", "images"), ("x", "x/images"), ("x/../x", "link"), (".", "x")]
+)
+def test_a_workdir_that_contains_the_images_is_refused(
+    tmp_path, monkeypatch, field, workdir, folder
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x/images").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    message = refusal(f"--workdir={workdir}", f"--config.data.{field}={folder}")
+    assert f"data.{field}={folder} is in --workdir={workdir}" in message
+
+
+def test_a_workdir_below_the_images_or_beside_them_is_accepted(tmp_path):
+    for workdir in (tmp_path / "images/runs/a", tmp_path / "images2"):
+        parse(f"--workdir={workdir}", f"--config.data.manual_dir={tmp_path / 'images'}")
 
 
 @pytest.mark.parametrize("config", ["mnist.py:fashon_mnist", "fashion_mnist.py:kmnist"])

@@ -36,6 +36,11 @@ def test_cells_have_different_names_that_are_safe_as_folders():
     assert not any("/" in name or " " in name for name in names)
 
 
+def test_names_of_classes_in_a_level_stay_the_text_that_was_typed():
+    cells = make(("data.anomaly_classes=(1_2,),(3, 1e3)",), seeds=(0,))
+    assert [cell.config.data.anomaly_classes for cell in cells] == [("1_2",), ("3", "1e3")]
+
+
 def test_levels_have_the_type_of_their_field():
     cells = make(
         (

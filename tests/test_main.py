@@ -148,6 +148,31 @@ def test_every_mode_runs_the_module_of_its_name(mode, monkeypatch, tmp_path):
     assert calls == [(command.config, tmp_path)]
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("Unknown backend cuda. Check\nyour setup"), "Unknown backend cuda"),
+        (AssertionError(), "JAX has no plugin for it"),
+    ],
+)
+def test_a_device_that_does_not_exist_is_refused_in_one_line(monkeypatch, tmp_path, error, reason):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("jax.devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    command = command_line.Command("train", default(), tmp_path, None, None)
+    with pytest.raises(UserError) as refusal:
+        main_module._run_mode(command)
+    assert str(refusal.value).startswith(
+        f"JAX_PLATFORMS is cuda, but JAX finds no such device ({reason}); unset JAX_PLATFORMS"
+    )
+    assert "\n" not in str(refusal.value)
+    monkeypatch.delenv("JAX_PLATFORMS")
+    with pytest.raises(type(error)):
+        main_module._run_mode(command)
+
+
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
 def test_a_file_that_cannot_be_opened_is_refused_in_one_line(monkeypatch, capsys):
     def fail(_):

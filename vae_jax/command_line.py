@@ -1,6 +1,7 @@
 """The command line: it turns flags and config overrides into one `Command`, or into one clear error."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError, suggest_name
+from vae_jax.name_quotes import quote_names
 from vae_jax.runtime.cluster import Cluster
 
 # Mode -> what it does, as --help shows it.
@@ -106,7 +108,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     """
     if {"--help", "-h", "-help"} & set(argv):
         return None
-    argv = _put_config_file_first(argv)
+    argv = quote_names(_put_config_file_first(argv))
     _check_overridden_fields(argv)
     _check_config_file(argv)
     values = flags.FlagValues()
@@ -147,12 +149,14 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
             "--process_id"
         )
-    workdir = pathlib.Path(workdir_flag.value or f"runs/{name}")
+    # Unlike the method of Path, this function raises no error if a user does not exist.
+    workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
     if mode not in _MODES_WITH_CONFIG:
         overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
+    _refuse_data_in_workdir(workdir, config.data)
     jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     return Command(mode, config, workdir, jax_cache_dir, cluster)
 
@@ -170,6 +174,17 @@ def _read_config_with_overrides(
             )
     workdir_lib.override_fields(config, overrides)
     return config
+
+
+def _refuse_data_in_workdir(workdir: pathlib.Path, data_config: ml_collections.ConfigDict) -> None:
+    """Refuses a workdir that is, or contains, a folder of images: figures would become images."""
+    for field in ("manual_dir", "anomaly_manual_dir"):
+        folder = data_config[field]
+        if folder and pathlib.Path(folder).expanduser().resolve().is_relative_to(workdir.resolve()):
+            raise UserError(
+                f"data.{field}={folder} is in --workdir={workdir}, and a workdir contains only what this "
+                "program writes; choose a --workdir that does not contain the images"
+            )
 
 
 def _last_line(error: Exception) -> str:

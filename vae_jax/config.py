@@ -33,6 +33,9 @@ def default() -> ml_collections.ConfigDict:
     data.max_saturated = (
         1.0  # images and tiles with a larger share of near-white pixels are left out
     )
+    # How stored values become grey levels, equally for all images: full (0 to the largest value of the
+    # type) | window:LOW,HIGH (stored values) | percentile:LOW,HIGH (percent, of the training normals).
+    data.intensity = "full"
     data.normalise = "none"  # none | material (gives each fabric the same mean grey and contrast)
     data.roi = ""  # pixels that count: "" all | ellipse | dataset (its roi.png) | path of a PNG
     # () selects every class that is not an anomaly; in a folder of your own: good, normal and ok.
@@ -44,6 +47,11 @@ def default() -> ml_collections.ConfigDict:
         0.15  # share of the normals for testing; unused with an official test split
     )
     data.balanced_test = False  # test on as many anomalies as normals, drawn at random
+    # Stored values of a mask that are abnormal: above:N | below:N | auto (above 0; aitex: above half).
+    data.mask_values = "auto"
+    # Images that look like masks, but are not named as masks, in a folder of your own: refuse | images
+    # (they are images, which the model sees).
+    data.mask_like_images = "refuse"
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing the dataset
     # Where images are kept: device | host | none (on disk) | auto (the fastest in which they fit).
     data.cache = "auto"

@@ -143,12 +143,14 @@ def _read_level(field: str, word: str, default_value: Any) -> Any:
         UserError: if the word is not a value of that type.
     """
     try:
-        return _READERS[type(default_value)](word)
+        value = _READERS[type(default_value)](word)
     except (ValueError, SyntaxError):
         expected = _EXPECTED_LEVELS[type(default_value)]
         raise UserError(
             f"ablate.factors sets {field} to {word!r}; its levels must be {expected}"
         ) from None
+    # As Python code, the class 1_2 would be the number 12.
+    return validate_lib.parse_names(word) if field in validate_lib.LISTS_OF_NAMES else value
 
 
 def _read_bool(word: str) -> bool:

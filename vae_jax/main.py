@@ -62,7 +62,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run_mode(command: command_line.Command) -> None:
-    """Imports the module of the mode and runs it."""
+    """Imports the module of the mode and runs it.
+
+    Raises:
+        UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
+    """
+    _check_devices()
     match command.mode:
         case "train":
             from vae_jax.train import run
@@ -75,6 +80,23 @@ def _run_mode(command: command_line.Command) -> None:
         case _:
             raise ValueError(f"mode {command.mode} is in command_line.MODES but has no module here")
     run(command.config, command.workdir)
+
+
+def _check_devices() -> None:
+    """Starts JAX, so that a device that it lacks is reported before any work."""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # AssertionError: no plugin for that kind
+        platforms = os.environ.get("JAX_PLATFORMS", "")
+        if not platforms:
+            raise
+        reason = " ".join(str(error).split()).split(". ")[0] or "JAX has no plugin for it"
+        raise UserError(
+            f"JAX_PLATFORMS is {platforms}, but JAX finds no such device ({reason}); unset JAX_PLATFORMS, "
+            "set it to cpu, or install JAX for this device"
+        ) from error
 
 
 def _join_cluster(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:

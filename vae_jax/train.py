@@ -68,6 +68,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
             data, or if the devices cannot share a batch evenly.
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
+    if processes.is_first():
+        workdir_lib.mark_output(workdir)
     training = _set_up(config, workdir, dataset)
     train_config = config.train
     film = None
@@ -179,8 +181,9 @@ def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[Tra
         epoch = position["epoch"]
         if position["fingerprint"] != dataset.fingerprint:
             raise UserError(
-                f"the data has changed since this run began (fingerprint {position['fingerprint']} then, "
-                f"{dataset.fingerprint} now); use another --workdir, or restore the data"
+                "the images, masks, groups or region of interest have changed since this run began "
+                f"(fingerprint {position['fingerprint']} then, {dataset.fingerprint} now); use another "
+                "--workdir, or restore the data"
             )
     images = dataset.train.images
     log.info(

@@ -10,6 +10,8 @@ from typing import Any
 
 import ml_collections
 
+from vae_jax.data.builders import mask_levels
+from vae_jax.data.intensity import parse_intensity
 from vae_jax.errors import UserError, suggest_name
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
@@ -44,13 +46,13 @@ _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 # Field -> the names it may hold.
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
-    "data.normalise": NORMALISATIONS, "model.kind": MODELS, "model.likelihood": LIKELIHOODS,
-    "model.activation": ACTIVATIONS, "objective.beta_schedule": BETA_SCHEDULES,
-    "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES, "train.precision": PRECISIONS,
-    "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
+    "data.normalise": NORMALISATIONS, "data.mask_like_images": ("refuse", "images"),
+    "model.kind": MODELS, "model.likelihood": LIKELIHOODS, "model.activation": ACTIVATIONS,
+    "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,
+    "train.precision": PRECISIONS, "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
 }  # fmt: skip
-_LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")
+LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")
 # Field -> its smallest valid number.
 _MINIMUM = {
     "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "augment.rotation": 0,
@@ -84,7 +86,7 @@ _OPEN_UNIT_INTERVAL = (
 
 def resolve_names(config: ml_collections.ConfigDict) -> None:
     """Turns every list of names in the config into a tuple of str, in place; see `parse_names`."""
-    for field in _LISTS_OF_NAMES:
+    for field in LISTS_OF_NAMES:
         group, name = field.split(".")
         config[group][name] = parse_names(config[group][name])
 
@@ -210,14 +212,14 @@ def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.Conf
 
 def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
-        raise UserError(
-            "data.crop is 0; it must be in (0, 1], and 1 keeps the whole central square"
-        )
+        raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
+    mask_levels.check_rule(data.mask_values)
     if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
         raise UserError(
             f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "
             "tiles: set data.tile_stride=0 and cut the images into labelled tiles beforehand"
         )
+    parse_intensity(data.intensity)
     if not 0 <= data.test_fraction < 1:
         raise UserError(f"data.test_fraction is {data.test_fraction}; it must be in [0, 1)")
     held_out = data.val_fraction + data.calibration_fraction + data.test_fraction

@@ -32,6 +32,18 @@ RESULT_SECTIONS = frozenset(
 )  # fmt: skip
 
 
+# A folder with this file was written by this program, and is never taken for a folder of images.
+MARKER_FILE = "VAE_JAX_OUTPUT.txt"
+_MARKER_TEXT = "vae_jax wrote this folder. Because of this file, it never reads images from here.\n"
+
+
+def mark_output(folder: pathlib.Path) -> None:
+    """Makes a folder for output, if necessary, and marks it as such."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / MARKER_FILE).exists():
+        (folder / MARKER_FILE).write_text(_MARKER_TEXT, encoding="utf-8")
+
+
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a whole file or nothing, so that a killed run leaves no half-written file."""
     draft = path.with_name(path.name + ".part")
@@ -172,7 +184,7 @@ def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> N
             names each field that differs.
     """
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
+        mark_output(workdir)
         probe = workdir / ".writable"
         probe.touch()
         probe.unlink()

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from vae_jax.config import default
-from vae_jax.data.framing import Framing, compute_tile_offsets, cut_crops
+from vae_jax.data.framing import Framing, compute_tile_offsets, cut_crops, read_visible_values
+from vae_jax.data.intensity import parse_intensity
 from vae_jax.errors import UserError
 
 
@@ -124,6 +125,17 @@ def test_tiles_and_a_crop_cannot_be_combined():
         Framing(8, 1, crop=0.5, tile_stride=4)
 
 
+def test_percentiles_and_a_limit_of_near_white_pixels_cannot_be_combined():
+    with pytest.raises(UserError, match=r"percentile and data.max_saturated is 0.5"):
+        Framing(8, 1, max_saturated=0.5, intensity=parse_intensity("percentile:1,99"))
+
+
+@pytest.mark.parametrize("framing", [Framing(8, 1, tile_stride=7), Framing(8, 1)])
+def test_visible_values_are_those_of_the_pixels_that_are_decoded(strip, framing):
+    values = read_visible_values(encode(strip), framing)
+    assert set(values) == set(cut_crops(encode(strip), None, framing).images.ravel())
+
+
 def test_framings_with_different_crops_have_different_keys():
     framings = [
         Framing(8, 1),
@@ -135,6 +147,8 @@ def test_framings_with_different_crops_have_different_keys():
         Framing(8, 1, max_saturated=0.5),
         Framing(8, 1, tile_stride=4, max_saturated=0.5),
         Framing(8, 1, tile_stride=4, max_saturated=0.25),
+        Framing(8, 1, intensity=parse_intensity("window:0,1048575")),
+        Framing(8, 1, intensity=parse_intensity("window:0,1048574")),
     ]
     assert len({framing.key for framing in framings}) == len(framings)
     assert Framing(8, 1).key == "8px-1c-crop1"  # the name of existing caches

@@ -2,6 +2,7 @@ import collections
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_jax.data import decode, pipeline
 from vae_jax.data.image_store import ImagesOnDisk
@@ -168,6 +169,43 @@ def test_real_kvasir_has_its_published_counts(real_data, kvasir_config):
     assert dataset.test.stored_size[:, :2].min(1).max() == 256
 
 
+def load_fingerprint(data_config):
+    return pipeline.load_dataset(data_config, seed=0).fingerprint
+
+
+def test_the_fingerprint_depends_on_the_content_of_the_region_of_interest(
+    make_kvasir, kvasir_config, tmp_path
+):
+    kvasir_config.manual_dir = str(make_kvasir({"normal-cecum": 30, "polyps": 5}))
+    without_region = load_fingerprint(kvasir_config)
+    kvasir_config.roi = "ellipse"  # the config distinguishes runs with another region of this kind
+    assert load_fingerprint(kvasir_config) == without_region
+    kvasir_config.roi = str(tmp_path / "region.png")
+    fingerprints = [without_region]
+    for width in (8, 12):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[:, :width] = 255
+        Image.fromarray(mask).save(kvasir_config.roi)
+        fingerprints.append(load_fingerprint(kvasir_config))
+    assert len(set(fingerprints)) == 3
+
+
+@pytest.mark.parametrize("changed", ["mask", "groups"])
+def test_the_fingerprint_depends_on_masks_and_groups(make_kvasir, kvasir_config, changed):
+    root = make_kvasir({"normal-cecum": 30, "polyps": 5}, masks=5)
+    table = root / "groups.csv"
+    table.write_text("class,file,group\nnormal-cecum,000.jpg,a\nnormal-cecum,001.jpg,a\n")
+    kvasir_config.manual_dir = str(root)
+    before = load_fingerprint(kvasir_config)
+    if changed == "mask":
+        mask = np.zeros((20, 24), np.uint8)
+        mask[3:5, 3:5] = 255
+        Image.fromarray(mask).save(root / "polyps-masks/000.png")
+    else:
+        table.write_text("class,file,group\nnormal-cecum,000.jpg,a\nnormal-cecum,001.jpg,b\n")
+    assert load_fingerprint(kvasir_config) != before
+
+
 def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, kvasir_config):
     kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=3))
     unmasked = pipeline.load_dataset(kvasir_config, seed=0)
@@ -180,3 +218,56 @@ def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, 
         assert not masked_examples.images[:, ~inside].any()
         np.testing.assert_array_equal(masked_examples.masks[:, inside], examples.masks[:, inside])
         assert not masked_examples.masks[:, ~inside].any()
+
+
+@pytest.fixture
+def deep_folder(tmp_path):
+    """A folder of 16-bit images whose values grow from image to image; bad ones are far brighter."""
+    rng = np.random.default_rng(0)
+    for name, count, level in (("good", 20, 100), ("bad", 4, 900)):
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for i in range(count):
+            values = (level + 10 * i + rng.integers(0, 50, (12, 16))).astype(np.uint16)
+            Image.fromarray(values).save(tmp_path / "deep" / name / f"{i}.png")
+    return tmp_path / "deep"
+
+
+@pytest.fixture
+def deep_config(data_config, deep_folder):
+    data_config.dataset, data_config.manual_dir = "folder", str(deep_folder)
+    data_config.anomaly_classes = ()
+    data_config.test_fraction = data_config.val_fraction = data_config.calibration_fraction = 0.2
+    data_config.image_size = 12
+    return data_config
+
+
+@pytest.mark.parametrize("cache", ["host", "none"])
+def test_percentiles_are_those_of_the_training_images_alone(
+    deep_config, deep_folder, cache, caplog
+):
+    caplog.set_level("INFO", logger="vae_jax")
+    deep_config.intensity, deep_config.cache = "percentile:10,90", cache
+    dataset = pipeline.load_dataset(deep_config, seed=1)
+    train = [np.asarray(Image.open(deep_folder / file))[:, 2:14] for file in dataset.train.files]
+    low, high = np.percentile(train, (10, 90), method="inverted_cdf").tolist()
+    assert f"window{low},{high} of the stored values of {len(train)} training images" in caplog.text
+    expected = np.rint(255 * np.clip((np.array(train, float) - low) / (high - low), 0, 1))
+    np.testing.assert_array_equal(dataset.train.images[:][..., 0], expected)
+    assert (dataset.test.images[dataset.test.labels == 1] == 255).all()
+
+
+def test_another_seed_and_another_window_do_not_reuse_decoded_images(deep_config):
+    deep_config.intensity = "percentile:0,100"
+    first = pipeline.load_dataset(deep_config, seed=1).train
+    other = pipeline.load_dataset(deep_config, seed=2).train
+    again = pipeline.load_dataset(deep_config, seed=1).train
+    assert first.images.max() == other.images.max() == 255
+    assert first.images.min() == other.images.min() == 0
+    np.testing.assert_array_equal(again.images, first.images)
+    deep_config.intensity = "window:0,65535"
+    assert pipeline.load_dataset(deep_config, seed=1).train.images.max() <= 2
+
+
+def test_deep_images_that_use_little_of_their_range_are_refused(deep_config):
+    with pytest.raises(UserError, match=r"folder: .*of the range of their type \(65535\)"):
+        pipeline.load_dataset(deep_config, seed=0)

@@ -1,12 +1,15 @@
 import logging
 import os
-import types
+import shutil
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_jax import main as main_module
+from vae_jax import workdir as workdir_lib
+from vae_jax.config import default
 from vae_jax.data import decode, pipeline
 from vae_jax.data.builders import layout
 from vae_jax.data.prepare import list_folders_once, list_manual_files, prepare_dataset
@@ -43,9 +46,32 @@ def test_another_folder_and_a_changed_folder_are_prepared_again(make_kvasir, dat
     assert (num_images(first), num_images(prepare_dataset("kvasir", str(b), data_dir))) == (3, 2)
     (a / "polyps" / "002.jpg").unlink()
     assert num_images(prepare_dataset("kvasir", str(a), data_dir)) == 2
-    os.utime(a / "polyps" / "001.jpg", ns=(0, 0))
-    touched = prepare_dataset("kvasir", str(a), data_dir)
-    assert touched.data_dir != first.data_dir
+    (a / "polyps" / "001.jpg").write_bytes((b / "polyps" / "000.jpg").read_bytes())
+    changed = prepare_dataset("kvasir", str(a), data_dir)
+    assert len({first.data_dir, changed.data_dir}) == 2
+
+
+def test_a_file_with_the_same_name_size_and_times_but_other_content_is_prepared_again(
+    make_kvasir, data_dir
+):
+    root = make_kvasir({"polyps": 3})
+    first = prepare_dataset("kvasir", str(root), data_dir)
+    path = root / "polyps" / "001.jpg"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    content[-8] ^= 1  # one pixel block changes, nothing else
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    second = prepare_dataset("kvasir", str(root), data_dir)
+    assert second.preparation["fingerprint"] != first.preparation["fingerprint"]
+
+
+def test_a_copied_or_touched_folder_is_not_prepared_again(make_kvasir, data_dir, tmp_path):
+    root = make_kvasir({"polyps": 3})
+    first = prepare_dataset("kvasir", str(root), data_dir)
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    os.utime(root / "polyps" / "001.jpg", ns=(0, 0))
+    for folder in (root, tmp_path / "copy"):
+        assert prepare_dataset("kvasir", str(folder), data_dir).data_dir == first.data_dir
 
 
 def test_the_fingerprint_depends_only_on_the_content(make_kvasir, data_dir):
@@ -55,6 +81,38 @@ def test_the_fingerprint_depends_only_on_the_content(make_kvasir, data_dir):
     assert prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"] == first
     (a / "polyps" / "001.jpg").write_bytes((a / "polyps" / "002.jpg").read_bytes())
     assert prepare_dataset("kvasir", str(a), data_dir).preparation["fingerprint"] != first
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "replace"])
+@pytest.mark.parametrize("skip_corrupt", [False, True])
+def test_a_folder_that_changes_while_it_is_prepared_is_refused(
+    make_kvasir, data_dir, monkeypatch, change, skip_corrupt
+):
+    root = make_kvasir({"polyps": 40})
+    first, last = root / "polyps/000.jpg", root / "polyps/039.jpg"
+    check_image = decode.check_image
+    started = threading.Lock()
+
+    def change_then_check(encoded):
+        if started.acquire(blocking=False):  # at the first image only
+            if change == "add":
+                (root / "polyps/040.jpg").write_bytes(first.read_bytes())
+            elif change == "remove":
+                last.unlink()
+            else:
+                status = last.stat()
+                last.write_bytes(first.read_bytes()[: status.st_size].ljust(status.st_size, b"0"))
+                os.utime(last, ns=(status.st_atime_ns, status.st_mtime_ns))
+        return check_image(encoded)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(decode, "check_image", change_then_check)
+        with pytest.raises(
+            UserError, match=r"changed while it was being prepared \(.*0(39|40)\.jpg"
+        ):
+            prepare_dataset("kvasir", str(root), data_dir, skip_corrupt)
+    builder = prepare_dataset("kvasir", str(root), data_dir, skip_corrupt)
+    assert num_images(builder) == {"add": 41, "remove": 39, "replace": 40}[change]
 
 
 def test_a_second_preparation_reads_no_image(make_kvasir, data_dir, monkeypatch):
@@ -141,6 +199,20 @@ def test_a_stopped_preparation_does_not_count_as_prepared(make_kvasir, data_dir,
     assert num_images(prepare_dataset("kvasir", root, data_dir)) == 3
 
 
+def test_prepared_data_and_runs_inside_the_users_folder_never_become_images(own_folder):
+    before = list_manual_files("folder", str(own_folder))
+    prepared, run = own_folder / "train", own_folder / "train/good/run"
+    builder = prepare_dataset("folder", str(own_folder), str(prepared))
+    workdir_lib.claim_workdir(run, default())
+    for folder in (prepared / builder.name, run):
+        assert (folder / workdir_lib.MARKER_FILE).is_file()
+        (folder / "figures").mkdir()
+        shutil.copy(own_folder / "train/good/0.png", folder / "figures/roc.png")
+    assert list_manual_files("folder", str(own_folder)) == before
+    again = prepare_dataset("folder", str(own_folder), str(prepared))
+    assert again.data_dir == builder.data_dir
+
+
 def test_mnist_keeps_its_official_splits(make_idx, data_dir):
     folder, _ = make_idx()
     builder = prepare_dataset("mnist", str(folder), data_dir)
@@ -178,7 +250,7 @@ def test_a_source_file_that_cannot_be_read_is_not_reported_as_a_problem_of_the_p
 ):
     root = make_kvasir({"polyps": 2})
     with list_folders_once():
-        assert list_manual_files("kvasir", str(root)).digest
+        assert list_manual_files("kvasir", str(root))
         (root / "polyps/001.jpg").unlink()
         with pytest.raises(FileNotFoundError, match=r"001\.jpg"):
             prepare_dataset("kvasir", str(root), data_dir)
@@ -229,17 +301,19 @@ def listed_folders(monkeypatch):
     """The folders that have been listed, one entry per listing."""
     folders = []
 
-    def walk(folder, **options):
-        folders.append(str(folder))
-        return os.walk(folder, **options)
+    walk_folder = layout.walk_folder
 
-    monkeypatch.setattr(layout, "os", types.SimpleNamespace(walk=walk))
+    def walk(folder):
+        folders.append(str(folder))
+        return walk_folder(folder)
+
+    monkeypatch.setattr(layout, "walk_folder", walk)
     return folders
 
 
 # ml_collections loads config files with a method that Python 3.12 deprecates.
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
-def test_one_start_lists_the_users_folder_once_and_warns_once(
+def test_a_start_lists_the_users_folder_once_if_it_is_prepared_and_always_warns_once(
     own_folder, listed_folders, tmp_path, monkeypatch, caplog
 ):
     for name in ("keep_memory", "choose_xla_options"):  # they would change the process of the tests
@@ -260,7 +334,8 @@ def test_one_start_lists_the_users_folder_once_and_warns_once(
     ]
     for num_starts in (1, 2):
         assert main_module.main(["main", *flags]) == 0
-        assert listed_folders == [str(own_folder)] * num_starts
+        # The first start prepares the folder, and lists it again to find changes in the meantime.
+        assert listed_folders == [str(own_folder)] * (1 + num_starts)
         assert caplog.text.count("ignored what is outside train and test: notes") == num_starts
     assert len(datasets) == 2
 
@@ -268,7 +343,7 @@ def test_one_start_lists_the_users_folder_once_and_warns_once(
 def test_outside_of_a_start_every_call_lists_the_folder(own_folder, listed_folders):
     list_manual_files("folder", str(own_folder))
     (own_folder / "train/good/0.png").unlink()
-    assert "train/good/0.png" not in list_manual_files("folder", str(own_folder)).files
+    assert "train/good/0.png" not in list_manual_files("folder", str(own_folder))
     with list_folders_once(), list_folders_once():
         first = list_manual_files("folder", str(own_folder))
         assert list_manual_files("folder", str(own_folder)) is first

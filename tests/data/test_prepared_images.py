@@ -181,3 +181,12 @@ def test_a_framing_that_uses_no_image_at_all_is_refused(make_kvasir, tmp_path):
     builder = prepare_dataset("kvasir", str(root), str(tmp_path / "prepared"))
     with pytest.raises(UserError, match=r"no image is left with data.max_saturated=0.5"):
         read_prepared_images(builder, Framing(SIDE, 3, max_saturated=0.5), "auto")
+
+
+def test_a_cache_of_a_version_that_did_not_measure_values_is_made_again(read, kvasir):
+    read()
+    table = next((pathlib.Path(kvasir.data_dir) / "decoded").glob("*/table.npz"))
+    with np.load(table) as columns:
+        older = {name: array for name, array in columns.items() if name != "stored_levels"}
+    np.savez(table, **older)
+    assert read().stored_levels.tolist() == [[0, 255, 255, 0]] * len(read())

@@ -42,13 +42,37 @@ def test_a_png_of_any_size_is_scaled_to_the_image(data_config, tmp_path, scale):
     np.testing.assert_array_equal(load_region(data_config).mask, mask)
 
 
+def test_only_a_region_from_a_file_has_a_digest_and_it_depends_on_the_pixels_that_count(
+    data_config, tmp_path
+):
+    masks = np.eye(8), np.kron(np.eye(8), np.ones((4, 4))), np.ones((8, 8))
+    paths = [save_mask(tmp_path / f"{i}.png", mask) for i, mask in enumerate(masks)]
+    digests = []
+    for data_config.roi in ("ellipse", *paths):
+        digests.append(load_region(data_config).digest)
+    assert digests[0] == ""
+    assert digests[1] == digests[2]  # the same region, stored with more pixels
+    assert len(set(digests)) == 3
+
+
 def test_the_region_of_the_dataset_is_the_file_beside_its_images(data_config, tmp_path):
     save_mask(tmp_path / "roi.png", np.eye(8))
     data_config.roi, data_config.manual_dir = "dataset", str(tmp_path)
     np.testing.assert_array_equal(load_region(data_config).mask, np.eye(8, dtype=bool))
 
 
+@pytest.mark.parametrize("name", ["~/roi.png", "dataset"])
+def test_the_file_may_be_below_the_home_folder(data_config, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_mask(tmp_path / "roi.png", np.eye(8))
+    data_config.roi, data_config.manual_dir = name, "~"
+    np.testing.assert_array_equal(load_region(data_config).mask, np.eye(8, dtype=bool))
+
+
 def test_a_file_that_is_missing_or_not_an_image_or_black_is_refused(data_config, tmp_path):
+    data_config.roi = "~nobody_has_this_name/roi.png"
+    with pytest.raises(UserError, match=r"there is no file ~nobody_has_this_name/roi.png"):
+        load_region(data_config)
     data_config.roi = str(tmp_path / "absent.png")
     with pytest.raises(UserError, match=r"there is no file .*absent.png"):
         load_region(data_config)

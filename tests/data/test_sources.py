@@ -2,7 +2,6 @@ import dataclasses
 import functools
 import hashlib
 import http.server
-import os
 import threading
 import zipfile
 
@@ -12,7 +11,6 @@ from vae_jax.data import sources
 from vae_jax.data.builders.idx import Mnist
 from vae_jax.data.builders.kvasir import ARCHIVE, Kvasir
 from vae_jax.data.prepare import prepare_dataset
-from vae_jax.data.sources import FileListing
 from vae_jax.errors import UserError
 
 
@@ -142,15 +140,3 @@ def test_a_missing_file_is_detected_before_the_download(serve, tmp_path):
 
 def test_a_closed_port_is_unreachable():
     assert "refused" in sources._find_connection_problem("http://127.0.0.1:9/x")
-
-
-def test_the_digest_of_a_listing_depends_on_names_sizes_and_times(tmp_path):
-    short, long, late = (tmp_path / name for name in ("short", "long", "late"))
-    for path, text in ((short, "x"), (long, "xy"), (late, "x")):
-        path.write_text(text)
-        os.utime(path, (0, 0))
-    digest = FileListing({"a": short}).digest
-    assert FileListing({"a": short}).digest == digest
-    os.utime(late, (1, 1))
-    others = [FileListing(files).digest for files in ({"b": short}, {"a": long}, {"a": late}, {})]
-    assert len({digest, *others}) == 5

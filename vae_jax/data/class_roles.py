@@ -53,4 +53,4 @@ def _list_classes(dataset: str, manual_dir: str) -> tuple[str, ...]:
     builder_class = BUILDERS[dataset]
     if builder_class.CLASSES is not None:
         return builder_class.CLASSES
-    return builder_class.list_classes(list_manual_files(dataset, manual_dir).files)
+    return builder_class.list_classes(list_manual_files(dataset, manual_dir))

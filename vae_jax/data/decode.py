@@ -1,5 +1,8 @@
 """An encoded image -> uint8 pixels at the size that the model sees.
 
+An image with more than 8 bits is "deep": Pillow keeps its values in the modes I;16 and I. Its values are
+resized first, and rounded to 8 bits last.
+
 H W image that the model sees, C channels (1 grey, 3 RGB).
 """
 
@@ -7,23 +10,31 @@ import io
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageOps, TiffImagePlugin
+
+from vae_jax.data.intensity import EIGHT_BITS, FULL, Intensity
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
 VERSION = 1
 
-_FIRST_QUARTER_TURN = 5  # EXIF orientations from this one on swap width and height
+_IS_REDUCED = "vae_jax_is_reduced"  # key of `Image.info`: of 16 bits per channel, 8 have been read
+_TYPE_MAX = {
+    "I": 2**31 - 1
+}  # largest value of a deep image, by Pillow's mode; 16 bits where it is missing
 _HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
 
 def check_image(encoded: bytes) -> tuple[int, int]:
-    """Reads an image to its last byte and returns its stored (width, height).
+    """Reads an image to its last byte and returns its (width, height) as Pillow reports it.
+
+    A TIFF has its upright size, every other image the size that is stored.
 
     All coefficients of a JPEG are read, but only an eighth of its size is decoded: that finds the same
     damage in half of the time.
 
     Raises:
-        ValueError: if pixels are floating-point numbers, whose range is unknown.
+        ValueError: if pixels are floating-point numbers, whose range is unknown, or too large, or their
+            colours are of a kind that Pillow cannot convert.
         Exception: whatever Pillow raises for a damaged file, for an image that is too large to be
             intended, or for a file that is not an image.
     """
@@ -31,48 +42,99 @@ def check_image(encoded: bytes) -> tuple[int, int]:
         size = image.size
         if image.mode == "F":
             raise ValueError("pixels are floating-point numbers; store it with 8 or 16 bits")
-        image.draft(image.mode, (size[0] // 8, size[1] // 8))
+        image.draft(image.mode, (max(1, size[0] // 8), max(1, size[1] // 8)))
         image.load()
+        _check_mode(image)
+        if image.mode == "I" and image.getextrema()[0] < 0 and not _is_signed(image):
+            raise ValueError("values above 2147483647 cannot be read; store it with 16 bits")
     return size
+
+
+def _check_mode(image: Image.Image) -> None:
+    """Refuses an image that can be read, but whose colours cannot be converted, for example LAB."""
+    corner = image.crop((0, 0, 1, 1))
+    try:
+        for mode in ("L", "RGB"):
+            _convert(corner, mode)
+    except ValueError as error:
+        raise ValueError(
+            f"colours of the kind {image.mode} cannot be converted; store it as RGB or grey"
+        ) from error
 
 
 def check_mask(encoded: bytes, encoded_image: bytes) -> None:
     """Checks that a mask can be read and fits its image.
 
     Raises:
-        ValueError: if its size differs from that of the image, or it has values above 0 but no pixel that
-            is brighter than half.
+        ValueError: if its size differs from that of the image.
         Exception: as for `check_image`.
     """
     check_image(encoded)
-    mask, size = open_upright(encoded), _upright_size(encoded_image)
+    # Formats differ in when Pillow turns an image: it turns a TIFF itself while it loads the pixels, and
+    # reports the upright size even before. Only an image that has been turned has a certain size.
+    mask, size = open_upright(encoded), open_upright(encoded_image).size
     if mask.size != size:
         raise ValueError("{}x{} pixels, but its image has {}x{}".format(*mask.size, *size))
-    grey = np.asarray(_convert(mask, "L"))
-    # A 16-bit mask with values 0 and 255 is nearly black, so 16-bit values are not scaled first.
-    highest = (np.asarray(mask) if mask.mode.startswith("I") else grey).max()
-    if highest > 0 and grey.max() <= _HALF:
-        raise ValueError(
-            f"no pixel is brighter than half (highest value {highest}); store it as 0 and 255"
-        )
-
-
-def _upright_size(encoded: bytes) -> tuple[int, int]:
-    """Returns the (width, height) of the image that `open_upright` returns, without decoding it."""
-    with Image.open(io.BytesIO(encoded)) as image:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return image.size[::-1] if orientation >= _FIRST_QUARTER_TURN else image.size
 
 
 def open_upright(encoded: bytes) -> Image.Image:
-    """Opens an image and turns it as its EXIF data requires; of several frames it takes the first."""
+    """Opens an image and turns it as its orientation tag requires; of several frames it takes the first."""
     image = Image.open(io.BytesIO(encoded))
+    is_reduced = _has_deep_colour(image)
     ImageOps.exif_transpose(image, in_place=True)
+    if image.format == "PPM" and image.mode == "I":
+        # Pillow scales the values of a deep PGM to 16 bits, but keeps them as 32 bits.
+        image = Image.fromarray(np.asarray(image).astype(np.uint16))
+    image.info[_IS_REDUCED] = is_reduced
     return image
 
 
+def measure_levels(image: Image.Image) -> tuple[int, int, int, int]:
+    """Returns a row of `Examples.stored_levels` for an image from `open_upright`.
+
+    The values of an image with 8 bits are not measured.
+    """
+    if _is_deep(image):
+        values = np.asarray(image)
+        return int(values.min()), int(values.max()), _get_type_max(image), 0
+    if image.info.get(_IS_REDUCED):
+        extrema = np.reshape(image.getextrema(), (-1, 2))
+        return int(extrema.min()) * 257, int(extrema.max()) * 257, 65_535, 1
+    return EIGHT_BITS
+
+
+def read_values(image: Image.Image, channels: int, crop: float) -> np.ndarray:
+    """Returns the values of the central square that `decode_image` maps to grey levels, not resized."""
+    square = _central_square(image, crop)
+    return np.asarray(_convert_unless_deep(square, channels))
+
+
+def _has_deep_colour(image: Image.Image) -> bool:
+    """Returns whether an image that is not loaded yet has 16 bits per channel, of which Pillow reads 8."""
+    return not _is_deep(image) and any(
+        ";16" in str(tile[-1]) or tile[0] == "SGI16" for tile in getattr(image, "tile", ())
+    )
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I")
+
+
+def _is_signed(image: Image.Image) -> bool:
+    """Returns whether a TIFF declares its values as whole numbers with a sign."""
+    return getattr(image, "tag_v2", {}).get(TiffImagePlugin.SAMPLEFORMAT) == (2,)
+
+
+def _get_type_max(image: Image.Image) -> int:
+    return _TYPE_MAX.get(image.mode, 65_535)
+
+
 def decode_image(
-    stored: bytes | Image.Image, image_size: int, channels: int, crop: float
+    stored: bytes | Image.Image,
+    image_size: int,
+    channels: int,
+    crop: float,
+    intensity: Intensity = FULL,
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns the central square, resized with antialiasing and converted to `channels`.
 
@@ -81,10 +143,29 @@ def decode_image(
         image_size: H and W, pixels.
         channels: C. Colour becomes grey by ITU-R 601-2 luma, grey is repeated, transparency is dropped.
         crop: side of the square as a fraction of the shorter side, in (0, 1].
+        intensity: how stored values become grey levels.
     """
-    image = _convert(_central_square(stored, crop), "L" if channels == 1 else "RGB")
+    image = _central_square(stored, crop)
+    if _is_deep(image) or intensity.kind != "full":
+        return _decode_values(image, image_size, channels, intensity)
+    image = _convert_unless_deep(image, channels)
     image = _resize(image, image_size, Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image_size, image_size, channels)
+
+
+def _decode_values(
+    square: Image.Image, image_size: int, channels: int, intensity: Intensity
+) -> UInt8[np.ndarray, "H W C"]:
+    """Returns an image whose values are resized as float32 numbers and rounded afterwards."""
+    type_max = _get_type_max(square) if _is_deep(square) else 255
+    values = np.asarray(_convert_unless_deep(square, channels), np.float64)
+    levels = np.atleast_3d(intensity.map_values(values, type_max).astype(np.float32))
+    bands = [
+        _resize(Image.fromarray(levels[..., band]), image_size, Image.Resampling.BILINEAR)
+        for band in range(levels.shape[-1])
+    ]
+    pixels = np.rint(np.stack([np.asarray(band) for band in bands], -1)).clip(0, 255)
+    return np.broadcast_to(pixels.astype(np.uint8), (image_size, image_size, channels))
 
 
 def decode_mask(
@@ -120,6 +201,11 @@ def _resize(image: Image.Image, image_size: int, resampling: Image.Resampling) -
     # outside the box, for example those of a black border.
     size = (image_size, image_size)
     return image if image.size == size else image.resize(size, resampling)
+
+
+def _convert_unless_deep(image: Image.Image, channels: int) -> Image.Image:
+    """Returns a grey or a colour image; a deep image is grey, and keeps its values."""
+    return image if _is_deep(image) else _convert(image, "L" if channels == 1 else "RGB")
 
 
 def _convert(image: Image.Image, mode: str) -> Image.Image:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, UInt8
+from jaxtyping import Bool, Int, Int32, Int64, UInt8
 
 from vae_jax.data.image_store import Images, join_images, take_images
+from vae_jax.data.intensity import EIGHT_BITS
 from vae_jax.data.region import Region
 
 NO_LABEL = -1  # label of an image that no role takes
@@ -19,6 +20,10 @@ NO_LABEL = -1  # label of an image that no role takes
 def _make_empty_masks(examples: "Examples") -> UInt8[np.ndarray, "N H W"]:
     """Returns masks without an abnormal pixel; they take no memory."""
     return np.broadcast_to(np.uint8(0), examples.images.shape[:3])
+
+
+def _make_eight_bit_levels(examples: "Examples") -> Int64[np.ndarray, "N 4"]:
+    return np.tile(np.array(EIGHT_BITS, np.int64), (len(examples), 1))
 
 
 def _make_unknown_materials(examples: "Examples") -> list[str]:
@@ -41,6 +46,8 @@ class Examples:
         files: path of each image, relative to the data folder.
         groups: patient, video or set of near-duplicates; images of one group never have different roles.
         stored_size: width (pixels), height (pixels) and size (bytes) of the stored file.
+        stored_levels: lowest and highest value of the stored image, largest value of its type, and 1 where
+            only the upper 8 of 16 bits could be read; None where nothing is known about them.
         masks: 1 where a pixel is abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; in a role with masks, a normal image counts as having an empty
             one.
@@ -57,6 +64,9 @@ class Examples:
     groups: list[str]
     stored_size: Int32[np.ndarray, "N 3"]
     has_mask: Bool[np.ndarray, "N"]
+    stored_levels: Int64[np.ndarray, "N 4"] | None = dataclasses.field(
+        default=None, metadata={"fill": _make_eight_bit_levels}
+    )
     masks: UInt8[Images, "N H W"] | None = dataclasses.field(
         default=None, metadata={"fill": _make_empty_masks}
     )

@@ -7,10 +7,11 @@ import dataclasses
 
 import ml_collections
 import numpy as np
-from jaxtyping import Bool, Int32, UInt8
+from jaxtyping import Bool, Int32, Int64, UInt8
 from PIL import Image
 
 from vae_jax.data import decode
+from vae_jax.data.intensity import FULL, Intensity, parse_intensity
 from vae_jax.errors import UserError
 
 _NEAR_WHITE = 250  # grey levels from this one on count as saturated
@@ -26,6 +27,7 @@ class Framing:
         crop: side of the central square as a fraction of the shorter side.
         tile_stride: pixels of the stored image from one tile to the next; 0 takes the central square.
         max_saturated: a crop with a larger share of near-white pixels is not used.
+        intensity: how stored values become grey levels.
     """
 
     image_size: int
@@ -33,6 +35,7 @@ class Framing:
     crop: float = 1.0
     tile_stride: int = 0
     max_saturated: float = 1.0
+    intensity: Intensity = FULL
 
     def __post_init__(self) -> None:
         if self.tile_stride and self.crop != 1:
@@ -40,15 +43,23 @@ class Framing:
                 f"data.crop is {self.crop:g} and data.tile_stride is {self.tile_stride}, but a tile always "
                 "spans the whole shorter side; set data.crop=1, or data.tile_stride=0"
             )
+        if self.intensity.kind == "percentile" and self.max_saturated < 1:
+            # Which images are used would depend on the percentiles, and these on which images are used.
+            raise UserError(
+                f"data.intensity is a percentile and data.max_saturated is {self.max_saturated:g}; set "
+                "data.max_saturated=1, or a fixed data.intensity=window:LOW,HIGH"
+            )
 
     @classmethod
     def from_config(cls, data_config: ml_collections.ConfigDict) -> "Framing":
         """Returns the framing that the `data` group of the config describes.
 
         Raises:
-            UserError: if the group asks for tiles and a crop at the same time.
+            UserError: if the group asks for tiles and a crop at the same time, or for percentiles and a
+                limit of near-white pixels.
         """
-        return cls(**{field.name: data_config[field.name] for field in dataclasses.fields(cls)})
+        fields = {field.name: data_config[field.name] for field in dataclasses.fields(cls)}
+        return cls(**fields | {"intensity": parse_intensity(data_config.intensity)})
 
     @property
     def key(self) -> str:
@@ -58,6 +69,8 @@ class Framing:
             parts.append(f"tiles{self.tile_stride}")
         if self.max_saturated < 1:
             parts.append(f"saturated{self.max_saturated:g}")
+        if self.intensity.kind != "full":
+            parts.append(self.intensity.key)
         return "-".join(parts)
 
 
@@ -71,17 +84,25 @@ class Crops:
         has_defect: whether the stored mask, before it was resized, marks a pixel of the crop.
         offsets: left edge of each tile (upper edge in an image that is higher than wide), pixels of the
             stored image; 0 for the central square.
+        stored_levels: range of the stored values of the whole image; see `Examples.stored_levels`.
     """
 
     images: UInt8[np.ndarray, "T H W C"]
     masks: UInt8[np.ndarray, "T H W"] | None
     has_defect: Bool[np.ndarray, "T"]
     offsets: Int32[np.ndarray, "T"]
+    stored_levels: Int64[np.ndarray, "4"]
 
     def drop_all(self) -> "Crops":
         """Returns an empty set of crops of the same size."""
         masks = None if self.masks is None else self.masks[:0]
-        return Crops(self.images[:0], masks, self.has_defect[:0], self.offsets[:0])
+        return dataclasses.replace(
+            self,
+            images=self.images[:0],
+            masks=masks,
+            has_defect=self.has_defect[:0],
+            offsets=self.offsets[:0],
+        )
 
 
 def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> Crops:
@@ -114,14 +135,31 @@ def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> C
     masks = None if mask is None else np.empty((len(usable), size, size), np.uint8)
     has_defect = np.zeros(len(usable), bool)
     for row, i in enumerate(usable):
-        images[row] = decode.decode_image(pieces[i], size, channels, crop)
+        images[row] = decode.decode_image(pieces[i], size, channels, crop, framing.intensity)
         if masks is not None:
             masks[row] = decode.decode_mask(mask_pieces[i], size, crop)
             stored_mask = decode.decode_mask(
                 mask_pieces[i], _stored_side(mask_pieces[i], crop), crop
             )
             has_defect[row] = stored_mask.any()
-    return Crops(images, masks, has_defect, np.array([offsets[i] for i in usable], np.int32))
+    return Crops(
+        images,
+        masks,
+        has_defect,
+        np.array([offsets[i] for i in usable], np.int32),
+        np.array(decode.measure_levels(image), np.int64),
+    )
+
+
+def read_visible_values(encoded: bytes, framing: Framing) -> np.ndarray:
+    """Returns the stored values of the pixels that the model may see, before they become grey levels."""
+    image = decode.open_upright(encoded)
+    if framing.tile_stride:
+        pieces = [_cut_tile(image, offset) for offset in _tile_offsets(image, min(image.size))]
+    else:
+        pieces = [image]
+    values = [decode.read_values(piece, framing.channels, framing.crop) for piece in pieces]
+    return np.concatenate([array.ravel() for array in values])
 
 
 def compute_tile_offsets(length: int, side: int, stride: int) -> list[int]:
@@ -156,7 +194,8 @@ def _is_saturated(piece: Image.Image, framing: Framing) -> bool:
     """Returns whether the crop, at its stored size, has too large a share of near-white pixels."""
     if framing.max_saturated >= 1:
         return False
-    grey = decode.decode_image(piece, _stored_side(piece, framing.crop), 1, framing.crop)
+    side = _stored_side(piece, framing.crop)
+    grey = decode.decode_image(piece, side, 1, framing.crop, framing.intensity)
     return float((grey >= _NEAR_WHITE).mean()) > framing.max_saturated
 
 

@@ -17,10 +17,12 @@ from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
+from vae_jax.data.intensity import FULL, check_levels
 from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
 from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
+from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
 
 _log = logging.getLogger(__name__)
@@ -50,33 +52,24 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         seed: seed of the split into roles.
 
     Raises:
-        UserError: if files are missing or damaged, a class does not exist, a role would be empty, or the
-            images cannot be cut into tiles or normalised.
+        UserError: if files are missing or damaged, a class does not exist, a role would be empty, the
+            images cannot be cut into tiles or normalised, or few of their grey levels would be left.
     """
-    normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
     framing = Framing.from_config(data_config)
     region = load_region(data_config)
-
-    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
-    examples = read_prepared_images(builder, framing, data_config.cache)
-    fingerprint = builder.preparation["fingerprint"]
-    if data_config.anomaly_dataset:
-        examples = _label(examples, normal_classes, (), data_config.dataset)
-        # Only images of the other dataset are anomalies.
-        labels = np.where(examples.labels == 1, np.int32(NO_LABEL), examples.labels)
-        examples = dataclasses.replace(examples, labels=labels)
-        anomalies, other_fingerprint = _load_anomalies(data_config, framing, anomaly_classes)
-        examples = _append_anomalies(examples, anomalies)
-        fingerprint = hashlib.sha256((fingerprint + other_fingerprint).encode()).hexdigest()[:16]
-    else:
-        examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
+    if framing.intensity.kind == "percentile":
+        framing = _fit_intensity(data_config, framing, seed)
+    examples, rows_of_role, builder, fingerprint = _read_with_roles(data_config, framing, seed)
+    if region is not None and region.digest:
+        fingerprint = _join_fingerprints(fingerprint, region.digest)
     if builder.CLASSES is None:
         _log_labels(examples, data_config.dataset)
         _log_cropping(examples, data_config)
-
-    rows_of_role = _assign_roles(examples, builder, data_config, seed)
+    train_rows = rows_of_role["train"]
+    levels = examples.stored_levels
+    check_levels(levels, levels[train_rows], framing.intensity, data_config.dataset)
     if data_config.normalise == "material":
-        examples = normalise_materials(examples, rows_of_role["train"], data_config.dataset)
+        examples = normalise_materials(examples, train_rows, data_config.dataset)
     return Dataset(
         name=data_config.dataset,
         fingerprint=fingerprint,
@@ -87,10 +80,59 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     )
 
 
+def _fit_intensity(data_config: ml_collections.ConfigDict, framing: Framing, seed: int) -> Framing:
+    """Returns a framing with a window in place of the percentiles.
+
+    Roles depend on labels, groups and the seed, but not on pixels. The images are therefore decoded once
+    with another intensity, to learn which ones train the model.
+    """
+    first = dataclasses.replace(framing, intensity=FULL)
+    examples, rows_of_role, builder, _ = _read_with_roles(data_config, first, seed)
+    files = {examples.files[row] for row in rows_of_role["train"]}
+    window = fit_window(builder, files, framing)
+    _log.info(
+        "%s: data.intensity=%s is %s of the stored values of %d training images",
+        data_config.dataset, data_config.intensity, window.key, len(files),
+    )  # fmt: skip
+    return dataclasses.replace(framing, intensity=window)
+
+
+def _read_with_roles(
+    data_config: ml_collections.ConfigDict, framing: Framing, seed: int
+) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, str]:
+    """Returns all images, role -> rows of its images, the builder of the dataset, and the fingerprint."""
+    normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
+    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    examples = read_prepared_images(builder, framing, data_config.cache)
+    fingerprint = builder.preparation["fingerprint"]
+    if data_config.anomaly_dataset:
+        examples = _label(examples, normal_classes, (), data_config.dataset)
+        # Only images of the other dataset are anomalies.
+        labels = np.where(examples.labels == 1, np.int32(NO_LABEL), examples.labels)
+        examples = dataclasses.replace(examples, labels=labels)
+        anomalies, other_fingerprint = _load_anomalies(data_config, framing, anomaly_classes)
+        examples = _append_anomalies(examples, anomalies)
+        fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
+    else:
+        examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
+    return examples, _assign_roles(examples, builder, data_config, seed), builder, fingerprint
+
+
 def _prepare(
     data_config: ml_collections.ConfigDict, dataset: str, manual_dir: str
 ) -> ImageDatasetBuilder:
-    return prepare_dataset(dataset, manual_dir, data_config.dir, data_config.skip_corrupt)
+    return prepare_dataset(
+        dataset,
+        manual_dir,
+        data_config.dir,
+        data_config.skip_corrupt,
+        data_config.mask_like_images,
+        data_config.mask_values,
+    )
+
+
+def _join_fingerprints(first: str, second: str) -> str:
+    return hashlib.sha256((first + second).encode()).hexdigest()[:16]
 
 
 def _label(

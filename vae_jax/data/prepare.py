@@ -2,15 +2,17 @@
 
 import contextlib
 import contextvars
+import functools
 import io
 import logging
+import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
-from vae_jax.data import sources
+from vae_jax.data import content_digests, sources
 from vae_jax.data.builders.aitex import Aitex
 from vae_jax.data.builders.base import ImageDatasetBuilder, SourceConfig
 from vae_jax.data.builders.chest_xray import ChestXray
@@ -18,8 +20,8 @@ from vae_jax.data.builders.digits import Digits
 from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import Kvasir
-from vae_jax.data.sources import FileListing
 from vae_jax.errors import UserError
+from vae_jax.workdir import mark_output
 
 BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
     "digits": Digits,
@@ -31,11 +33,15 @@ BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
     "folder": Folder,
 }
 
+_MAX_NAMED = 5  # changed files that an error names; it only counts the others
+
 _log = logging.getLogger(__name__)
 
+Listing = Mapping[str, pathlib.Path]  # official relative name -> file, when its folder was listed
+
 # (dataset, manual_dir) -> listing, inside a block of `list_folders_once`; None outside.
-_listings: contextvars.ContextVar[dict[tuple[str, str], FileListing] | None] = (
-    contextvars.ContextVar("listings", default=None)
+_listings: contextvars.ContextVar[dict[tuple[str, str], Listing] | None] = contextvars.ContextVar(
+    "listings", default=None
 )
 
 
@@ -56,12 +62,17 @@ def list_folders_once() -> Iterator[None]:
 
 
 def prepare_dataset(
-    dataset: str, manual_dir: str = "", data_dir: str = "", skip_corrupt: bool = False
+    dataset: str,
+    manual_dir: str = "",
+    data_dir: str = "",
+    skip_corrupt: bool = False,
+    mask_like_images: str = "refuse",
+    mask_values: str = "auto",
 ) -> ImageDatasetBuilder:
     """Returns the builder of a dataset, after its data has been prepared.
 
-    The folder of prepared data is named by a hash of its source. Data from another folder, or from a folder
-    that has changed since, is therefore never used by mistake.
+    The folder of prepared data is named by a hash of the names and the content of the source files.
+    Data from other files, or from files that have changed since, is therefore never used by mistake.
 
     Args:
         dataset: one of BUILDERS.
@@ -69,29 +80,45 @@ def prepare_dataset(
             which it has the name of the dataset. "" downloads the files unless they have been prepared.
         data_dir: the folder for prepared data; "" is TFDS's own default.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
+        mask_like_images: refuse | images, for images that look like masks and are not named as masks.
+        mask_values: auto (the rule of the dataset) | above:N | below:N, the abnormal values of a mask.
 
     Raises:
-        UserError: if files are missing or damaged, or `data_dir` cannot be written.
+        UserError: if files are missing or damaged, or change while they are read, or `data_dir` cannot be
+            written.
     """
     builder_class = BUILDERS[dataset]
     official = builder_class.OFFICIAL
     root = pathlib.Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser()
     files: dict[str, pathlib.Path] = {}
+    check_source = None
     if official is None:
         source_name = "embedded"
     elif manual_dir or official.manual_only:
-        listing = list_manual_files(dataset, manual_dir)
-        files |= listing.files
-        source_name = f"files-{listing.digest}"
+        files |= list_manual_files(dataset, manual_dir)
+        index_file = content_digests.locate_index(root, dataset, manual_dir)
+        digests = content_digests.hash_files(files, index_file)
+        check_source = functools.partial(_refuse_changes, dataset, manual_dir, digests, index_file)
+        source_name = f"files-{content_digests.join_digests(digests)}"
     else:
         source_name = f"download-{sources.hash_source(official)}"
+    # Other choices of the user give other records, in a folder of their own.
+    source_name += "-skip" * skip_corrupt + "-images" * (mask_like_images == "images")
+    source_name += "" if mask_values == "auto" else f"-{mask_values.replace(':', '-')}"
     config = SourceConfig(
-        name=source_name + ("-skip" if skip_corrupt else ""), files=files, skip_corrupt=skip_corrupt
+        name=source_name,
+        files=files,
+        skip_corrupt=skip_corrupt,
+        mask_like_images=mask_like_images,
+        mask_values=mask_values,
+        check_source=check_source,
     )
     try:
         builder = _open_builder(builder_class, config, root)
         if not builder.is_prepared():
+            mark_output(root / builder.name)
             if official is not None and not manual_dir:
+                mark_output(root / "downloads")
                 with _silence_tfds():
                     downloads = sources.download_files(dataset, official, root / "downloads")
                 config.files.update(builder_class.locate_downloads(downloads))
@@ -106,7 +133,7 @@ def prepare_dataset(
     return builder
 
 
-def list_manual_files(dataset: str, manual_dir: str) -> FileListing:
+def list_manual_files(dataset: str, manual_dir: str) -> Listing:
     """Returns the files of a dataset whose folder the user has filled.
 
     Inside a block of `list_folders_once` the folder is listed at the first call only.
@@ -126,7 +153,7 @@ def list_manual_files(dataset: str, manual_dir: str) -> FileListing:
     return listings[dataset, manual_dir]
 
 
-def _list_manual_files(dataset: str, manual_dir: str) -> FileListing:
+def _list_manual_files(dataset: str, manual_dir: str) -> Listing:
     builder_class = BUILDERS[dataset]
     official = builder_class.OFFICIAL
     if not manual_dir:
@@ -139,9 +166,37 @@ def _list_manual_files(dataset: str, manual_dir: str) -> FileListing:
         raise official.make_error(f"data.manual_dir={manual_dir} is not a folder")
     # In a folder of the user's own images, a folder with the name of the dataset is a class.
     inner = folder / dataset
-    return FileListing(
-        builder_class.locate_files(inner if official.files and inner.is_dir() else folder)
-    )
+    return builder_class.locate_files(inner if official.files and inner.is_dir() else folder)
+
+
+def _refuse_changes(
+    dataset: str, manual_dir: str, digests: Mapping[str, str], index_file: pathlib.Path
+) -> None:
+    """Refuses a folder whose files are not the same as before.
+
+    Args:
+        dataset: one of BUILDERS.
+        manual_dir: the folder.
+        digests: name -> digest of the content, before the files were prepared.
+        index_file: the file that remembers digests.
+
+    Raises:
+        UserError: if a file has appeared, vanished or changed. The message names it.
+    """
+    try:
+        with _silence_builders():
+            files = _list_manual_files(dataset, manual_dir)
+        changed = content_digests.list_changes(
+            digests, content_digests.hash_files(files, index_file)
+        )
+    except FileNotFoundError as error:
+        changed = [os.fspath(error.filename)]
+    if changed:
+        more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
+        raise UserError(
+            f"{manual_dir} changed while it was being prepared ({', '.join(changed[:_MAX_NAMED])}{more}); "
+            "wait until no program writes to this folder, and start again"
+        )
 
 
 def _open_builder(
@@ -179,3 +234,15 @@ def _silence_tfds() -> Iterator[None]:
             yield
     finally:
         absl_logging.set_verbosity(verbosity)
+
+
+@contextlib.contextmanager
+def _silence_builders() -> Iterator[None]:
+    """Hides warnings about the user's folder, which its first listing has already logged."""
+    logger = logging.getLogger("vae_jax.data.builders")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -100,7 +100,7 @@ def _read_through_cache(
         OSError: if a cache cannot be written.
     """
     caches = {
-        split: open_cache(path) or _write_and_open_cache(path, builder, split, framing)
+        split: _open_current_cache(path) or _write_and_open_cache(path, builder, split, framing)
         for split, path in _cache_paths(builder, framing).items()
     }
     size = sum(cache.num_pixel_bytes for cache in caches.values())
@@ -119,6 +119,12 @@ def _read_through_cache(
             raise _unreadable(cache.path)
         columns[split] = cache.columns | pixels
     return columns
+
+
+def _open_current_cache(path: pathlib.Path) -> DecodedCache | None:
+    """Opens a cache; returns None if an earlier version, which did not measure values, has written it."""
+    cache = open_cache(path)
+    return cache if cache is not None and "stored_levels" in cache.columns else None
 
 
 def _cache_paths(builder: ImageDatasetBuilder, framing: Framing) -> dict[str, pathlib.Path]:

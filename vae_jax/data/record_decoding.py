@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.decoded_cache import Arrays
-from vae_jax.data.framing import Framing, cut_crops
+from vae_jax.data.framing import Framing, cut_crops, read_visible_values
+from vae_jax.data.intensity import Histogram, Intensity
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
@@ -33,8 +34,8 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     Yields:
         Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
-        none), `has_mask`, `stored_size`, `classes`, `files`, `groups`, and `offsets` if images are cut into
-        tiles. Text is fixed-width unicode, so that no file needs pickle.
+        none), `has_mask`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and `offsets` if
+        images are cut into tiles. Text is fixed-width unicode, so that no file needs pickle.
 
     Raises:
         UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
@@ -74,6 +75,26 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
         ) from error
 
 
+def fit_window(builder: ImageDatasetBuilder, files: Collection[str], framing: Framing) -> Intensity:
+    """Returns the window between two percentiles of the stored values of some images.
+
+    Args:
+        builder: builder of the prepared data.
+        files: files of the training images.
+        framing: which parts of the images count; its intensity holds the percentiles.
+
+    Raises:
+        UserError: if both percentiles are the same value.
+    """
+    histogram = Histogram()
+    encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
+    for split in builder.info.splits:
+        for record in builder.as_data_source(split, decoders=encoded):
+            if record["file"].decode() in files:
+                histogram.add(read_visible_values(record["image"], framing))
+    return histogram.find_window(framing.intensity)
+
+
 def _cut_range(indices: range, size: int) -> Iterator[range]:
     return (indices[start : start + size] for start in range(0, len(indices), size))
 
@@ -104,6 +125,7 @@ def _decode_record(
         "masks": np.zeros((num_crops, 0, 0), np.uint8) if crops.masks is None else crops.masks,
         "has_mask": np.full(num_crops, has_mask),
         "stored_size": np.tile(stored_size, (num_crops, 1)),
+        "stored_levels": np.tile(crops.stored_levels, (num_crops, 1)),
         "classes": classes,
         "files": np.full(num_crops, file),
         "groups": np.full(num_crops, group),

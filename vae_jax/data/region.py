@@ -4,6 +4,8 @@ B batch, H W image, C channels, P pixels in the region.
 """
 
 import dataclasses
+import hashlib
+import os
 import pathlib
 
 import ml_collections
@@ -23,9 +25,12 @@ class Region:
 
     Attributes:
         mask: True where a pixel counts; at least one does.
+        digest: SHA-256 of the mask if it comes from a file, hexadecimal. "" if the config alone determines
+            the mask.
     """
 
     mask: Bool[np.ndarray, "H W"]
+    digest: str = ""
 
     def select(self, values: Float[Array, "B h w C"]) -> Float[Array, "B 1 P C"]:
         """Returns the values inside the region as one line of pixels, so that sums and means use no others.
@@ -61,9 +66,9 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
         return None
     if data_config.roi == "ellipse":
         return Region(_make_ellipse(data_config.image_size))
-    path = pathlib.Path(data_config.roi)
+    path = pathlib.Path(os.path.expanduser(data_config.roi))
     if data_config.roi == "dataset":
-        path = pathlib.Path(data_config.manual_dir) / DATASET_FILE
+        path = pathlib.Path(data_config.manual_dir).expanduser() / DATASET_FILE
     try:
         with Image.open(path) as image:
             size = (data_config.image_size, data_config.image_size)
@@ -80,7 +85,7 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
     mask = grey >= 128
     if not mask.any():
         raise UserError(f"data.roi: {path} is black everywhere; make it white where pixels count")
-    return Region(mask)
+    return Region(mask, hashlib.sha256(mask.tobytes()).hexdigest())
 
 
 def _make_ellipse(size: int) -> Bool[np.ndarray, "H W"]:

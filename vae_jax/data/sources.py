@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import http.client
 import os
@@ -45,26 +44,6 @@ class OfficialSource:
         """Returns the error for missing files; it says where to get them and where to put them."""
         fetch = f"get {', '.join(self.files)} from {self.address} and " if self.files else ""
         return UserError(f"{problem}; {fetch}point --config.data.manual_dir=DIR at {self.layout}")
-
-
-@dataclasses.dataclass(frozen=True)
-class FileListing:
-    """The files of one dataset in one folder, as they were when the folder was listed.
-
-    Attributes:
-        files: official relative name -> file.
-    """
-
-    files: Mapping[str, pathlib.Path]
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """A short hash of the names, sizes and modification times."""
-        digest = hashlib.sha256()
-        for name in sorted(self.files):
-            stat = self.files[name].stat()
-            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
-        return digest.hexdigest()[:10]
 
 
 def hash_source(official: OfficialSource) -> str:

@@ -21,6 +21,8 @@ STYLE = {
     "font.family": "DejaVu Sans",  # shipped with matplotlib: figures are equal on all machines
     "font.size": 8.5,
     "text.color": INK,
+    # Names of classes and files may contain "$", which would begin a formula.
+    "text.parse_math": False,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
@@ -45,6 +47,8 @@ STYLE = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
+# A zero-width space, which the font has: in front of "_" it shows nothing.
+_INVISIBLE = "\u200b"
 DPI = 190  # twice the pixels that a column of the page has, for screens of high resolution
 
 
@@ -87,8 +91,19 @@ def make_panel(
     return figure, axes
 
 
+def make_legend_label(name: str) -> str:
+    """Returns the text for a name in a legend: matplotlib leaves out labels that begin with "_"."""
+    return f"{_INVISIBLE}{name}" if name.startswith("_") else name
+
+
 def encode_figure(figure: Figure) -> bytes:
     """Returns the figure as PNG; equal figures give equal bytes."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                # Powers of ten are the only formulas in figures.
+                for label in axis.get_ticklabels(which="both"):
+                    label.set_parse_math(True)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
     return stream.getvalue()

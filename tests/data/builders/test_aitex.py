@@ -61,7 +61,10 @@ def test_a_warning_names_masks_without_a_strip_and_files_with_other_names(make_a
     Image.new("L", (9, 9)).save(root / "Defect_images/notes.png")
     with caplog.at_level(logging.WARNING, "vae_jax"):
         assert len(images_by_file(root)) == 21
-    assert "strips that do not exist: 0001_006_02" in caplog.text
+    assert (
+        "the masks of 1 of 6 strips are ignored, because these strips do not exist: " in caplog.text
+    )
+    assert "do not exist: 0001_006_02" in caplog.text
     assert "do not follow the pattern: Defect_images/notes.png" in caplog.text
 
 

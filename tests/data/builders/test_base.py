@@ -1,8 +1,6 @@
 import pathlib
-import re
 
 import numpy as np
-import pytest
 import tensorflow_datasets as tfds
 
 from vae_jax.data.builders import base, png
@@ -69,17 +67,3 @@ def test_the_fingerprint_does_not_depend_on_the_size_of_a_shard(tmp_path, monkey
 def test_downloads_are_the_located_files_unless_a_builder_unpacks_them():
     downloads = {"a.gz": pathlib.Path("downloaded")}
     assert Small.locate_downloads(downloads) == downloads
-
-
-@pytest.mark.parametrize(
-    ("reasons", "message"),
-    [
-        ({"a.png": "cut"}, r"^1 unreadable image: a\.png \(cut\); replace them"),
-        (
-            {f"{i}.png": "cut" for i in range(7)},
-            r"^7 unreadable images: 0\.png \(cut\); .*4\.png \(cut\); and 2 more; replace them",
-        ),
-    ],
-)
-def test_the_message_names_five_unreadable_images_and_counts_the_others(reasons, message):
-    assert re.match(message, base._describe_unreadable(reasons))

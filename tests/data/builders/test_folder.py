@@ -8,6 +8,7 @@ from PIL import Image
 from vae_jax.data import pipeline
 from vae_jax.data.builders.folder import Folder
 from vae_jax.errors import UserError
+from vae_jax.workdir import mark_output
 
 CLASSES = ("good/0.png", "good/1.png", "scratch/0.png", "scratch/deep/1.jpg")
 SPLIT_UP = ("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/scratch/0.png")
@@ -110,7 +111,7 @@ def test_a_mask_has_the_class_and_the_name_of_its_image(make, layout, image, mas
     mask_files = {
         source.file: source.mask for images in list_images(folder).values() for source in images
     }
-    assert mask_files.pop(image) == folder / masks / mask
+    assert mask_files.pop(image) == (folder / masks / mask,)
     assert mask_files == dict.fromkeys(set(layout) - {image})
 
 
@@ -132,19 +133,22 @@ def test_a_warning_names_ignored_folders_and_masks(make, caplog):
     with caplog.at_level(logging.WARNING):
         list_images(folder)
     assert "ignored what is outside train and test: notes" in caplog.text
-    assert "ignored 1 masks without an image, for example ground_truth/scratch/9.png" in caplog.text
+    assert (
+        "1 of 1 masks have no image and are ignored, for example ground_truth/scratch/9.png"
+        in caplog.text
+    )
+
+
+def test_a_warning_says_how_many_of_all_masks_have_no_image(make, caplog):
+    masks = [f"ground_truth/scratch/{i}.png" for i in range(4)]
+    with caplog.at_level(logging.WARNING):
+        list_images(make(*SPLIT_UP, *masks))
+    assert "3 of 4 masks have no image and are ignored" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (
-            ("good/0.png", "masks/0.png"),
-            "masks/0.png looks like a mask; if it is one, move it below .*own/ground_truth",
-        ),
-        (("good/0.png", "bad/GT/0.png"), "bad/GT/0.png looks like a mask"),
-        (("good/0.png", "good/0_mask.png"), "good/0_mask.png looks like a mask"),
-        ((*SPLIT_UP, "masks/bad/0.png"), "masks/bad/0.png looks like a mask"),
         (("good/0.png", "test/0.png"), "has a folder test but no folder train"),
         (("test/good/0.png", "test/bad/0.png"), "has a folder test but no folder train"),
         (("nut/train/good/0.png", "nut/test/bad/0.png"), "own/nut has a folder train; point"),
@@ -190,8 +194,7 @@ def test_a_wrong_table_of_groups_is_refused(make, rows, message):
 def test_hidden_files_other_files_the_region_of_interest_and_runs_are_ignored(make):
     folder = make(*CLASSES, ".trash/0.png", "good/.0.png", "roi.png", "runs/own/figures/roc.png")
     (folder / "good/notes.txt").write_text("no image")
-    for name in ("config.json", "metrics.jsonl"):
-        (folder / "runs/own" / name).touch()
+    mark_output(folder / "runs/own")
     assert [image.file for image in list_images(folder)["train"]] == list(CLASSES)
 
 
@@ -240,12 +243,11 @@ def test_a_folder_may_contain_only_normal_images(load):
     assert not dataset.test.labels.any()
 
 
-def test_the_users_test_split_stays_the_test_split_and_its_normals_need_no_mask(load, caplog):
+def test_the_users_test_split_stays_the_test_split_and_its_normals_need_no_mask(load, make, caplog):
     tested = ["test/good/0.png", "test/hole/0.png"]
+    write(make() / "ground_truth/hole/0_mask.png", np.eye(12, dtype=np.uint8))
     with caplog.at_level(logging.INFO):
-        dataset = load(
-            *many("train/good", 20), "train/hole/1.png", *tested, "ground_truth/hole/0_mask.png"
-        )
+        dataset = load(*many("train/good", 20), "train/hole/1.png", *tested)
     assert sorted(dataset.test.files) == tested
     assert dataset.test.has_mask.all()
     assert "1 abnormal images outside the official test split are not used" in caplog.text
@@ -322,3 +324,55 @@ def test_the_users_own_images_cannot_be_downloaded(data_config):
         match=r"^data\.manual_dir is empty; point",
     ):
         pipeline.load_dataset(data_config, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ("painted/{}.png", "looks like the mask of"),
+        ("bad/label/{}.png", None),
+        ("bad/{}_GT.png", None),
+    ],
+)
+def test_what_looks_like_a_mask_is_used_or_refused_or_with_a_flag_an_image(
+    load, make, masks, message
+):
+    folder = make(*many("good", 20), *many("bad", 9))
+    (folder / "good").rename(folder / "normal")
+    for i in range(9):
+        write(folder / masks.format(i), np.eye(12, dtype=np.uint8) * 255)
+    names = [f"bad/{i}.png" for i in range(9)]
+    if message:
+        with pytest.raises(UserError, match=message):
+            load(*names)
+        test = load(*names, mask_like_images="images").test
+        assert set(test.classes) == {"normal", "bad", "painted"}
+        return
+    test = load(*names).test
+    assert set(test.classes) == {"normal", "bad"}
+    assert test.has_mask.all()
+
+
+def test_the_log_counts_what_is_left_out_by_suffix(make, caplog):
+    folder = make(*CLASSES)
+    for name in ("good/0.dcm", "good/1.DCM", "scratch/notes.txt", "groups.csv"):
+        (folder / name).write_text("file,group")
+    with caplog.at_level(logging.WARNING):
+        list_images(folder)
+    assert "left out 3 files that are not images by their suffix: 2 .dcm, 1 .txt" in caplog.text
+
+
+def test_the_error_for_a_folder_of_files_that_cannot_be_read_counts_them(make):
+    folder = make()
+    (folder / "good").mkdir(parents=True)
+    (folder / "good/0.dcm").touch()
+    with pytest.raises(UserError, match=r"has no images that can be read, only 1 \.dcm; point"):
+        Folder.locate_files(folder)
+
+
+def test_a_class_of_which_every_image_is_skipped_is_refused(load, make):
+    folder = make(*many("good", 20), *many("dent", 2))
+    for path in (folder / "dent").iterdir():
+        path.write_text("no image")
+    with pytest.raises(UserError, match=r"no image of the class dent could be read; 2 unreadable"):
+        load(skip_corrupt=True)

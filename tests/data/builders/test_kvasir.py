@@ -41,6 +41,16 @@ def test_a_mask_has_the_stem_of_its_image(make_kvasir):
     }
 
 
+def test_a_warning_says_how_many_of_all_masks_have_no_image(make_kvasir, caplog):
+    root = make_kvasir({"polyps": 5, "normal-cecum": 2}, masks=5)
+    for i in (1, 3):
+        (root / f"polyps/{i:03}.jpg").unlink()
+    with caplog.at_level(logging.WARNING, "vae_jax"):
+        list_images(root)
+    assert "kvasir: 2 of 5 masks have no image and are ignored, for example" in caplog.text
+    assert "polyps-masks/001.png" in caplog.text
+
+
 def test_the_masks_of_hyper_kvasir_are_used_and_the_copies_of_images_beside_them_are_not(
     make_kvasir,
 ):

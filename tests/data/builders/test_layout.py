@@ -23,7 +23,7 @@ def test_images_are_listed_in_alphabetical_order_and_other_files_are_ignored(tou
     folder = touch(
         "b/1.PNG", "a/2.jpeg", "a/1.tif", "a/notes.txt", "roi.png", ".c/1.png", "a/.1.png"
     )
-    assert list(layout.list_images_below(folder)) == ["a/1.tif", "a/2.jpeg", "b/1.PNG"]
+    assert list(layout.list_files_below(folder).images) == ["a/1.tif", "a/2.jpeg", "b/1.PNG"]
 
 
 def test_a_linked_folder_is_listed(touch, tmp_path):
@@ -31,25 +31,24 @@ def test_a_linked_folder_is_listed(touch, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere/1.png").touch()
     (folder / "bad").symlink_to(tmp_path / "elsewhere")
-    assert list(layout.list_images_below(folder)) == ["bad/1.png", "good/0.png"]
+    assert list(layout.list_files_below(folder).images) == ["bad/1.png", "good/0.png"]
 
 
 def test_a_name_that_is_not_utf8_is_refused(touch):
     folder = touch("good/0.png")
     (folder / "good/\udcff.png").touch()
     with pytest.raises(UserError, match=r"'good/\\udcff\.png' in .*own is not valid UTF-8; rename"):
-        layout.list_images_below(folder)
+        layout.list_files_below(folder)
 
 
 def test_without_a_training_folder_every_image_is_a_training_image():
-    names = ["good/deep/0.png", "1.png", "groups.csv", "ground_truth/bad/0.png"]
+    names = ["good/deep/0.png", "1.png", "groups.csv"]
     locations = layout.locate_images(names)
     assert locations == {
         "good/deep/0.png": ImageLocation("train", "good/deep/0.png"),
         "1.png": ImageLocation("train", "1.png"),
     }
     assert [location.class_name for location in locations.values()] == ["good", "normal"]
-    assert [location.stem for location in locations.values()] == ["good/deep/0", "1"]
 
 
 def test_with_a_training_folder_images_outside_the_splits_are_left_out():
@@ -62,23 +61,57 @@ def test_with_a_training_folder_images_outside_the_splits_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("name", "stem"),
+    ("names", "folders"),
     [
-        ("ground_truth/bad/0.png", "bad/0"),
-        ("test/Ground_Truth/bad/deep/0_mask.tif", "bad/deep/0"),
-        ("bad/0_mask.png", ""),
-        ("ground_truth.png", ""),
+        (["Train/good/0.png", "Test/bad/0.png", "test_public/bad/0.png"], ["Test", "test_public"]),
+        (["good/0.png", "test/0.png"], []),  # without a split train, test is a class
     ],
 )
-def test_a_mask_below_ground_truth_has_the_stem_of_its_image(name, stem):
-    assert layout.parse_mask_stem(name) == stem
+def test_the_folders_of_the_test_split_are_named_as_they_are_spelled(names, folders):
+    assert layout.list_test_folders(names) == folders
 
 
-def test_masks_are_matched_by_stem_and_two_masks_of_one_image_are_refused():
-    names = ["bad/0.png", "ground_truth/bad/0.png", "ground_truth/bad/1_mask.png"]
-    assert layout.match_masks(names) == {
-        "bad/0": "ground_truth/bad/0.png",
-        "bad/1": "ground_truth/bad/1_mask.png",
-    }
-    with pytest.raises(UserError, match=r"bad/1_mask\.png and .*bad/1\.bmp are masks of the same"):
-        layout.match_masks([*names, "ground_truth/bad/1.bmp"])
+def test_files_that_are_not_images_and_empty_folders_are_listed(touch):
+    folder = touch("good/0.png", "good/0.dcm", "notes.txt", "groups.csv", "roi.png", ".cache/1.txt")
+    (folder / "bad/deep").mkdir(parents=True)
+    files = layout.list_files_below(folder)
+    assert list(files.images) == ["good/0.png"]
+    assert sorted(files.others) == ["good/0.dcm", "notes.txt"]
+    assert files.empty_folders == ["bad/deep"]
+
+
+@pytest.mark.parametrize(
+    ("names", "left_out"),
+    [
+        (["good/0.png", "bad/0.dcm", "bad/deep/1.dcm"], "own/bad .*, only 2 .dcm; convert"),
+        (["train/good/0.png", "test/bad/0.raw", "test/good/0.png"], "own/test/bad .*only 1 .raw"),
+        (["good/0.png", "bad/0", "bad/notes.txt"], "only 1 .txt, 1 without a suffix"),
+    ],
+)
+def test_a_class_without_an_image_that_can_be_read_is_refused(touch, names, left_out):
+    folder = touch(*names)
+    with pytest.raises(UserError, match=left_out):
+        layout.check_left_out(folder, layout.list_files_below(folder))
+
+
+@pytest.mark.parametrize("train", [[], ["train/good/0.png"]])
+def test_an_empty_folder_of_a_class_is_refused(touch, train):
+    folder = touch(*train, "test/good/0.png")
+    (folder / "test/bad" if train else folder / "bad").mkdir()
+    with pytest.raises(UserError, match=r"bad is empty; put its images there, or remove"):
+        layout.check_left_out(folder, layout.list_files_below(folder))
+
+
+def test_files_that_are_no_class_do_not_matter(touch):
+    folder = touch(
+        "good/0.png", "good/0.dcm", "Annotations/0.xml", "Annotations/1.xml", "a.dcm", "readme.txt"
+    )
+    for name in ("good/empty", "ground_truth"):
+        (folder / name).mkdir()
+    layout.check_left_out(folder, layout.list_files_below(folder))
+
+
+def test_folders_beside_images_that_are_in_no_folder_are_not_classes(touch):
+    folder = touch("0.png", "raw/0.dcm")
+    (folder / "empty").mkdir()
+    layout.check_left_out(folder, layout.list_files_below(folder))

@@ -1,11 +1,18 @@
 import hashlib
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vae_jax.data.builders.reading import SourceImage, read_images
+from vae_jax.data import decode
+from vae_jax.data.builders.reading import (
+    SourceImage,
+    describe_lost_class,
+    describe_unreadable,
+    read_images,
+)
 
 
 def encode(width, height, form="PNG"):
@@ -65,3 +72,50 @@ def test_the_reason_names_a_mask_that_was_united_from_several_files(tmp_path):
     image = SourceImage(tmp_path / "0.png", "a", "0.png", "0.png", mask=encode(4, 6))
     (reason,) = read_images([image])
     assert reason.startswith("its united mask: 4x6 pixels")
+
+
+def test_several_masks_of_one_image_are_united(tmp_path):
+    pixels = np.zeros((2, 4, 6), np.uint8)
+    pixels[0, 1, :2], pixels[1, 2:, 5] = 255, 1
+    paths = tuple(tmp_path / f"{i}.png" for i in range(2))
+    for path, mask in zip(paths, pixels, strict=True):
+        Image.fromarray(mask).save(path)
+    (tmp_path / "image.png").write_bytes(encode(6, 4))
+    image = SourceImage(tmp_path / "image.png", "a", "image.png", "image.png", mask=paths)
+    (checked,) = read_images([image])
+    np.testing.assert_array_equal(decode.decode_whole_mask(checked.mask), pixels.any(axis=0))
+    assert (checked.num_marked, checked.num_mask_pixels) == (4, 24)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "message"),
+    [
+        ({"a.png": "cut"}, r"^1 unreadable image: a\.png \(cut\); replace them"),
+        (
+            {f"{i}.png": "cut" for i in range(7)},
+            r"^7 unreadable images: 0\.png \(cut\); .*4\.png \(cut\); and 2 more; replace them",
+        ),
+    ],
+)
+def test_the_message_names_five_unreadable_images_and_counts_the_others(reasons, message):
+    assert re.match(message, describe_unreadable(reasons))
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "message"),
+    [
+        ("", ""),
+        ("ac", ""),
+        ("cd", "no image of the class bad could be read; 2 unreadable images: c (cut); d (cut); "),
+        ("abcd", "no image could be read; 4 unreadable images: a (cut); b (cut); "),
+    ],
+)
+def test_the_message_names_a_class_of_which_no_image_can_be_read(unreadable, message):
+    images = [
+        SourceImage(b"", class_name, file, file)
+        for class_name, files in (("good", "ab"), ("bad", "cd"))
+        for file in files
+    ]
+    described = describe_lost_class(images, dict.fromkeys(unreadable, "cut"))
+    assert described.startswith(message)
+    assert bool(described) == bool(message)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vae_jax.report import drawing
 from vae_jax.report.exploration.latent_map import (
     MappedImages,
     choose_class_colours,
@@ -75,11 +76,23 @@ def test_large_images_are_shrunk_and_encoded_as_jpeg():
 
 
 def test_the_figure_contains_points_in_the_colour_of_every_class(mapped):
-    drawing = draw_maps("name", "title", mapped, "caption")
-    with Image.open(io.BytesIO(drawing.png)) as picture:
+    figure = draw_maps("name", "title", mapped, "caption")
+    with Image.open(io.BytesIO(figure.png)) as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
     for colour in choose_class_colours(4):
         rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
         # The points are drawn with opacity 0.75 on white.
         blended = 0.75 * rgb + 0.25 * 255
         assert np.abs(pixels - blended).sum(axis=1).min() < 6, colour
+
+
+def test_every_class_has_an_entry_in_the_legend_whatever_its_name(monkeypatch):
+    figures = []
+    monkeypatch.setattr(drawing, "encode_png", lambda figure: figures.append(figure) or b"")
+    places = np.array([[0.0, 0], [4, 1], [2, 2]])
+    names = ["_hidden", "$cost$", "plain"]
+    mapped = MappedImages([("map", places)], names, [False, False, True])
+    draw_maps("name", "title", mapped, "caption")
+    (legend,) = figures[0].legends
+    texts = [text.get_text().lstrip("\u200b") for text in legend.get_texts()]
+    assert sorted(texts) == sorted(f"{name} (1)" for name in names)

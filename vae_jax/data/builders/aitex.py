@@ -15,6 +15,7 @@ import numpy as np
 from vae_jax.data import decode
 from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
@@ -37,6 +38,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
     name = "vae_jax_aitex"
     CLASSES = ("roll", "defect", "clean")
     CLEAN_TILES = {"defect": "clean"}  # noqa: RUF012  (declared ClassVar in the base class)
+    MASK_VALUES = "half"  # the borders of the masks are smooth
     OFFICIAL = OfficialSource(
         address="https://www.aitex.es/afid/",
         files={f"{folder}.7z": None for folder in (_ROLLS, _DEFECTS, _MASKS)},
@@ -49,7 +51,14 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
         """Finds the PNG files of the three folders; warns of file names that do not follow the pattern."""
         located, unknown = {}, []
         for part in (_ROLLS, _DEFECTS, _MASKS):
-            paths = [path for path in sorted((folder / part).rglob("*.png")) if path.name[0] != "."]
+            paths = []
+            if (folder / part).is_dir():
+                paths = sorted(
+                    directory / name
+                    for directory, files, _ in walk_folder(folder / part)
+                    for name in files
+                    if name.endswith(".png")
+                )
             if not paths:
                 raise cls.OFFICIAL.make_error(f"{folder / part} has no images")
             for path in paths:
@@ -80,6 +89,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
         for name, path in files.items():
             if name.startswith(_MASKS):
                 masks[_NAME.fullmatch(path.name)["strip"]].append(path)
+        num_masked = len(masks)
         images = []
         for name, path in files.items():
             if name.startswith(_ROLLS):
@@ -90,8 +100,9 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
                 images.append(SourceImage(path, "defect", name, name, mask))
         if masks:
             _log.warning(
-                "aitex: ignored the masks of strips that do not exist: %s", ", ".join(sorted(masks))
-            )
+                "aitex: the masks of %d of %d strips are ignored, because these strips do not exist: %s",
+                len(masks), num_masked, ", ".join(sorted(masks)),
+            )  # fmt: skip
         return {"train": images}
 
 

@@ -21,7 +21,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import writer
 
-from vae_jax.data.builders.reading import SourceImage, read_images
+from vae_jax.data.builders import mask_levels, reading
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
@@ -30,7 +31,6 @@ from vae_jax.runtime.progress import open_progress_bar
 PREPARATION = "preparation.json"
 
 _SHARD_BYTES = 128 * 2**20  # encoded images per shard; this also limits the memory for preparing
-_MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
 
 @dataclasses.dataclass(eq=False)
@@ -40,10 +40,17 @@ class SourceConfig(tfds.core.BuilderConfig):
     Attributes:
         files: official relative name -> file.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
+        check_source: raises a UserError if the files have changed since they were listed; it is called when
+            all of them have been read. None if nobody else writes to them.
+        mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`; auto is MASK_VALUES.
+        mask_like_images: refuse | images, for images that look like masks and are not named as masks.
     """
 
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     skip_corrupt: bool = False
+    check_source: Callable[[], None] | None = None
+    mask_values: str = "auto"
+    mask_like_images: str = "refuse"
 
 
 class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -57,6 +64,8 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     ALIASES: ClassVar[dict[str, str]] = {}  # another name of a class -> the name of the class
     # The official files and their address; None if the dataset needs no file.
     OFFICIAL: ClassVar[OfficialSource | None]
+    # Which values of a mask are abnormal: a rule of `mask_levels.py`.
+    MASK_VALUES: ClassVar[str] = "auto"
     # Class of an image with a mask -> class of those of its tiles that the mask does not touch. Such a tile
     # has no defect, but it shares the illumination of a defective image, so it is always a test image.
     CLEAN_TILES: ClassVar[dict[str, str]] = {}
@@ -87,6 +96,17 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def list_classes(cls, files: Iterable[str]) -> tuple[str, ...]:
         """Returns the classes in the files of `locate_files`, if the folders of the dataset name them."""
         raise NotImplementedError
+
+    def check_files(self, files: Mapping[str, pathlib.Path]) -> None:
+        """Refuses files that have another meaning than their names say.
+
+        Args:
+            files: the files of `locate_files`.
+
+        Raises:
+            UserError: names such a file, and says what to do.
+        """
+        del files
 
     @abc.abstractmethod
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
@@ -129,16 +149,26 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         self._hash = hashlib.sha256()
         self._unreadable: dict[str, str] = {}
+        rule = self.builder_config.mask_values
+        self._mask_values = self.MASK_VALUES if rule == "auto" else rule
+        self._num_marked = self._num_mask_pixels = 0
+        self.check_files(self.builder_config.files)
         self._images = self.list_images(self.builder_config.files)
         total = sum(len(images) for images in self._images.values())
         with contextlib.closing(
             open_progress_bar(total, f"preparing {self.name}", "image")
         ) as self._bar:
             super()._download_and_prepare(dl_manager, download_config)
+        if self.builder_config.check_source is not None:
+            self.builder_config.check_source()
         if self._unreadable and not self.builder_config.skip_corrupt:
-            raise UserError(_describe_unreadable(self._unreadable))
-        if not any(split.num_examples for split in self.info.splits.values()):
-            raise UserError("no image could be read; " + _describe_unreadable(self._unreadable))
+            raise UserError(reading.describe_unreadable(self._unreadable))
+        images = [image for members in self._images.values() for image in members]
+        message = reading.describe_lost_class(images, self._unreadable)
+        if message:
+            raise UserError(message)
+        if self._mask_values == "auto":
+            mask_levels.check_share(self._num_marked, self._num_mask_pixels)
         # TFDS renames the folder when everything is written, so this file exists if and only if the records
         # are complete.
         summary = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
@@ -160,11 +190,15 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _generate_records(
         self, split: str, images: Sequence[SourceImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for source, checked in zip(images, read_images(images), strict=True):
+        for source, checked in zip(
+            images, reading.read_images(images, self._mask_values), strict=True
+        ):
             self._bar.update()
             if isinstance(checked, str):
                 self._unreadable[source.file] = checked
                 continue
+            self._num_marked += checked.num_marked
+            self._num_mask_pixels += checked.num_mask_pixels
             for part in (split, source.file, source.class_name, source.group, checked.digest):
                 self._hash.update(f"{part}\0".encode())
             yield (
@@ -214,13 +248,3 @@ def _divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]
         encoded = image.image
         num_bytes += len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
     return shards
-
-
-def _describe_unreadable(reasons: Mapping[str, str]) -> str:
-    """Returns an error message that names unreadable images, from file -> reason."""
-    named = "; ".join(f"{file} ({reason})" for file, reason in list(reasons.items())[:_MAX_NAMED])
-    more = f"; and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
-    return (
-        f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {named}{more}; "
-        "replace them, or skip and list them with --config.data.skip_corrupt=true"
-    )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from vae_jax.data.builders import duplicates
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 
@@ -52,10 +53,11 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
                 class_folder = root / split / class_name
                 images = {}
                 if class_folder.is_dir():
+                    ((_, files, _),) = walk_folder(class_folder, max_depth=0)
                     images = {
-                        f"{split}/{class_name}/{path.name}": path
-                        for path in sorted(class_folder.iterdir())
-                        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+                        f"{split}/{class_name}/{name}": class_folder / name
+                        for name in files
+                        if pathlib.PurePath(name).suffix.lower() in _SUFFIXES
                     }
                 if not images and split != "val":
                     raise cls.OFFICIAL.make_error(f"{class_folder} has no images")

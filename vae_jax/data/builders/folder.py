@@ -4,13 +4,16 @@ import logging
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from vae_jax.data.builders import duplicates, groups, layout
+from vae_jax.data.builders import duplicates, groups, layout, mask_content, mask_names
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.builders.image_suffixes import count_suffixes
 from vae_jax.data.builders.layout import ImageLocation
-from vae_jax.data.builders.reading import SUFFIXES, SourceImage
+from vae_jax.data.builders.mask_names import Masks
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
+_MASK_FOLDER = "ground_truth"
 _MAX_NAMED = 5  # folders that a message names; it only counts the others
 
 _log = logging.getLogger(__name__)
@@ -20,8 +23,8 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
     """Splits `train` and, if the user's folder contains folders `train` and `test`, `test`.
 
     A class has the name of its folder, and its images may be in folders below that folder. Training images
-    that are in no folder have the class `normal`. A mask is white where its image is abnormal. It has the
-    class and the name of its image, with or without `_mask` at the end. An optional table `groups.csv` with
+    that are in no folder have the class `normal`. A mask is above 0 where its image is abnormal;
+    `mask_names.py` describes its name. An optional table `groups.csv` with
     the columns file (the path of an image, as in `scores.csv`) and group says which images belong together,
     for example the images of one patient or one workpiece. Every other image is a group of its own. Images
     with equal pixels are one group, whatever their names.
@@ -40,22 +43,34 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds images, masks and `groups.csv`; warns of images that are ignored."""
-        images = layout.list_images_below(folder)
-        locations = layout.locate_images(images)
+        below = layout.list_files_below(folder)
+        files = _move_masks_of_same_stem(below.images)
+        locations, masks = _separate_masks(files)
         if not locations:
-            raise cls.OFFICIAL.make_error(f"{folder} has no images ({', '.join(sorted(SUFFIXES))})")
-        layout.check_masks(folder, images)
+            left_out = f", only {count_suffixes(below.others)}" if below.others else ""
+            raise cls.OFFICIAL.make_error(f"{folder} has no images that can be read{left_out}")
+        layout.check_left_out(folder, below)
         layout.check_classes(folder, locations)
         located = {
             name: path
-            for name, path in images.items()
-            if name in locations or layout.parse_mask_stem(name)
+            for name, path in files.items()
+            if name in locations or name in masks.names.difference(masks.copies)
         }
-        ignored = images.keys() - located.keys()
+        ignored = files.keys() - located.keys() - set(masks.copies)
         if ignored:
             _log.warning(
                 "%s: ignored what is outside train and test: %s", folder, _name_top_folders(ignored)
             )
+        if below.others:
+            _log.warning(
+                "%s: left out %d files that are not images by their suffix: %s",
+                folder, len(below.others), count_suffixes(below.others),
+            )  # fmt: skip
+        if masks.copies:
+            _log.warning(
+                "%s: ignored %d copies and previews of images that labelme wrote, for example %s",
+                folder, len(masks.copies), masks.copies[0],
+            )  # fmt: skip
         if (folder / groups.FILE_NAME).is_file():
             located[groups.FILE_NAME] = folder / groups.FILE_NAME
         return located
@@ -63,8 +78,15 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
     @classmethod
     def list_classes(cls, files: Iterable[str]) -> tuple[str, ...]:
         """Returns the classes in the files of `locate_files`, in alphabetical order."""
-        locations = layout.locate_images(files)
+        locations, _ = _separate_masks(files)
         return tuple(sorted({location.class_name for location in locations.values()}))
+
+    def check_files(self, files: Mapping[str, pathlib.Path]) -> None:
+        """Refuses images whose content is that of a mask, and masks whose content is that of an image."""
+        locations, masks = _separate_masks(files)
+        mask_content.check_masks(masks, files)
+        if self.builder_config.mask_like_images == "refuse":
+            mask_content.check_images({name: files[name] for name in locations})
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:
         """Joins images with their masks and groups, and warns of masks without an image.
@@ -72,32 +94,52 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
         Raises:
             UserError: if an image has two masks, or `groups.csv` names images that do not exist.
         """
-        locations = layout.locate_images(files)
+        locations, masks = _separate_masks(files)
         group_names = {}
         if groups.FILE_NAME in files:
             group_names = _read_groups(files[groups.FILE_NAME], locations)
-        masks = layout.match_masks(files)
-        # A training image may have the same stem as a test image; the mask belongs to the test image.
-        has_test_split = any(location.split == "test" for location in locations.values())
         splits: dict[str, list[SourceImage]] = {}
         for name, location in locations.items():
-            may_have_mask = location.split == "test" or not has_test_split
-            mask = masks.get(location.stem) if may_have_mask else None
             image = SourceImage(
                 image=files[name],
                 class_name=location.class_name,
                 file=name,
                 group=group_names.get(name, name),
-                mask=files[mask] if mask else None,
+                mask=tuple(files[mask] for mask in masks.of_image.get(name, ())) or None,
             )
             splits.setdefault(location.split, []).append(image)
-        used_masks = {image.mask for images in splits.values() for image in images}
-        unused = [name for name in masks.values() if files[name] not in used_masks]
-        if unused:
+        if masks.unmatched:
             _log.warning(
-                "folder: ignored %d masks without an image, for example %s", len(unused), unused[0]
-            )
+                "folder: %d of %d masks have no image and are ignored, for example %s",
+                len(masks.unmatched), len(masks.names - set(masks.copies)), masks.unmatched[0],
+            )  # fmt: skip
         return duplicates.merge_groups(splits)
+
+
+def _separate_masks(files: Iterable[str]) -> tuple[dict[str, ImageLocation], Masks]:
+    """Returns name -> location of every image, and the masks, from the names of all files."""
+    names = [name for name in files if name != groups.FILE_NAME]
+    masks = mask_names.find_masks(names, layout.list_test_folders(names))
+    mask_files = masks.names
+    return layout.locate_images(name for name in names if name not in mask_files), masks
+
+
+def _move_masks_of_same_stem(files: Mapping[str, pathlib.Path]) -> dict[str, pathlib.Path]:
+    """Renames masks such as `bad/0.png` beside the image `bad/0.jpg` to `ground_truth/bad/0.png`.
+
+    From there on, names alone show what is a mask.
+    """
+    mask_files = mask_names.find_masks(files, layout.list_test_folders(files)).names
+    images = {name: path for name, path in files.items() if name not in mask_files}
+    moved = mask_content.find_masks_of_same_stem(images)
+    for mask, image in moved.items():
+        if f"{_MASK_FOLDER}/{mask}" in files:
+            raise UserError(
+                f"{mask} and {_MASK_FOLDER}/{mask} are masks of the same image {image}; keep one of them"
+            )
+    return {
+        f"{_MASK_FOLDER}/{name}" if name in moved else name: path for name, path in files.items()
+    }
 
 
 def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> dict[str, str]:

@@ -6,18 +6,18 @@ Sources: K. Pogorelov et al., Kvasir, MMSys 2017; H. Borgli et al., HyperKvasir,
 import collections
 import functools
 import logging
-import os
 import pathlib
 from collections.abc import Mapping
 
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.base import ImageDatasetBuilder
-from vae_jax.data.builders.reading import SUFFIXES, SourceImage
+from vae_jax.data.builders.folder_walk import walk_folder
+from vae_jax.data.builders.image_suffixes import is_image
+from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource, unpack_zip
 
 ARCHIVE = "kvasir-dataset-v2.zip"
 
-_FILES_OF_FILE_MANAGERS = {"thumbs.db", "desktop.ini"}
 _MAX_DEPTH = 6  # levels of folders that are searched for class folders
 
 _log = logging.getLogger(__name__)
@@ -57,18 +57,13 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds class folders, mask folders and `groups.csv`; warns of other folders with images."""
         located, num_files, unknown = {}, collections.Counter(), []
-        for directory, folders, files in os.walk(folder, followlinks=True):
-            directory = pathlib.Path(directory)
+        for directory, files, _ in walk_folder(folder, _MAX_DEPTH):
             relative = directory.relative_to(folder)
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith((".", "__")) and len(relative.parts) < _MAX_DEPTH
-            )
-            images = sorted(name for name in files if _counts_as_image(name))
+            # In the folder of a class every file should be an image, except for tables.
+            images = [name for name in files if not name.endswith(".csv")]
             role = _parse_role(relative.as_posix())
             if role is None:
-                if any(pathlib.Path(name).suffix.lower() in SUFFIXES for name in images):
+                if any(map(is_image, images)):
                     unknown.append(str(relative))
                 continue
             num_files[role] += len(images)
@@ -119,7 +114,10 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
                 images.append((class_name, name, path))
         orphans = masks.keys() - {(class_name, path.stem) for class_name, _, path in images}
         if orphans:
-            _log.warning("kvasir: ignored %d masks without an image", len(orphans))
+            _log.warning(
+                "kvasir: %d of %d masks have no image and are ignored, for example %s",
+                len(orphans), len(masks), masks[min(orphans)],
+            )  # fmt: skip
         return {
             "train": [
                 SourceImage(
@@ -132,13 +130,6 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
                 for class_name, name, path in images
             ]
         }
-
-
-def _counts_as_image(name: str) -> bool:
-    """Returns whether a file in a class folder should be an image: all files except a few known ones."""
-    return not (
-        name.startswith(".") or name.endswith(".csv") or name.lower() in _FILES_OF_FILE_MANAGERS
-    )
 
 
 @functools.cache

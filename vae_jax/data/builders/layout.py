@@ -7,31 +7,31 @@
 
 Source of the second layout: P. Bergmann et al., MVTec AD, CVPR 2019.
 
-A name is the path of a file relative to DIR; a stem is the path of an image within its split, without its
-suffix.
+A name is the path of a file relative to DIR. `mask_names.py` describes where masks may be.
 """
 
+import collections
 import dataclasses
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
 from vae_jax.data import region
 from vae_jax.data.builders import groups
-from vae_jax.data.builders.reading import SUFFIXES
+from vae_jax.data.builders.folder_walk import walk_folder
+from vae_jax.data.builders.image_suffixes import count_suffixes, is_image
+from vae_jax.data.builders.mask_names import split_at_mask_folder
 from vae_jax.errors import UserError
 
-_MASK_FOLDER = "ground_truth"
-# Folders with these names may hold masks as well. Taken for a class, masks would be easy to detect.
-_SUSPECT_FOLDERS = (
-    "mask", "masks", "gt", "groundtruth", "label", "labels", "annotation", "annotations",
-)  # fmt: skip
 # MVTec AD 2 uses the names validation and test_public.
 _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
     ("test", "test_public"), "test"
 )
-# A folder with these files is the workdir of a run; its figures are not images of the dataset.
-_WORKDIR_FILES = {"config.json", "metrics.jsonl"}
+# Suffixes of files that describe images. A folder that holds nothing else is not the folder of a class.
+_DOCUMENTS = {
+    ".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf",
+    ".doc", ".docx", ".xls", ".xlsx", ".ods", ".odt", ".log", ".ini", ".cfg", ".toml", ".py", ".ipynb",
+    ".m", ".sh", ".zip", ".gz", ".tar", ".7z", ".rar",
+}  # fmt: skip
 _DEFAULT_CLASS = "normal"  # class of training images that are not in a folder
 
 
@@ -52,28 +52,42 @@ class ImageLocation:
         """The class of the image: the name of its topmost folder."""
         return self.path.split("/")[0] if "/" in self.path else _DEFAULT_CLASS
 
-    @property
-    def stem(self) -> str:
-        """The path without its suffix; the image shares it with its mask."""
-        return _remove_suffix(self.path)
+
+@dataclasses.dataclass(frozen=True)
+class FilesBelow:
+    """The files below the user's folder, except for the region of interest and the table of groups.
+
+    Attributes:
+        images: name -> file.
+        others: names of the files that are not images by their suffix.
+        empty_folders: names of the folders in which there is nothing.
+    """
+
+    images: dict[str, pathlib.Path]
+    others: list[str]
+    empty_folders: list[str]
 
 
-def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns name -> image file. Hidden files and folders are ignored, and so are the workdirs of runs.
+def list_files_below(folder: pathlib.Path) -> FilesBelow:
+    """Lists the files below a folder, except for what a walk passes over.
 
     Raises:
-        UserError: if a name is not UTF-8.
+        UserError: if the name of an image is not UTF-8, or a folder cannot be read.
     """
-    images = {}
-    for directory, folders, files in os.walk(folder, followlinks=True):
-        if _WORKDIR_FILES.issubset(files):
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
-        for name in sorted(files):
-            path = pathlib.Path(directory, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith("."):
-                images[path.relative_to(folder).as_posix()] = path
+    images, others, empty_folders = {}, [], []
+    for directory, files, is_empty in walk_folder(folder):
+        path = directory.relative_to(folder)
+        if is_empty:
+            empty_folders.append(path.as_posix())
+        prefix = f"{path.as_posix()}/" if path.parts else ""
+        for name in files:
+            relative = prefix + name
+            if relative in (region.DATASET_FILE, groups.FILE_NAME):
+                continue
+            if is_image(name):
+                images[relative] = directory / name
+            else:
+                others.append(relative)
     for name in images:
         try:
             name.encode()
@@ -81,16 +95,15 @@ def list_images_below(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             raise UserError(
                 f"the file name {name!a} in {folder} is not valid UTF-8; rename that file"
             ) from None
-    images.pop(region.DATASET_FILE, None)
-    return images
+    return FilesBelow(images, others, empty_folders)
 
 
 def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
-    """Returns name -> location of every image that is not a mask.
+    """Returns name -> location of every image, from the names of all files that are not masks.
 
     If there is a split `train`, images outside the splits are left out.
     """
-    images = [name for name in names if name != groups.FILE_NAME and not parse_mask_stem(name)]
+    images = [name for name in names if name != groups.FILE_NAME]
     parts = {name: name.partition("/") for name in images}
     if not any(first.lower() == "train" and path for first, _, path in parts.values()):
         return {name: ImageLocation("train", name) for name in images}
@@ -101,55 +114,12 @@ def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
     }
 
 
-def match_masks(names: Iterable[str]) -> dict[str, str]:
-    """Returns stem of an image -> name of its mask.
-
-    Raises:
-        UserError: if an image has two masks.
-    """
-    masks: dict[str, str] = {}
-    for name in names:
-        stem = parse_mask_stem(name)
-        if stem and masks.setdefault(stem, name) != name:
-            raise UserError(
-                f"{masks[stem]} and {name} are masks of the same image; keep one of them"
-            )
-    return masks
-
-
-def parse_mask_stem(name: str) -> str:
-    """Returns the stem of the image that a mask belongs to, or "" if the file is not a mask."""
-    folders = name.lower().split("/")[:-1]
-    if _MASK_FOLDER not in folders:
-        return ""
-    path = "/".join(name.split("/")[folders.index(_MASK_FOLDER) + 1 :])
-    return _remove_suffix(path).removesuffix("_mask")
-
-
-def _remove_suffix(name: str) -> str:
-    return str(pathlib.PurePosixPath(name).with_suffix(""))
-
-
-def check_masks(folder: pathlib.Path, names: Iterable[str]) -> None:
-    """Refuses masks that would be taken for images.
-
-    Args:
-        folder: the user's folder, for the message.
-        names: the names of all image files in it.
-
-    Raises:
-        UserError: if an image looks like a mask. The message names it.
-    """
-    images = [name for name in names if not parse_mask_stem(name)]
-    stems = {_remove_suffix(name) for name in images}
-    for name in images:
-        folders, stem = name.lower().split("/")[:-1], _remove_suffix(name)
-        is_beside_image = stem.endswith("_mask") and stem.removesuffix("_mask") in stems
-        if is_beside_image or not set(folders).isdisjoint(_SUSPECT_FOLDERS):
-            raise UserError(
-                f"{folder / name} looks like a mask; if it is one, move it below "
-                f"{folder / _MASK_FOLDER}, into the folder of its class; otherwise rename it or its folder"
-            )
+def list_test_folders(names: Iterable[str]) -> list[str]:
+    """Returns the topmost folders of the test split, as they are spelled; [] without a split `train`."""
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    if not any(folder.lower() == "train" for folder in folders):
+        return []
+    return sorted(folder for folder in folders if _SPLITS.get(folder.lower()) == "test")
 
 
 def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) -> None:
@@ -184,3 +154,45 @@ def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) 
                 f"{folder / name} is not in the folder of a class; move it into one or, if its class is "
                 "unknown, out of the dataset"
             )
+
+
+def check_left_out(folder: pathlib.Path, files: FilesBelow) -> None:
+    """Refuses folders of classes from which no image is read, because their classes would vanish.
+
+    A folder of documents, for example of labels in XML, is not the folder of a class.
+
+    Args:
+        folder: the user's folder, for the message.
+        files: the files below it.
+
+    Raises:
+        UserError: if the folder of a class holds files, but no image, or is empty.
+    """
+    has_splits = any(name.lower().startswith("train/") for name in files.images)
+    class_folders = {_parse_class_folder(name, has_splits) for name in files.images}
+    if class_folders == {""}:
+        return  # all images are in no folder, so the folders are not classes
+    left_out = collections.defaultdict(list)
+    for name in files.others:
+        class_folder = _parse_class_folder(name, has_splits)
+        if class_folder and class_folder not in class_folders:
+            left_out[class_folder].append(name)
+    for class_folder, names in left_out.items():
+        if any(pathlib.PurePosixPath(name).suffix.lower() not in _DOCUMENTS for name in names):
+            raise UserError(
+                f"{folder / class_folder} has no image that can be read, only {count_suffixes(names)}; "
+                "convert its images, for example to PNG, or move the folder out of the dataset"
+            )
+    for name in files.empty_folders:
+        path = f"{name}/"
+        if _parse_class_folder(path, has_splits) == name and not split_at_mask_folder(path):
+            raise UserError(f"{folder / name} is empty; put its images there, or remove the folder")
+
+
+def _parse_class_folder(name: str, has_splits: bool) -> str:
+    """Returns the folder of the class that a file belongs to, or "" if it is in no such folder."""
+    *folders, _ = name.split("/")
+    depth = 2 if has_splits else 1
+    if len(folders) < depth or (has_splits and folders[0].lower() not in _SPLITS):
+        return ""
+    return "/".join(folders[:depth])

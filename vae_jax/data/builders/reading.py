@@ -5,14 +5,13 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vae_jax.data import decode
-
-# The suffixes of image files, in lower case.
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"}
+from vae_jax.data.builders import mask_levels
 
 _CHUNK = 16  # images per task of a thread
+_MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +23,8 @@ class SourceImage:
         class_name: the class of the image, spelled as in the dataset.
         file: unique path relative to the source.
         group: patient, video or set of duplicates; the file itself if nothing is known.
-        mask: encoded file of the abnormal region, or its bytes, or None if there is no mask.
+        mask: encoded file of the abnormal region, or several of them, which are united, or the bytes of one
+            mask, or None if there is no mask.
         size: (width, height) in pixels of an image that this package has encoded itself; None for a file,
             which is decoded to check it.
     """
@@ -33,7 +33,7 @@ class SourceImage:
     class_name: str
     file: str
     group: str
-    mask: pathlib.Path | bytes | None = None
+    mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes | None = None
     size: tuple[int, int] | None = None
 
 
@@ -43,46 +43,94 @@ class CheckedImage:
 
     Attributes:
         image: the encoded image.
-        mask: the encoded mask; b"" if there is none.
+        mask: the encoded mask, brighter than half where the image is abnormal; b"" if there is none.
+        num_marked: number of pixels that the mask marks.
+        num_mask_pixels: number of pixels of the mask.
         size: (width, height) of the image in pixels.
         digest: SHA-256 of image and mask, hexadecimal.
     """
 
     image: bytes
     mask: bytes
+    num_marked: int
+    num_mask_pixels: int
     size: tuple[int, int]
     digest: str
 
 
-def read_images(images: Sequence[SourceImage]) -> Iterator[CheckedImage | str]:
-    """Yields the content of each image or, if it cannot be read, one line that gives the reason."""
+def read_images(
+    images: Sequence[SourceImage], mask_values: str = "auto"
+) -> Iterator[CheckedImage | str]:
+    """Yields the content of each image or, if it cannot be read, one line that gives the reason.
+
+    Args:
+        images: the images to read.
+        mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`.
+    """
     if all(isinstance(image.image, bytes) for image in images):
-        yield from map(_read_image, images)
+        yield from (_read_image(image, mask_values) for image in images)
         return
     # Threads are enough, because Pillow and hashlib release the interpreter lock while they work.
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for chunk in pool.map(lambda chunk: [_read_image(image) for image in chunk], chunks):
+        for chunk in pool.map(
+            lambda chunk: [_read_image(image, mask_values) for image in chunk], chunks
+        ):
             yield from chunk
 
 
-def _read_image(source: SourceImage) -> CheckedImage | str:
+def _read_image(source: SourceImage, mask_values: str) -> CheckedImage | str:
     """Reads and checks one image and its mask; returns the reason, as one line, if that fails."""
     part = ""
     try:
         image = source.image if isinstance(source.image, bytes) else source.image.read_bytes()
         size = source.size or decode.check_image(image)
-        mask = b""
-        if isinstance(source.mask, bytes):  # it has been united from several files
-            part, mask = "its united mask: ", source.mask
-        elif source.mask is not None:
-            part = f"its mask {source.mask.name}: "
-            mask = source.mask.read_bytes()
-        if source.mask is not None:
+        if source.mask is None:
+            return CheckedImage(image, b"", 0, 0, size, hashlib.sha256(image).hexdigest())
+        part, masks = _read_masks(source.mask)
+        for mask in masks:
             decode.check_mask(mask, image)
+        mask = mask_levels.standardise_masks(masks, mask_values)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "not an image"
         return part + reason
-    return CheckedImage(image, mask, size, hashlib.sha256(image + mask).hexdigest())
+    digest = hashlib.sha256(image + mask.content).hexdigest()
+    return CheckedImage(image, mask.encoded, mask.num_marked, mask.num_pixels, size, digest)
+
+
+def _read_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> tuple[str, list[bytes]]:
+    """Returns the beginning of a message about the masks of one image, and their content."""
+    if isinstance(mask, bytes):
+        return "its united mask: ", [mask]
+    paths = mask if isinstance(mask, tuple) else (mask,)
+    return f"its mask {', '.join(path.name for path in paths)}: ", [
+        path.read_bytes() for path in paths
+    ]
+
+
+def describe_unreadable(reasons: Mapping[str, str]) -> str:
+    """Returns an error message that names unreadable images, from file -> reason."""
+    named = "; ".join(f"{file} ({reason})" for file, reason in list(reasons.items())[:_MAX_NAMED])
+    more = f"; and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
+    return (
+        f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {named}{more}; "
+        "replace them, or skip and list them with --config.data.skip_corrupt=true"
+    )
+
+
+def describe_lost_class(images: Sequence[SourceImage], reasons: Mapping[str, str]) -> str:
+    """Returns an error message if no image of some class can be read, or "".
+
+    Args:
+        images: all images of the dataset.
+        reasons: file -> reason, of the images that cannot be read.
+    """
+    classes = {image.class_name for image in images}
+    lost = sorted(classes - {image.class_name for image in images if image.file not in reasons})
+    if not lost:
+        return ""
+    part = "" if len(lost) == len(classes) else f" of the class {lost[0]}"
+    reasons = {image.file: reasons[image.file] for image in images if image.class_name in lost}
+    return f"no image{part} could be read; {describe_unreadable(reasons)}"

@@ -122,7 +122,7 @@ def _draw_points(axes: Axes, places: Float[np.ndarray, "N 2"], mapped: MappedIma
         style = {"marker": "x", "linewidths": 0.7} if anomaly else {"marker": "o", "linewidths": 0}
         axes.scatter(
             *places[in_class].T, s=7, color=colour, alpha=0.75,
-            label=f"{name} ({in_class.sum():,})", **style,
+            label=drawing.make_legend_label(f"{name} ({in_class.sum():,})"), **style,
         )  # fmt: skip
 
 

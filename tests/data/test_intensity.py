@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from vae_jax.data.intensity import FULL, Histogram, Intensity, check_levels, parse_intensity
+from vae_jax.errors import UserError
+
+WINDOW = Intensity("window", 0, 1023)
+
+
+@pytest.mark.parametrize(
+    ("text", "intensity"),
+    [
+        ("full", FULL),
+        ("window:0,1023", WINDOW),
+        ("window:-1000,400.5", Intensity("window", -1000, 400.5)),
+        ("percentile:0.5,99.5", Intensity("percentile", 0.5, 99.5)),
+    ],
+)
+def test_an_intensity_is_spelled_by_its_kind_and_two_numbers(text, intensity):
+    assert parse_intensity(text) == intensity
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "valid: full, window:LOW,HIGH"),
+        ("full:0,1", "valid: full"),
+        ("window", "valid: full"),
+        ("window:0", "valid: full"),
+        ("window:0,1,2", "valid: full"),
+        ("window:a,b", "valid: full"),
+        ("window:0,nan", "valid: full"),
+        ("window:0,inf", "valid: full"),
+        ("window:5,5", "must be below"),
+        ("percentile:99,1", "must be below"),
+        ("percentile:-1,99", "between 0 and 100"),
+        ("percentile:1,101", "between 0 and 100"),
+    ],
+)
+def test_an_intensity_with_another_spelling_is_refused(text, message):
+    with pytest.raises(UserError, match=f"data.intensity is '{text}'.*{message}"):
+        parse_intensity(text)
+
+
+def test_values_are_mapped_linearly_and_clipped():
+    values = np.array([-1.0, 0.0, 511.5, 1023.0, 2000.0])
+    np.testing.assert_allclose(WINDOW.map_values(values, 65_535), [0, 0, 127.5, 255, 255])
+    np.testing.assert_allclose(
+        FULL.map_values(values * 257, 65_535)[:4], [0, 0, 255, 255], atol=128
+    )
+    np.testing.assert_allclose(FULL.map_values(np.array([0.0, 257.0]), 65_535), [0, 1])
+
+
+def test_percentiles_cannot_map_values_before_they_are_a_window():
+    with pytest.raises(ValueError, match="must become a window"):
+        Intensity("percentile", 1, 99).map_values(np.zeros(3), 255)
+
+
+@pytest.mark.parametrize("percentiles", [(0, 100), (0.1, 99.9), (5, 50), (33.3, 66.6)])
+def test_percentiles_of_a_histogram_are_those_of_all_values_together(percentiles):
+    rng = np.random.default_rng(0)
+    images = [rng.normal(500, 100 + 50 * i, (9, 7 + i)).astype(np.int64) for i in range(5)]
+    histogram = Histogram()
+    for image in images:
+        histogram.add(image)
+    values = np.concatenate([image.ravel() for image in images])
+    low, high = np.percentile(values, percentiles, method="inverted_cdf").tolist()
+    assert histogram.find_window(Intensity("percentile", *percentiles)) == Intensity(
+        "window", low, high
+    )
+
+
+def test_percentiles_of_a_constant_are_refused():
+    histogram = Histogram()
+    histogram.add(np.full((4, 4), 7, np.uint16))
+    with pytest.raises(UserError, match=r"percentile:1,99: both percentiles.*are the value 7"):
+        histogram.find_window(Intensity("percentile", 1, 99))
+
+
+def check(levels, intensity=FULL, train=None):
+    levels = np.array(levels)
+    check_levels(levels, levels if train is None else levels[train], intensity, "folder")
+
+
+@pytest.mark.parametrize("highest", [1, 255, 1023, 4095, 16_383])
+def test_training_images_that_use_less_than_a_quarter_of_their_type_are_refused(highest):
+    with pytest.raises(UserError, match=rf"largest value is {highest}, .*window:0,{highest} "):
+        check([(0, highest, 65_535, 0), (0, highest // 2, 65_535, 0)])
+
+
+def test_training_images_that_use_a_quarter_of_their_type_are_accepted():
+    check([(0, 16_384, 65_535, 0), (0, 3, 65_535, 0)])
+    check([(0, 3, 255, 0)] * 2)
+    check([(0, 1023, 65_535, 0)] * 2, WINDOW)
+
+
+def test_only_training_images_decide_whether_the_range_fits():
+    levels = [(0, 1023, 65_535, 0), (0, 65_535, 65_535, 0)]
+    check(levels)
+    with pytest.raises(UserError, match=r"largest value is 1023, 1.6 %"):
+        check(levels, train=[0])
+
+
+def test_negative_values_need_a_window():
+    levels = [(-1000, 30_000, 32_767, 0)]
+    with pytest.raises(UserError, match=r"negative values, down to -1000.*window:-1000,30000"):
+        check(levels)
+    check(levels, Intensity("window", -1000, 400))
+
+
+@pytest.mark.parametrize("levels", [(0, 100, 65_535, 0), (1023, 5000, 65_535, 0)])
+def test_a_window_that_holds_no_value_of_the_training_images_is_refused(levels):
+    with pytest.raises(UserError, match=r"all of which are outside data.intensity=window:100,1023"):
+        check([levels], Intensity("window", 100, 1023))
+
+
+def test_a_window_for_images_with_different_numbers_of_bits_is_refused():
+    levels = [(0, 1023, 65_535, 0), (0, 255, 255, 0)]
+    with pytest.raises(
+        UserError, match=r"1 of 2 images have more than 8 bits.*same number of bits"
+    ):
+        check(levels, WINDOW)
+
+
+def test_colours_that_lose_their_lower_bits_are_refused_where_that_leaves_few_levels():
+    check([(0, 65_535, 65_535, 1)])
+    with pytest.raises(UserError, match="store colours with 8 bits per channel"):
+        check([(0, 771, 65_535, 1)])
+    with pytest.raises(UserError, match="1 images have colours with 16 bits per channel"):
+        check([(0, 65_535, 65_535, 1)], WINDOW)
