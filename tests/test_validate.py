@@ -3,7 +3,8 @@ import pytest
 from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
 from vae_jax.errors import UserError
-from vae_jax.validate import parse_names, resolve_names, validate_config
+from vae_jax.field_syntax import parse_names
+from vae_jax.validate import resolve_names, validate_config
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
 from vae_jax.errors import UserError, suggest_name
+from vae_jax.field_syntax import parse_names
 
 # Fields and groups of fields that cannot be factors -> the reason, as part of an error message.
 _EXCLUDED_FIELDS = {
@@ -150,7 +151,7 @@ def _read_level(field: str, word: str, default_value: Any) -> Any:
             f"ablate.factors sets {field} to {word!r}; its levels must be {expected}"
         ) from None
     # As Python code, the class 1_2 would be the number 12.
-    return validate_lib.parse_names(word) if field in validate_lib.LISTS_OF_NAMES else value
+    return parse_names(word) if field in validate_lib.LISTS_OF_NAMES else value
 
 
 def _read_bool(word: str) -> bool:

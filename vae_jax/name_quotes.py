@@ -3,7 +3,8 @@
 import ast
 from collections.abc import Sequence
 
-from vae_jax.validate import LISTS_OF_NAMES, parse_names
+from vae_jax.field_syntax import parse_names
+from vae_jax.validate import LISTS_OF_NAMES
 
 
 def quote_names(argv: Sequence[str]) -> list[str]:

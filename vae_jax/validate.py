@@ -4,15 +4,13 @@ This module imports neither JAX nor TFDS, so that a mistake in a field is report
 """
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
-from vae_jax.data.builders import mask_levels
-from vae_jax.data.intensity import parse_intensity
 from vae_jax.errors import UserError, suggest_name
+from vae_jax.field_syntax import check_mask_rule, parse_names, split_intensity
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
@@ -38,10 +36,6 @@ THRESHOLD_RULES = ("quantile", "mean_std")
 CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
-
-# Brackets are removed only if they enclose a list: a folder may be called `good (1)` or `(old)`.
-_BRACKETED = re.compile(r"\(([^()]*,[^()]*)\)|\[([^\[\]]*,[^\[\]]*)\]")
-_QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 
 # Field -> the names it may hold.
 _VALID_NAMES = {
@@ -89,30 +83,6 @@ def resolve_names(config: ml_collections.ConfigDict) -> None:
     for field in LISTS_OF_NAMES:
         group, name = field.split(".")
         config[group][name] = parse_names(config[group][name])
-
-
-def parse_names(value: Any) -> tuple[str, ...]:
-    """Turns a list of names, however a shell or a config file spells it, into a tuple of str.
-
-    Args:
-        value: for example `3`, `"a,b"`, `"(a, b)"`, `"['a', 'b']"`, `(3, "a")` or None.
-
-    Returns:
-        The names without brackets, quotes, empty names and repetitions.
-    """
-    if value is None:
-        return ()
-    texts = map(str, value if isinstance(value, tuple | list) else (value,))
-    names = [
-        _unwrap(_QUOTED, part) for text in texts for part in _unwrap(_BRACKETED, text).split(",")
-    ]
-    return tuple(dict.fromkeys(filter(None, names)))
-
-
-def _unwrap(wrapping: re.Pattern[str], text: str) -> str:
-    """Removes the surrounding spaces, and brackets or quotes that enclose the whole text."""
-    match = wrapping.fullmatch(text.strip())
-    return match[match.lastindex] if match else text.strip()
 
 
 def validate_config(config: ml_collections.ConfigDict) -> None:
@@ -213,13 +183,13 @@ def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.Conf
 def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
         raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
-    mask_levels.check_rule(data.mask_values)
+    check_mask_rule(data.mask_values)
     if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
         raise UserError(
             f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "
             "tiles: set data.tile_stride=0 and cut the images into labelled tiles beforehand"
         )
-    parse_intensity(data.intensity)
+    split_intensity(data.intensity)
     if not 0 <= data.test_fraction < 1:
         raise UserError(f"data.test_fraction is {data.test_fraction}; it must be in [0, 1)")
     held_out = data.val_fraction + data.calibration_fraction + data.test_fraction

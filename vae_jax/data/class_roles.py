@@ -7,7 +7,7 @@ import ml_collections
 from vae_jax.data.labels import resolve_class_names
 from vae_jax.data.prepare import BUILDERS, list_manual_files
 from vae_jax.errors import UserError
-from vae_jax.validate import parse_names
+from vae_jax.field_syntax import parse_names
 
 
 def choose_class_roles(

@@ -5,12 +5,12 @@ N images.
 
 import dataclasses
 import math
-import re
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from vae_jax.errors import UserError
+from vae_jax.field_syntax import split_intensity
 
 # Columns of `Examples.stored_levels`.
 LOWEST, HIGHEST, TYPE_MAX, IS_REDUCED = range(4)
@@ -18,7 +18,6 @@ LOWEST, HIGHEST, TYPE_MAX, IS_REDUCED = range(4)
 EIGHT_BITS = (0, 255, 255, 0)
 
 _MIN_SHARE = 1 / 4  # of the range of the type, which deeper images must use
-_SPELLING = re.compile(r"(window|percentile):([^,]+),([^,]+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,30 +63,8 @@ FULL = Intensity()
 
 
 def parse_intensity(text: str) -> Intensity:
-    """Returns the map that `data.intensity` names.
-
-    Raises:
-        UserError: if the text has another form, or its limits are not in order.
-    """
-    if text == "full":
-        return FULL
-    match = _SPELLING.fullmatch(text)
-    try:
-        low, high = map(float, match.groups()[1:]) if match else (math.nan, math.nan)
-    except ValueError:
-        low = high = math.nan
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise UserError(
-            f"data.intensity is {text!r}; valid: full, window:LOW,HIGH (stored values), and "
-            "percentile:LOW,HIGH (percent), for example window:0,1023 or percentile:0.5,99.5"
-        )
-    if low >= high:
-        raise UserError(
-            f"data.intensity is {text!r}; the first number must be below the second number"
-        )
-    if match[1] == "percentile" and not 0 <= low < high <= 100:
-        raise UserError(f"data.intensity is {text!r}; percentiles must be between 0 and 100")
-    return Intensity(match[1], low, high)
+    """Returns the map that `data.intensity` names; the text is checked by `split_intensity`."""
+    return Intensity(*split_intensity(text))
 
 
 class Histogram:

@@ -7,6 +7,7 @@ from PIL import Image
 from vae_jax.data import decode
 from vae_jax.data.builders import mask_levels
 from vae_jax.errors import UserError
+from vae_jax.field_syntax import check_mask_rule
 
 LEVELS = np.repeat(np.array([0, 1, 85, 127, 128, 170, 255], np.uint8), 4).reshape(4, 7, order="F")
 MARKS = LEVELS > 0
@@ -96,14 +97,14 @@ def test_a_mask_that_only_differs_in_its_transparency_is_refused():
     ],
 )
 def test_a_rule_names_the_abnormal_values(rule, marks):
-    mask_levels.check_rule("auto" if rule == "half" else rule)
+    check_mask_rule("auto" if rule == "half" else rule)
     np.testing.assert_array_equal(mark(encode(LEVELS), rule), marks)
 
 
 @pytest.mark.parametrize("rule", ["half", "above", "above:", "above:-1", "over:3", "", "below:1.5"])
 def test_a_rule_that_does_not_exist_is_refused(rule):
     with pytest.raises(UserError, match=r"data\.mask_values is .*; valid: auto, above:N and below"):
-        mask_levels.check_rule(rule)
+        check_mask_rule(rule)
 
 
 def test_a_mask_that_is_already_black_and_white_stays_as_it_is_stored():

@@ -13,7 +13,6 @@ The value of a coloured pixel is its largest channel; that of a transparent pixe
 
 import dataclasses
 import io
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +24,6 @@ from vae_jax.errors import UserError
 
 _LOSSY = {"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"}
 _HALF = 127
-_RULE = re.compile(r"auto|(above|below):\d+")
 _MIDDLE = (63, 192)  # values of a lossy file between these are neither black nor white
 
 
@@ -45,19 +43,6 @@ class StandardMask:
     content: bytes
     num_marked: int
     num_pixels: int
-
-
-def check_rule(rule: str) -> None:
-    """Checks the config field `data.mask_values`.
-
-    Raises:
-        UserError: if it is no rule that a user may choose.
-    """
-    if not _RULE.fullmatch(rule):
-        raise UserError(
-            f"data.mask_values is {rule!r}; valid: auto, above:N and below:N with a whole number N, for "
-            "example above:127"
-        )
 
 
 def standardise_masks(masks: Sequence[bytes], rule: str) -> StandardMask:
