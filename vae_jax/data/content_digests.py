@@ -24,9 +24,8 @@ from vae_jax.workdir import mark_output
 # The folder with the indices of file digests, beside the prepared data.
 _DIGEST_FOLDER = "vae_jax_digests"
 _CHUNK = 2**20  # bytes that are read at once
-_SETTLING_NS = (
-    2 * 10**9
-)  # a change within this time after another one may leave the same time stamp
+# A change within this time after another one may leave the same time stamp.
+_SETTLING_NS = 2 * 10**9
 # File systems without a change time of their own (FAT, exFAT, packed images, some network shares) report a
 # copy of the modification time, which any program can set. They count in steps of at least 10 ms.
 _COARSE_STEP_NS = 10**7

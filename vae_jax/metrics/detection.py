@@ -18,8 +18,8 @@ class Curve:
     """Counts of flagged images at each threshold; an image is flagged if its score is above it.
 
     Attributes:
-        threshold: the distinct scores in falling order, so that no image is flagged at the first one;
-            then the next number below the lowest score, at which every image is flagged.
+        threshold: the distinct scores in falling order, then one number just below the lowest score. No
+            image is above the first threshold; every image is above the last one.
         hits: anomalies above the threshold.
         false_alarms: normals above the threshold.
     """

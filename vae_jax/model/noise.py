@@ -34,7 +34,12 @@ def stream_key(seed: UInt32[Array, ""] | int, name: str) -> Key[Array, ""]:
 def example_keys(
     root: Key[Array, ""], step: Int[Array, ""] | int, index: Int[Array, "B"]
 ) -> Key[Array, "B"]:
-    """Returns one key per example, derived from the step and the index of the example in its dataset."""
+    """Returns one key per example, derived from the step and from the index of the example.
+
+    In training the index is the row of the image among the training images. In scoring it is a number that
+    depends on the pixels alone (`data.batches.compute_content_index`), so a score does not depend on the
+    other images.
+    """
     step_key = jax.random.fold_in(root, step)
     return jax.vmap(lambda i: jax.random.fold_in(step_key, i))(index)
 

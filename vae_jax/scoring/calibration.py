@@ -73,10 +73,11 @@ def p_values(
 
 
 def quantile(calibration: Float[np.ndarray, "n"], false_alarm_rate: float) -> Threshold:
-    """Returns the threshold that a score exceeds if and only if its p-value is at most the rate.
+    """Returns the threshold above which a score has a p-value of at most the false-alarm rate.
 
-    If n < 1 / rate - 1, even the smallest p-value, 1 / (n + 1), is above the rate. Then the highest
-    calibration score is the threshold, and the warning contains the rate that this threshold promises.
+    With few calibration normals, n < 1 / rate - 1, no p-value is that small, because the smallest one is
+    1 / (n + 1). Then the highest calibration score is the threshold, and the warning contains the rate that
+    this threshold promises.
 
     Raises:
         UserError: if there is no calibration normal, or if its score is not finite.
