@@ -31,7 +31,10 @@ def _quote_list(text: str) -> str:
         value = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
-    if isinstance(value, str) or value in ((), []):
+    if isinstance(value, str):
+        return repr(parse_names(value))
+    # Quoted names, whose commas and quotes are part of them; numbers among them need the text below.
+    if isinstance(value, tuple | list) and all(isinstance(name, str) for name in value):
         return repr(parse_names(value))
     if isinstance(value, list) and len(value) == 1:  # elsewhere brackets enclose several names
         text = text.strip()[1:-1]

@@ -24,6 +24,8 @@ from vae_jax.training import epoch as epoch_lib
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
     "--config.model.widths=4,",
@@ -244,8 +246,6 @@ _IMPATIENT = """
 import functools, sys
 from vae_jax import main
 from vae_jax.runtime import processes
-
-pytestmark = pytest.mark.slow
 
 processes.join_cluster = functools.partial(processes.join_cluster, start_seconds=2)
 sys.exit(main.main(["main", *sys.argv[1:]]))

@@ -88,7 +88,7 @@ def test_the_figure_contains_points_in_the_colour_of_every_class(mapped):
 
 def test_every_class_has_an_entry_in_the_legend_whatever_its_name(monkeypatch):
     figures = []
-    monkeypatch.setattr(drawing, "encode_png", lambda figure: figures.append(figure) or b"")
+    monkeypatch.setattr(drawing, "encode_figure", lambda figure: figures.append(figure) or b"")
     places = np.array([[0.0, 0], [4, 1], [2, 2]])
     names = ["_hidden", "$cost$", "plain"]
     mapped = MappedImages([("map", places)], names, [False, False, True])
