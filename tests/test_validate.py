@@ -3,33 +3,7 @@ import pytest
 from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
 from vae_jax.errors import UserError
-from vae_jax.field_syntax import parse_names
 from vae_jax.validate import resolve_names, validate_config
-
-
-@pytest.mark.parametrize(
-    ("value", "names"),
-    [
-        (3, ("3",)),
-        ("3", ("3",)),
-        ("a,b", ("a", "b")),
-        (" a , b ", ("a", "b")),
-        (("a", 3), ("a", "3")),
-        ([1, 1, 2], ("1", "2")),
-        (("a,b",), ("a", "b")),
-        ("('a', 'b')", ("a", "b")),
-        (("(a, b)",), ("a", "b")),
-        ("[a, b]", ("a", "b")),
-        ("good (1),b", ("good (1)", "b")),
-        (("(old)", "(1) a, b (2)"), ("(old)", "(1) a", "b (2)")),
-        (('a "b"', '2"'), ('a "b"', '2"')),
-        ((), ()),
-        ("", ()),
-        (None, ()),
-    ],
-)
-def test_a_list_of_names_may_be_spelled_as_a_shell_or_a_config_spells_it(value, names):
-    assert parse_names(value) == names
 
 
 def test_the_default_is_valid():

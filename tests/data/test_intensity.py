@@ -20,28 +20,6 @@ def test_an_intensity_is_spelled_by_its_kind_and_two_numbers(text, intensity):
     assert parse_intensity(text) == intensity
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "valid: full, window:LOW,HIGH"),
-        ("full:0,1", "valid: full"),
-        ("window", "valid: full"),
-        ("window:0", "valid: full"),
-        ("window:0,1,2", "valid: full"),
-        ("window:a,b", "valid: full"),
-        ("window:0,nan", "valid: full"),
-        ("window:0,inf", "valid: full"),
-        ("window:5,5", "must be below"),
-        ("percentile:99,1", "must be below"),
-        ("percentile:-1,99", "between 0 and 100"),
-        ("percentile:1,101", "between 0 and 100"),
-    ],
-)
-def test_an_intensity_with_another_spelling_is_refused(text, message):
-    with pytest.raises(UserError, match=f"data.intensity is '{text}'.*{message}"):
-        parse_intensity(text)
-
-
 def test_values_are_mapped_linearly_and_clipped():
     values = np.array([-1.0, 0.0, 511.5, 1023.0, 2000.0])
     np.testing.assert_allclose(WINDOW.map_values(values, 65_535), [0, 0, 127.5, 255, 255])
