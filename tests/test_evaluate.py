@@ -13,7 +13,7 @@ from vae_jax.errors import UserError
 from vae_jax.evaluate import evaluate, write_report
 from vae_jax.scoring.scores import NEEDS_POSTERIOR
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
 FEW_SCORES = ("mse", "elbo", "knn", "fusion")
 

@@ -20,6 +20,8 @@ from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 
+pytestmark = pytest.mark.slow
+
 # A name of a class that would break the script of the page if it were not escaped.
 UPPER = "</script><b>upper"
 FIGURES = {

@@ -11,6 +11,8 @@ from vae_jax.errors import UserError
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.slow
+
 
 def train(config, workdir, dataset):
     workdir_lib.claim_workdir(workdir, config)

@@ -10,6 +10,8 @@ from jax import lax
 from vae_jax.model.convolution import BACKENDS, Conv, ConvTranspose
 from vae_jax.model.strided import strided_convolution, transposed_convolution
 
+pytestmark = pytest.mark.slow
+
 LAYERS = {Conv: nn.Conv, ConvTranspose: nn.ConvTranspose}
 layers = pytest.mark.parametrize("layer", LAYERS)
 backends = pytest.mark.parametrize("backend", sorted(BACKENDS))

@@ -15,7 +15,7 @@ from vae_jax.scoring.gradient import compute_terms_at_mean
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
 NUM_CLASSES, NUM_IMAGES = 3, 5
 NAMES = ("mse", "elbo", "nll", "bits_per_dim", "input_complexity", "corrected_nll", "typicality")

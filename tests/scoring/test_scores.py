@@ -25,7 +25,7 @@ from vae_jax.scoring.scores import (
     deciding_score,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
 NUM_IMAGES, SEED = 11, 0
 # The scores that work on small images; ms_ssim needs large ones.

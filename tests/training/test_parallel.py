@@ -16,6 +16,8 @@ from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 from vae_jax.training.step import TracedHyperparameters
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run_epoch(small_config, images):
