@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vae_jax.model import importance, noise
+from vae_jax import noise
+from vae_jax.model import importance
 from vae_jax.model.distributions import Likelihood
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel

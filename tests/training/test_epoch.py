@@ -4,8 +4,8 @@ import pathlib
 import numpy as np
 import pytest
 
+from vae_jax import noise
 from vae_jax.errors import UserError
-from vae_jax.model import noise
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.placement import place_images
 from vae_jax.training.state import TrainState

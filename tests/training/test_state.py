@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from vae_jax.model import noise
+from vae_jax import noise
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state

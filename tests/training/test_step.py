@@ -7,9 +7,9 @@ import numpy as np
 import optax
 import pytest
 
+from vae_jax import noise
 from vae_jax.config import default
 from vae_jax.data.batches import Batch
-from vae_jax.model import noise
 from vae_jax.model.distributions import Likelihood
 from vae_jax.model.objective import Objective
 from vae_jax.model.vae import VAE

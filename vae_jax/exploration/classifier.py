@@ -14,6 +14,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Float32, UInt8
 
+from vae_jax import noise
 from vae_jax.data.batches import map_rows
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import Images, take_images
@@ -22,7 +23,6 @@ from vae_jax.data.shrink import shrink_images
 from vae_jax.errors import UserError
 from vae_jax.exploration.features import FeatureNetwork, ImageFeatures
 from vae_jax.exploration.pixels import MAX_SIDE
-from vae_jax.model import noise
 from vae_jax.model.convolution import Conv
 
 # Channels of the layers, each of which halves the image. Layers that would leave a side of fewer than

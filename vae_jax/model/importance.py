@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from vae_jax.model import noise
+from vae_jax import noise
 from vae_jax.model.vae import BoundModel, Posterior
 
 

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, UInt8
 
+from vae_jax import noise
 from vae_jax.data.batches import Batch, map_batches, map_rows, to_unit
 from vae_jax.data.image_store import Images
 from vae_jax.errors import UserError
-from vae_jax.model import noise
 from vae_jax.model.vae import VAE, BoundModel, Posterior
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from vae_jax.model import noise
+from vae_jax import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import BoundModel, Posterior
 from vae_jax.scoring.gradient import compute_terms_at_mean

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from vae_jax import noise
 from vae_jax.data.batches import to_unit
 from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.metrics import image_quality
-from vae_jax.model import noise
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.inference import TrainedModel
 

@@ -16,8 +16,8 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt32
 
+from vae_jax import noise
 from vae_jax.data.batches import Batch, iterate_batches, to_unit
-from vae_jax.model import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import VAE, BoundModel
 from vae_jax.runtime import processes

@@ -12,7 +12,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from vae_jax.model import importance, noise
+from vae_jax import noise
+from vae_jax.model import importance
 from vae_jax.model.objective import Terms
 from vae_jax.model.vae import BoundModel, Posterior
 

@@ -10,8 +10,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32
 
+from vae_jax import noise
 from vae_jax.errors import UserError
-from vae_jax.model import noise
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement

@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from vae_jax.model import noise
+from vae_jax import noise
 from vae_jax.model.vae import init_params
 from vae_jax.training.recipe import Recipe
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from vae_jax import noise
 from vae_jax.data.batches import Batch, to_unit
-from vae_jax.model import noise
 from vae_jax.model.objective import compute_terms
 from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.model import noise
+from vae_jax import noise
 
 
 def draw(step, index, name="latent", seed=0):
