@@ -1,0 +1,1 @@
+"""What a VAE explains instead of pixels: frozen functions of the image."""
