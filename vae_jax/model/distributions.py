@@ -24,6 +24,9 @@ NUM_GREY_LEVELS = 256  # of a stored image
 # never changes would grow without bound.
 _MIN_SIGMA = 1 / NUM_GREY_LEVELS
 
+# The likelihood `normal` clips log sigma to these limits, so that nothing overflows.
+LOG_SIGMA_LIMITS = (-7.0, 7.0)
+
 # A latent dimension is active if its posterior mean varies more than this over images (Burda et al. 2016).
 ACTIVE_VARIANCE = 0.01
 
@@ -94,6 +97,23 @@ def _laplace_log_prob(x, raw, sigma):
     return -jnp.abs(x - jax.nn.sigmoid(raw)) / b - math.log(2.0 * b)
 
 
+def _unbounded_normal_log_prob(x, raw, sigma):
+    """Returns log N(x; mean, sigma^2), where the decoder puts out mean and log sigma of each value."""
+    del sigma
+    mean, log_sigma = jnp.split(raw, 2, axis=3)
+    return _normal_log_prob(x, mean, jnp.clip(log_sigma, *LOG_SIGMA_LIMITS))
+
+
+def _first_half(raw):
+    """Returns the means where raw holds all means, then all logarithms of sigma."""
+    return jnp.split(raw, 2, axis=3)[0]
+
+
+def _raw_of_smallest_sigma(x):
+    """Returns the raw output with mean x and the smallest sigma of the likelihood `normal`."""
+    return jnp.concatenate([x, jnp.full_like(x, LOG_SIGMA_LIMITS[0])], axis=3)
+
+
 def _mean_of_two_parameters(raw):
     """Returns the expected image where raw holds all means, then all scales."""
     return jax.nn.sigmoid(jnp.split(raw, 2, axis=3)[0])
@@ -110,11 +130,11 @@ class Likelihood:
 
     Attributes:
         log_prob: (x [B H W C], raw [B H W P], sigma) -> log-probability of every pixel [B H W C], nats.
-        mean: raw [B H W P] -> expected image x_hat [B H W C], in [0, 1].
+        mean: raw [B H W P] -> expected image x_hat [B H W C]; in [0, 1] where `is_unbounded` is False.
         likeliest_raw: x [B H W C] -> raw output [B H W P] that makes x most likely.
-        is_density: True if log_prob belongs to a density on [0, 1], False if to probabilities of grey
-            levels.
+        is_density: True if log_prob belongs to a density, False if to probabilities of grey levels.
         parameters_per_channel: P / C; if it is 2, the decoder puts out all means, then all scales.
+        is_unbounded: True if x may be any number, False if it is a pixel in [0, 1].
     """
 
     log_prob: Callable[[Array, Array, float], Array]
@@ -122,6 +142,7 @@ class Likelihood:
     likeliest_raw: Callable[[Array], Array]
     is_density: bool
     parameters_per_channel: int = 1
+    is_unbounded: bool = False
 
 
 LIKELIHOODS: dict[str, Likelihood] = {
@@ -146,6 +167,15 @@ LIKELIHOODS: dict[str, Likelihood] = {
         _gaussian_optimal_log_prob, jax.nn.sigmoid, logit, is_density=True
     ),
     "laplace": Likelihood(_laplace_log_prob, jax.nn.sigmoid, logit, is_density=True),
+    # For observations other than pixels: the mean has no link function.
+    "normal": Likelihood(
+        _unbounded_normal_log_prob,
+        _first_half,
+        _raw_of_smallest_sigma,
+        is_density=True,
+        parameters_per_channel=2,
+        is_unbounded=True,
+    ),
     # The decoder puts out a scale for each pixel. Probabilities of grey levels are at most 1 for any scale,
     # so the loss stays bounded and no sigma has to be chosen.
     "discretised_logistic": Likelihood(
