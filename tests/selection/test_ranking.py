@@ -94,6 +94,7 @@ def test_baselines_get_the_family_that_is_named():
         ("cosine_max", "max"),
         ("features_nll_mean", "mean"),
         ("nll_contrast", "contrast"),
+        ("mse_top_k", "top_k"),
         ("kl", ""),
         ("max", ""),
         ("softmax", ""),

@@ -20,7 +20,7 @@ from scipy import stats
 from vae_jax.metrics.detection import auroc
 
 # How a map becomes a score: the last part of the score's name; a name without one of them has none.
-AGGREGATIONS = ("mean", "max", "contrast")
+AGGREGATIONS = ("mean", "max", "top_k", "contrast")
 MODEL_FAMILY = "model"
 
 
@@ -94,8 +94,8 @@ def measure_candidates(
 
 def find_aggregation(name: str) -> str:
     """Returns the member of AGGREGATIONS with which the name of a score ends, for example `max`, or ""."""
-    suffix = name.rpartition("_")[2] if "_" in name else ""
-    return suffix if suffix in AGGREGATIONS else ""
+    endings = (aggregation for aggregation in AGGREGATIONS if name.endswith(f"_{aggregation}"))
+    return next(endings, "")
 
 
 def rank_groups(candidates: Iterable[Candidate]) -> dict[tuple[str, str], list[Candidate]]:
