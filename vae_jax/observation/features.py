@@ -6,6 +6,8 @@ and objects. They are not standardised here.
 Shapes: B batch, H W image, C channels, g grid, h w a map of the network.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -17,6 +19,10 @@ from vae_jax.observation.efficientnet import BLOCKS, EfficientNetLite0
 LAYERS = (4, 10, 15)  # the last blocks with strides 8, 16 and 32
 NUM_CHANNELS = sum(BLOCKS[layer].outputs for layer in LAYERS)  # 40 + 112 + 320 = 472
 NUM_POOLED = BLOCKS[LAYERS[-1]].outputs  # 320
+
+# On the CPU so many images go through the network at a time: the widest maps of more would not fit into the
+# caches, and 16 images of 224 pixels at once take 1.5 times as long.
+_CPU_CHUNK = 2
 
 
 def compute_features(
@@ -35,6 +41,18 @@ def compute_features(
         The features of each place, and two rows per image that summarise the deepest map: its mean, and
         the mean of its left half minus that of its right half (the middle column is left out).
     """
+
+    def compute(part):
+        return _compute_part(params, part, size, grid, dtype)
+
+    chunk = math.gcd(len(x), _CPU_CHUNK)
+    if jax.default_backend() != "cpu" or chunk == len(x):
+        return compute(x)
+    features, pooled = lax.map(compute, x.reshape(-1, chunk, *x.shape[1:]))
+    return features.reshape(-1, *features.shape[2:]), pooled.reshape(-1, *pooled.shape[2:])
+
+
+def _compute_part(params, x, size: int, grid: int, dtype: DTypeLike):
     images = jnp.broadcast_to(x, (*x.shape[:3], 3))
     images = jax.image.resize(images, (len(x), size, size, 3), "linear", antialias=True)
     network = EfficientNetLite0(LAYERS, dtype)
