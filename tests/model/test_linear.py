@@ -16,6 +16,8 @@ from vae_jax.model.linear import (
     fit_probabilistic_pca,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 SHAPE = (2, 3, 4)
 MANY, FEW = 60, 15  # more and fewer examples than the 24 values of one example
 
