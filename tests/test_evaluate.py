@@ -165,7 +165,7 @@ def test_tiles_are_also_measured_as_whole_strips(run, dataset):
     strips = evaluation.results["strips"]
     assert strips["counts"]["normal_strips"] + strips["counts"]["anomalous_strips"] == count // 5
     assert set(strips["scores"]) == set(FEW_SCORES)
-    assert set(evaluation.results["localisation"]) == {"mse", "pca"}
+    assert set(evaluation.results["localisation"]) == {"mse", "pca", "band_pca"}
     for name, entry in evaluation.results["localisation"].items():
         assert entry == strips["maps"][name]["pixel"]
     assert [row["file"] for row in evaluation.rows[:2]] == ["strip_0.png@0", "strip_0.png@4"]

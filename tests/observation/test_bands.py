@@ -7,7 +7,14 @@ import PIL.Image
 import pytest
 from scipy import ndimage
 
-from vae_jax.observation.bands import CELL, NUM_CHANNELS, SIGMAS, compute_bands
+from vae_jax.observation import bands as bands_module
+from vae_jax.observation.bands import (
+    CELL,
+    NUM_CHANNELS,
+    SIGMAS,
+    compute_bands,
+    compute_stored_bands,
+)
 
 compute = jax.jit(compute_bands, static_argnames="size")
 
@@ -95,6 +102,16 @@ def test_bands_of_an_image_do_not_depend_on_the_batch():
     together = compute(x, size=40)
     for i in range(5):
         np.testing.assert_allclose(compute(x[i : i + 1], size=40)[0], together[i], atol=1e-5)
+
+
+def test_bands_of_stored_images_are_computed_in_batches(monkeypatch):
+    images = (255 * draw_images((5, 24, 24, 3))).astype(np.uint8)
+    expected = compute(images / np.float32(255), size=24)
+    monkeypatch.setattr(bands_module, "_MAX_PIXELS", 2 * 24 * 24)
+    np.testing.assert_allclose(compute_stored_bands(images), expected, atol=1e-5)
+    np.testing.assert_allclose(compute_stored_bands(images[3:4]), expected[3:4], atol=1e-5)
+    monkeypatch.setattr(bands_module, "_MAX_PIXELS", 1)  # an image is never too large
+    np.testing.assert_allclose(compute_stored_bands(images[:2]), expected[:2], atol=1e-5)
 
 
 def test_the_matrix_products_keep_full_precision_on_every_device():

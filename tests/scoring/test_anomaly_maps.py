@@ -29,9 +29,16 @@ def marked(dataset):
     return dataclasses.replace(dataset.test, images=images, masks=masks, has_mask=has_mask)
 
 
-def test_maps_of_scores_and_of_pca_find_a_bright_square(make_setup, marked):
+def test_maps_of_scores_and_of_baselines_find_a_bright_square(make_setup, marked):
     results = measure(make_setup(test=marked))
-    assert set(results) == {"mse", "l1", "ssim", "elbo_gradient", "pca"}  # kl has no map
+    assert set(results) == {
+        "mse",
+        "l1",
+        "ssim",
+        "elbo_gradient",
+        "pca",
+        "band_pca",
+    }  # kl has no map
     assert results["mse"]["pixel_auroc"] > 0.7
     for entry in results.values():
         assert set(entry) == {*MEASURES, "intervals"}

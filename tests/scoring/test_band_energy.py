@@ -1,37 +1,43 @@
-import itertools
-
 import numpy as np
-from scipy import ndimage
+from scipy.spatial.distance import cdist
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
-from vae_jax.scoring import band_energy
-
-
-def draw_images(shape, seed=0):
-    return np.random.default_rng(seed).integers(0, 200, shape).astype(np.uint8)
+from vae_jax.scoring.band_energy import fit_band_energy
 
 
-def test_features_follow_their_definition(monkeypatch):
-    monkeypatch.setattr(band_energy, "_CHUNK", 2)
-    x = draw_images((3, 20, 16, 3))
-    expected = []
-    for image in x.mean(axis=3):
-        image = (image - image.mean()) / image.std()
-        images = [image] + [ndimage.gaussian_filter(image, s, mode="reflect") for s in (1, 2, 4, 8)]
-        for finer, coarser in itertools.pairwise(images):
-            square = (finer - coarser) ** 2
-            cells = [square[i : i + 8, j : j + 8].mean() for i in (0, 8, 16) for j in (0, 8)]
-            expected.extend(np.log(np.array(cells) + 1e-6))
-    features = band_energy.compute_features(x)
-    assert features.shape == (3, 4 * 3 * 2)
-    np.testing.assert_allclose(features.ravel(), expected, atol=1e-3)
+def draw_bands(count, seed, shape=(3, 2, 6)):
+    return np.random.default_rng(seed).normal(-4, 2, (count, *shape)).astype(np.float32)
 
 
-def test_features_do_not_depend_on_brightness_and_contrast():
-    x = draw_images((4, 24, 24, 1))
-    features = band_energy.compute_features(x // 2 * 2)
-    np.testing.assert_allclose(band_energy.compute_features(x // 2 + 50), features, atol=1e-3)
+def test_the_distance_is_that_to_the_nearest_normal_in_standardised_energies():
+    train, test = draw_bands(50, 0), draw_bands(20, 1)
+    x, y = (bands[..., :5].reshape(len(bands), -1) for bands in (train, test))
+    scaler = StandardScaler().fit(x)
+    # All 30 components are kept, so the PCA only rotates.
+    expected = cdist(scaler.transform(y), scaler.transform(x)).min(axis=1)
+    distances = fit_band_energy(train, seed=0).distances(test)
+    assert distances.dtype == np.float64
+    np.testing.assert_allclose(distances, expected, rtol=1e-4)
 
 
-def test_features_of_a_blank_image_are_finite():
-    features = band_energy.compute_features(np.full((1, 9, 9, 1), 77, np.uint8))
-    np.testing.assert_allclose(features, np.log(1e-6), rtol=1e-5)
+def test_of_many_energies_64_principal_components_are_compared():
+    train, test = draw_bands(90, 0, (4, 5, 6)), draw_bands(20, 1, (4, 5, 6))
+    x, y = (bands[..., :5].reshape(len(bands), -1) for bands in (train, test))
+    scaler = StandardScaler().fit(x)
+    pca = PCA(64, svd_solver="full").fit(scaler.transform(x))
+    x, y = (pca.transform(scaler.transform(values)) for values in (x, y))
+    distances = fit_band_energy(train, seed=0).distances(test)
+    np.testing.assert_allclose(distances, cdist(y, x).min(axis=1), rtol=1e-3)
+
+
+def test_a_training_normal_has_no_distance():
+    train = draw_bands(30, 0)
+    np.testing.assert_allclose(fit_band_energy(train, 0).distances(train), 0, atol=1e-3)
+
+
+def test_local_means_have_no_influence():
+    train, test = draw_bands(30, 0), draw_bands(10, 1)
+    fit = fit_band_energy(train, seed=0)
+    brighter = test + np.float32([0, 0, 0, 0, 0, 9])
+    np.testing.assert_array_equal(fit.distances(brighter), fit.distances(test))

@@ -47,7 +47,7 @@ def test_every_baseline_scores_every_image():
     assert list(scores) == [
         "mean", "std", "channel_mean_0", "channel_mean_1", "channel_mean_2", "dark_fraction",
         "compressed_size", "stored_width", "stored_height", "stored_bytes",
-        "pca", "nearest_neighbour", "band_energy",
+        "pca", "nearest_neighbour", "band_pca", "band_energy",
     ]  # fmt: skip
     for name, values in scores.items():
         assert values.shape == (25,), name
@@ -148,6 +148,16 @@ def test_band_energy_detects_finer_and_coarser_texture(size):
         test = np.concatenate([normal, make_blobs(40, 2, size, 1, sigma)])
         scores = fits.score(make_examples(test))
         assert detection.auroc(scores["band_energy"], labels) > 0.9
+
+
+def test_band_pca_detects_a_small_patch_of_finer_texture():
+    fits = Baselines(make_examples(make_blobs(150, 0, 48, 1)), 2, 0)
+    normal, anomalous = make_blobs(40, 1, 48, 1), make_blobs(40, 2, 48, 1)
+    anomalous[:, 16:28, 12:24] = make_blobs(40, 3, 48, 1, 0.8)[:, 16:28, 12:24]
+    scores = fits.score(make_examples(np.concatenate([normal, anomalous])))
+    labels = np.repeat([0, 1], 40)
+    assert detection.auroc(scores["band_pca"], labels) > 0.9
+    assert detection.auroc(scores["pca"], labels) < 0.9
 
 
 def test_pca_is_fitted_once(monkeypatch):

@@ -3,7 +3,7 @@
 The error of an autoencoder on pixels is dominated by large structures, but many anomalies are changes of
 texture. The log energies of band-pass images show such changes at every scale alike.
 
-B images, H W image, C channels, S side of the resized image, h w cells of a grid, K channels of the
+N or B images, H W image, C channels, S side of the resized image, h w cells of a grid, K channels of the
 observation.
 """
 
@@ -13,8 +13,11 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 from scipy import ndimage
+
+from vae_jax.data.batches import map_rows, to_unit
+from vae_jax.data.image_store import Images
 
 SIGMAS = (0.7, 1.4, 2.8, 5.6, 11.2)  # pixels of the resized image
 CELL = 8  # side of a cell, pixels of the resized image
@@ -26,6 +29,8 @@ _PRECISION = jax.lax.Precision.HIGHEST
 # Lower limit of the energy of images with variance 1. It is below the energy of 8-bit rounding in an image
 # of low contrast.
 _MIN_ENERGY = 1e-6
+# Limits of a batch: images, and pixels of the grey image.
+_MAX_IMAGES, _MAX_PIXELS = 256, 2**20
 # An image in [0, 1] with a smaller standard deviation is flat. In an image of 1024 x 1024 pixels, one pixel
 # that differs by one of 256 grey levels gives 4e-6; rounding in float32 gives less than 1e-7.
 _MIN_DEVIATION = 1e-6
@@ -58,6 +63,20 @@ def compute_bands(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B h w 
     ]
     means = _multiply_both_sides(grey, pool)
     return jnp.stack([*(jnp.log(energy + _MIN_ENERGY) for energy in energies), means], axis=-1)
+
+
+def compute_stored_bands(images: UInt8[Images, "N H W C"]) -> Float[np.ndarray, "N h w K"]:
+    """Computes the bands of stored images at their own height, in batches, so that memory is bounded."""
+    size = images.shape[1]
+    batch_size = min(_MAX_IMAGES, max(1, _MAX_PIXELS // size**2))
+    return map_rows(lambda batch: _compute_bands_of_batch(batch, size), batch_size, images)
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _compute_bands_of_batch(
+    images: UInt8[Array | np.ndarray, "B H W C"], size: int
+) -> Float[Array, "B h w K"]:
+    return compute_bands(to_unit(images), size)
 
 
 def _resize_grey(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B S S"]:

@@ -16,8 +16,10 @@ from scipy import ndimage
 
 from vae_jax.data.batches import to_unit
 from vae_jax.metrics.localisation import Localisation
+from vae_jax.observation.bands import compute_stored_bands
 from vae_jax.runtime.progress import open_progress_bar
-from vae_jax.scoring.baselines import Baselines, PCAResidual
+from vae_jax.scoring.band_pca import enlarge_maps
+from vae_jax.scoring.baselines import Baselines
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.gradient import compute_gradient_maps
 from vae_jax.scoring.pixel_errors import compute_pixel_maps
@@ -37,14 +39,14 @@ Mapper = Callable[[UInt8[np.ndarray, "N H W C"]], Maps]
 def measure_localisation(
     setup: ScoringSetup, names: Sequence[str], baselines: Baselines
 ) -> dict[str, dict[str, float]]:
-    """Measures the anomaly maps of the scores and of the PCA against masks, in constant memory.
+    """Measures the anomaly maps of the scores and of the baselines against masks, in constant memory.
 
     Only test images with a mask are used; a normal image has an empty mask.
 
     Args:
         setup: model, data and scoring config.
         names: names of scores; a score without a map is skipped.
-        baselines: baselines of the dataset, for the map of the PCA.
+        baselines: baselines of the dataset, for their maps.
 
     Returns:
         For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
@@ -55,7 +57,7 @@ def measure_localisation(
         test.masks[rows].any() for rows in split_rows(rows_of_anomalies, batch_size)
     ):
         return {}
-    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.pca)]
+    mappers = [make_model_mapper(setup, names), make_baseline_mapper(baselines)]
     all_rows = np.flatnonzero(test.has_mask)
     region = setup.trained.model.region
     region_mask = None if region is None else region.mask
@@ -135,9 +137,17 @@ def make_model_mapper(setup: ScoringSetup, names: Sequence[str]) -> Mapper:
     )
 
 
-def make_pca_mapper(pca: PCAResidual) -> Mapper:
-    """Makes a function that computes the squared errors of a PCA as the map `pca`."""
-    return lambda images: {"pca": pca.squared_errors(images)}
+def make_baseline_mapper(baselines: Baselines) -> Mapper:
+    """Makes a function that computes the maps of the baselines `pca` and `band_pca`."""
+
+    def compute_maps(images):
+        bands = baselines.band_pca.compute_maps(compute_stored_bands(images))
+        return {
+            "pca": baselines.pca.squared_errors(images),
+            "band_pca": enlarge_maps(bands, *images.shape[1:3]),
+        }
+
+    return compute_maps
 
 
 def split_rows(rows: Int[np.ndarray, "N"], size: int) -> Iterator[Int[np.ndarray, "n"]]:

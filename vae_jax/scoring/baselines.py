@@ -3,7 +3,8 @@
 A higher score means a more anomalous image. The direction of every score is fixed before a test image is
 seen.
 
-N test images, n training normals, H W image, C channels, P = H W C pixel values, F features.
+N test images, n training normals, H W image, C channels, P = H W C pixel values, h w cells of a grid, K
+channels of `observation.bands`.
 """
 
 import dataclasses
@@ -12,18 +13,20 @@ import functools
 import numpy as np
 from jaxtyping import Float, UInt8
 from sklearn.decomposition import PCA
-from sklearn.metrics import pairwise_distances_argmin_min
 
 from vae_jax.data.examples import Examples
 from vae_jax.data.row_draw import draw_rows
-from vae_jax.scoring import band_energy, trivial
+from vae_jax.observation.bands import compute_stored_bands
+from vae_jax.scoring import trivial
+from vae_jax.scoring.band_energy import fit_band_energy
+from vae_jax.scoring.band_pca import BandPCA, fit_band_pca
+from vae_jax.scoring.nearest import measure_nearest
 
 # Random choices of training normals, which bound time and memory.
 _MAX_TRIVIAL = 2_000  # images that a trivial feature is compared with
 _MAX_NEIGHBOURS = 10_000  # images that a test image is compared with
 _MAX_VALUES = 2**27  # pixel values that a PCA is fitted on; 512 MB as float32
 
-_BAND_COMPONENTS = 64
 _CHUNK = 1024  # test images in memory as floats at the same time
 
 
@@ -42,30 +45,6 @@ class PCAResidual:
         x = _flatten(images)
         errors = np.square(x - self.pca.inverse_transform(self.pca.transform(x)))
         return errors.reshape(images.shape).mean(axis=3)
-
-
-@dataclasses.dataclass(frozen=True)
-class BandEnergyDistance:
-    """Distance to the nearest training normal in features of `band_energy`.
-
-    The features are standardised over training normals and reduced to their first principal components.
-
-    Attributes:
-        mean: mean of each feature over training normals.
-        deviation: standard deviation of each feature; 1 where a feature is constant.
-        pca: principal component analysis of the standardised features.
-        train: components of the training normals.
-    """
-
-    mean: Float[np.ndarray, "F"]
-    deviation: Float[np.ndarray, "F"]
-    pca: PCA
-    train: Float[np.ndarray, "n components"]
-
-    def distances(self, features: Float[np.ndarray, "N F"]) -> Float[np.ndarray, "N"]:
-        """Returns the distance of each image's features to the nearest training normal."""
-        standardised = (features - self.mean) / self.deviation
-        return _measure_nearest(self.train, self.pca.transform(standardised))
 
 
 class Baselines:
@@ -91,6 +70,15 @@ class Baselines:
         """The `pca` baseline, which also gives a map per image."""
         return fit_pca(self._train.images[self._pca_rows], self._pca_components, self._seed)
 
+    @functools.cached_property
+    def band_pca(self) -> BandPCA:
+        """The `band_pca` baseline, which also gives a map per image."""
+        return fit_band_pca(self._train_bands, self._seed)
+
+    @functools.cached_property
+    def _train_bands(self) -> Float[np.ndarray, "n h w K"]:
+        return compute_stored_bands(self._train.images[self._neighbour_rows])
+
     def score(self, test: Examples) -> dict[str, Float[np.ndarray, "N"]]:
         """Computes every baseline score of each test image; the test images are read once.
 
@@ -99,7 +87,8 @@ class Baselines:
             the mean squared error of a reconstruction from the leading principal components, per pixel of
             a [0, 1] image; this is the best linear autoencoder. `nearest_neighbour`: the root mean
             squared difference to the nearest training image, in [0, 1]. `band_energy`: the distance to
-            the nearest training image in texture features.
+            the nearest training image in energies of bands. `band_pca`: the highest value of the map of
+            squared errors of bands that their leading principal components reconstruct.
         """
         train = self._train
         usual = trivial.compute_features(
@@ -107,25 +96,26 @@ class Baselines:
         )
         pca = self.pca
         neighbours = train.images[self._neighbour_rows]
-        energy_distance = fit_band_energy(neighbours, self._seed)
+        energy_distance = fit_band_energy(self._train_bands, self._seed)
         flat_neighbours = _flatten(neighbours)
-        parts = []
+        parts, bands = [], []
         for start in range(0, len(test.images), _CHUNK):
             rows = slice(start, start + _CHUNK)
             images = test.images[rows]
-            distance = _measure_nearest(flat_neighbours, _flatten(images))
+            bands.append(compute_stored_bands(images))
+            distance = measure_nearest(flat_neighbours, _flatten(images))
             parts.append(
                 trivial.compute_features(images, test.stored_size[rows])
                 | {
                     "pca": pca.squared_errors(images).mean(axis=(1, 2), dtype=np.float64),
                     "nearest_neighbour": distance / np.sqrt(flat_neighbours.shape[1]),
-                    "band_energy": band_energy.compute_features(images),
+                    "band_pca": self.band_pca.compute_scores(bands[-1]),
                 }
             )
         values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         rarities = {name: trivial.rarity(usual[name], values[name]) for name in usual}
         # All test images at once, because a matrix product may round differently in chunks.
-        return values | rarities | {"band_energy": energy_distance.distances(values["band_energy"])}
+        return values | rarities | {"band_energy": energy_distance.distances(np.concatenate(bands))}
 
 
 def fit_pca(train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int) -> PCAResidual:
@@ -138,29 +128,6 @@ def fit_pca(train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int)
     """
     num_components = min(num_components, len(train), train[0].size)
     return PCAResidual(PCA(num_components, copy=False, random_state=seed).fit(_flatten(train)))
-
-
-def fit_band_energy(train: UInt8[np.ndarray, "n H W C"], seed: int) -> BandEnergyDistance:
-    """Fits the `band_energy` baseline on training normals.
-
-    Args:
-        train: training normals.
-        seed: seed of the randomised solver of the PCA.
-    """
-    features = band_energy.compute_features(train)
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation[deviation == 0] = 1
-    standardised = (features - mean) / deviation
-    pca = PCA(min(_BAND_COMPONENTS, *features.shape), random_state=seed).fit(standardised)
-    return BandEnergyDistance(mean, deviation, pca, pca.transform(standardised))
-
-
-def _measure_nearest(
-    train: Float[np.ndarray, "n F"], test: Float[np.ndarray, "N F"]
-) -> Float[np.ndarray, "N"]:
-    """Returns the Euclidean distance of each row of `test` to the nearest row of `train`."""
-    _, distance = pairwise_distances_argmin_min(test, train)
-    return distance.astype(np.float64)
 
 
 def _flatten(images: UInt8[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N P"]:

@@ -15,8 +15,8 @@ from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.anomaly_maps import (
     Mapper,
     Maps,
+    make_baseline_mapper,
     make_model_mapper,
-    make_pca_mapper,
     measure_scale,
 )
 from vae_jax.scoring.baselines import Baselines
@@ -46,7 +46,7 @@ class StripEvaluation:
 def evaluate_strips(
     setup: ScoringSetup, names: Sequence[str], baselines: Baselines, num_shown: int = 6
 ) -> StripEvaluation | None:
-    """Measures the anomaly maps of the scores and of the PCA on whole strips.
+    """Measures the anomaly maps of the scores and of the baselines on whole strips.
 
     Memory holds the maps of one strip at a time. The score of a strip is the highest value of its map; the
     score of a tile is the highest value of its own map, before the maps of the tiles are blended.
@@ -54,7 +54,7 @@ def evaluate_strips(
     Args:
         setup: model, data and scoring config; the test images are tiles in any order.
         names: names of scores; a score without a map is skipped.
-        baselines: baselines of the dataset, for the map of the PCA.
+        baselines: baselines of the dataset, for their maps.
         num_shown: number of strips to show; a third of them are normal. They are chosen at random.
 
     Returns:
@@ -66,7 +66,7 @@ def evaluate_strips(
     # A batch that is longer than the longest strip would be padded every time.
     max_batch_size = max(map(len, tiles.rows_of_strip.values()))
     setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
-    mappers = [make_model_mapper(setup, names), make_pca_mapper(baselines.pca)]
+    mappers = [make_model_mapper(setup, names), make_baseline_mapper(baselines)]
     files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
