@@ -38,8 +38,9 @@ def test_bright_squares_are_detected_in_strips_tiles_and_pixels(measure, tiles):
         assert entry["patch"]["rolls"]["auroc"]["value"] > 0.95
         assert entry["patch"]["clean"]["auroc"]["value"] > 0.95
         # The cells of the bands are coarser than the squares.
-        assert entry["pixel"]["pixel_auroc"] > (0.9 if name == "band_pca" else 0.95)
-        assert entry["pixel"]["aupro"] > 0.9
+        tolerance = 0.15 if name == "band_pca" else 0.05
+        assert entry["pixel"]["pixel_auroc"] > 1 - tolerance
+        assert entry["pixel"]["aupro"] > 0.95 - tolerance
         interval = entry["image"]["auroc"]
         assert interval["low"] <= interval["value"] <= interval["high"]
     # The strips to show are of both labels and have the first map.
