@@ -86,28 +86,30 @@ class _Layer(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, self.shape[-1:], jnp.float32)
 
     def _add_bias(self, y):
-        return y + self.bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y + jnp.asarray(self.bias, self.dtype).reshape(1, 1, 1, -1)
 
 
 class _Pointwise(_Layer):
     """1x1 convolution, which is a product of matrices."""
 
     def __call__(self, x):
-        return self._add_bias(jnp.dot(x, self.kernel.astype(self.dtype)))
+        return self._add_bias(jnp.dot(x, jnp.asarray(self.kernel, self.dtype)))
 
 
 class _Depthwise(_Layer):
     stride: int
 
     def __call__(self, x):
-        return self._add_bias(convolve_depthwise(x, self.kernel.astype(self.dtype), self.stride))
+        return self._add_bias(
+            convolve_depthwise(x, jnp.asarray(self.kernel, self.dtype), self.stride)
+        )
 
 
 class _Stem(_Layer):
     def __call__(self, x):
         y = jax.lax.conv_general_dilated(
             x,
-            self.kernel.astype(self.dtype),
+            jnp.asarray(self.kernel, self.dtype),
             (2, 2),
             "SAME",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),

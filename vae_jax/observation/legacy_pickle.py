@@ -3,7 +3,7 @@
 Such a file is a pickle, and a pickle can run any code. Three rules make reading it safe:
 
 - Nothing is parsed before the SHA-256 of the whole file is the expected one.
-- The unpickler knows five names. They stand for objects of this module that only record sizes, and every
+- The unpickler knows four names. They stand for objects of this module that only record sizes, and every
   other name is refused. None of PyTorch's code is needed or called.
 - What the pickle says about an array (storage, offset, shape, strides) is checked before it is used.
 
@@ -115,7 +115,6 @@ _ALLOWED = {
     ("collections", "OrderedDict"): _MakeState(),
     ("torch._utils", "_rebuild_tensor_v2"): _MakeTensor(),
     ("torch", "FloatStorage"): _NumberFormat("<f4"),
-    ("torch", "DoubleStorage"): _NumberFormat("<f8"),
     ("torch", "LongStorage"): _NumberFormat("<i8"),
 }
 
@@ -164,10 +163,11 @@ def _read_storages(
         storage = by_key[key]
         if int.from_bytes(file.read(8), "little") != storage.count:
             raise ValueError(f"storage {key} has another length than its arrays say")
-        numbers = file.read(storage.count * np.dtype(storage.dtype).itemsize)
-        storages[storage] = np.frombuffer(numbers, storage.dtype)
-        if len(storages[storage]) != storage.count:
+        num_bytes = storage.count * np.dtype(storage.dtype).itemsize
+        numbers = file.read(num_bytes)
+        if len(numbers) != num_bytes:
             raise ValueError("it ends too early")
+        storages[storage] = np.frombuffer(numbers, storage.dtype)
     return storages
 
 
@@ -184,4 +184,4 @@ def _view(tensor: _Tensor, numbers: np.ndarray) -> np.ndarray:
     view = np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, strides, writeable=False
     )
-    return np.ascontiguousarray(view)
+    return np.array(view, order="C")
