@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
-from vae_jax.model.depthwise import DepthwiseConv, convolve_depthwise
+from vae_jax.model.depthwise import DepthwiseConv, convolve_image_by_image
+from vae_jax.observation.depthwise import convolve_depthwise
 
 
 def draw(*shape, seed=0):
@@ -14,10 +14,7 @@ def draw(*shape, seed=0):
 
 
 def convolve_in_groups(x, kernel):
-    return lax.conv_general_dilated(
-        x, kernel[:, :, None], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[3],
-    )  # fmt: skip
+    return convolve_depthwise(x, kernel, 1, "library")
 
 
 def compute_value_and_gradients(function, x, kernel):
@@ -32,7 +29,7 @@ def compute_value_and_gradients(function, x, kernel):
 @pytest.mark.parametrize("size", [(6, 6), (7, 5), (1, 2)])
 def test_values_and_gradients_equal_those_of_a_grouped_convolution(size):
     x, kernel = draw(2, *size, 4), draw(3, 3, 4, seed=1)
-    actual = compute_value_and_gradients(convolve_depthwise, x, kernel)
+    actual = compute_value_and_gradients(convolve_image_by_image, x, kernel)
     expected = compute_value_and_gradients(convolve_in_groups, x, kernel)
     for a, b in zip(actual, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
@@ -40,7 +37,7 @@ def test_values_and_gradients_equal_those_of_a_grouped_convolution(size):
 
 def test_bfloat16_is_close_to_float32_and_keeps_its_dtype():
     x, kernel = (a.astype(jnp.bfloat16) for a in (draw(2, 6, 6, 4), draw(3, 3, 4, seed=1)))
-    actual = compute_value_and_gradients(convolve_depthwise, x, kernel)
+    actual = compute_value_and_gradients(convolve_image_by_image, x, kernel)
     full = [a.astype(jnp.float32) for a in (x, kernel)]
     expected = compute_value_and_gradients(convolve_in_groups, *full)
     for a, b in zip(actual, expected, strict=True):
@@ -51,7 +48,7 @@ def test_bfloat16_is_close_to_float32_and_keeps_its_dtype():
 
 def test_gradient_per_example_equals_that_of_a_loop():
     x, kernel = draw(3, 1, 4, 4, 2), draw(3, 3, 2, seed=1)
-    gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(convolve_depthwise(x, k)))))
+    gradient = jax.jit(jax.grad(lambda k, x: jnp.sum(jnp.sin(convolve_image_by_image(x, k)))))
     actual = jax.vmap(gradient, (None, 0))(kernel, x)
     expected = jnp.stack([gradient(kernel, image) for image in x])
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)

@@ -1,9 +1,9 @@
-"""A depthwise 3x3 convolution and its gradients, written for XLA's CPU backend.
+"""A depthwise 3x3 convolution layer whose gradients are fast on every backend.
 
-XLA's CPU backend computes a grouped convolution one number at a time. The sum of nine shifted products,
-which is used here, takes about a hundredth of the time. The gradient with respect to the image is another
-such sum. Each of the nine numbers per channel of the kernel's gradient is a product with ones, because a
-product of matrices is faster than a sum over pixels. Gradients exist in reverse mode only.
+`vae_jax/observation/depthwise.py` computes the values: on the CPU as a sum of nine shifted products,
+elsewhere by JAX's own convolution. This module adds the gradients for the CPU, in reverse mode only. The
+gradient with respect to the image is such a convolution again; that of the kernel sums products of the same
+shifted images. Loops over the images keep XLA from computing their operands again for each of the nine.
 
 Shapes: B batch, H W image, C channels.
 """
@@ -15,52 +15,56 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from vae_jax.observation.depthwise import convolve_depthwise
+
 _TAPS = [(i, j) for i in range(3) for j in range(3)]
 
 
-def _compute_once(x):
-    """Returns x; XLA stores it instead of computing it again for each of the nine taps."""
-    return lax.optimization_barrier(x)
-
-
-def _shift(x):
-    """Returns the image shifted to each of the nine taps, with zeros around it, nine times [B H W C]."""
-    rows, columns = x.shape[1:3]
-    x = _compute_once(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
-    return [x[:, i : i + rows, j : j + columns] for i, j in _TAPS]
+def _convolve_one(x, kernel):
+    """Returns the convolution of one image [H W C], float32."""
+    x, kernel = x.astype(jnp.float32), kernel.astype(jnp.float32)
+    return convolve_depthwise(x[None], kernel, 1, "cpu")[0]
 
 
 @jax.custom_vjp
-def convolve_depthwise(
+def convolve_image_by_image(
     x: Float[Array, "B H W C"], kernel: Float[Array, "3 3 C"]
 ) -> Float[Array, "B H W C"]:
     """Returns y[p, c] = sum_ij x[p + (i, j) - 1, c] kernel[i, j, c], summed in float32.
 
-    It equals `lax.conv_general_dilated` with SAME padding and one group per channel.
+    It has SAME padding, and its gradients are fast on the CPU.
     """
-    taps = kernel.astype(jnp.float32).reshape(9, 1, 1, 1, -1)
-    shifted = _shift(x)
-    return sum(shifted[t].astype(jnp.float32) * taps[t] for t in range(9)).astype(x.dtype)
+    return lax.map(lambda x: _convolve_one(x, kernel).astype(x.dtype), x)
 
 
 def _forward(x, kernel):
-    return convolve_depthwise(x, kernel), (x, kernel)
+    return convolve_image_by_image(x, kernel), (x, kernel)
 
 
 def _backward(saved, y):
     x, kernel = saved
-    y = _compute_once(y)
-    ones = jnp.ones((1, y.size // y.shape[3]), jnp.float32)
-    weights = y.astype(jnp.float32)
-    products = [(part.astype(jnp.float32) * weights).reshape(-1, y.shape[3]) for part in _shift(x)]
-    gradient = jnp.concatenate([ones @ product for product in products])
-    return (
-        convolve_depthwise(y, kernel[::-1, ::-1]).astype(x.dtype),
-        gradient.reshape(kernel.shape).astype(kernel.dtype),
-    )
+    rows, columns, channels = x.shape[1:]
+    flipped = kernel[::-1, ::-1]
+
+    def add(sums, operands):
+        x, y = operands
+        padded = jnp.pad(x, ((1, 1), (1, 1), (0, 0))).astype(jnp.float32)
+        weights = y.astype(jnp.float32)
+        sums = tuple(
+            total + padded[i : i + rows, j : j + columns] * weights
+            for total, (i, j) in zip(sums, _TAPS, strict=True)
+        )
+        return sums, _convolve_one(y, flipped).astype(x.dtype)
+
+    start = tuple(jnp.zeros((rows, columns, channels), jnp.float32) for _ in _TAPS)
+    sums, of_x = lax.scan(add, start, (x, y))
+    # A product with ones takes less time than a sum over pixels.
+    ones = jnp.ones((1, rows * columns), jnp.float32)
+    of_kernel = jnp.concatenate([ones @ total.reshape(-1, channels) for total in sums])
+    return of_x, of_kernel.reshape(kernel.shape).astype(kernel.dtype)
 
 
-convolve_depthwise.defvjp(_forward, _backward)
+convolve_image_by_image.defvjp(_forward, _backward)
 
 
 class DepthwiseConv(nn.Module):
@@ -80,5 +84,7 @@ class DepthwiseConv(nn.Module):
         initializer = nn.initializers.truncated_normal(1 / 3)
         kernel = self.param("kernel", initializer, (3, 3, channels), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
-        y = convolve_depthwise(x.astype(self.dtype), kernel.astype(self.dtype))
+        on_cpu = jax.default_backend() == "cpu"
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        y = convolve_image_by_image(x, kernel) if on_cpu else convolve_depthwise(x, kernel, 1)
         return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from vae_jax.model.convolution import Conv
 from vae_jax.model.depthwise import DepthwiseConv
+from vae_jax.model.pointwise import Pointwise
 
 
 def count_latent_dimensions(grid: int, latent_dim: int) -> int:
@@ -59,13 +60,13 @@ class SpatialEncoder(nn.Module):
         self, x: Float[Array, "B g g K"], label: Float[Array, "B L"] | None = None
     ) -> tuple[Float[Array, "B Z"], Float[Array, "B Z"] | None]:
         """Returns mu and logvar; logvar is None if `sampled` is False."""
-        h = nn.gelu(nn.Dense(self.width, dtype=self.dtype, name="project")(x))
+        h = nn.gelu(Pointwise(self.width, dtype=self.dtype, name="project")(x))
         h = nn.gelu(Conv(self.width, 3, stride=2, dtype=self.dtype, name="halve")(h))
         h = nn.gelu(nn.Conv(self.width, (3, 3), dtype=self.dtype, name="mix")(h))
         h = _append_label(h, label)  # [B, s, s, width + L]
 
         def compute_head(name):
-            head = nn.Dense(self.latent_dim, dtype=self.dtype, name=name)(h)
+            head = Pointwise(self.latent_dim, dtype=self.dtype, name=name)(h)
             return head.reshape(len(x), -1).astype(jnp.float32)
 
         return compute_head("mu"), compute_head("logvar") if self.sampled else None
@@ -99,15 +100,15 @@ class SpatialDecoder(nn.Module):
         side, width = _halve(self.grid), self.width
         h = _append_label(z.reshape(len(z), side, side, self.latent_dim), label)
         h = nn.gelu(nn.Conv(width, (3, 3), dtype=self.dtype, name="mix")(h))
-        h = nn.Dense(4 * width, dtype=self.dtype, name="double")(h)  # [B, s, s, 4 width]
+        h = Pointwise(4 * width, dtype=self.dtype, name="double")(h)  # [B, s, s, 4 width]
         h = h.reshape(-1, side, side, 2, 2, width).transpose(0, 1, 3, 2, 4, 5)
         h = h.reshape(-1, 2 * side, 2 * side, width)[:, : self.grid, : self.grid]
         h = nn.gelu(DepthwiseConv(self.dtype, name="smooth")(h))  # [B, g, g, width]
-        h = nn.Dense(width, dtype=self.dtype, name="combine")(h)
+        h = Pointwise(width, dtype=self.dtype, name="combine")(h)
         places = (self.grid, self.grid, width)
         places = self.param("places", nn.initializers.zeros, places, jnp.float32)
         h = nn.gelu(h + places[None].astype(self.dtype))
-        mean = nn.Dense(self.channels, dtype=self.dtype, name="mean")(h).astype(jnp.float32)
+        mean = Pointwise(self.channels, dtype=self.dtype, name="mean")(h).astype(jnp.float32)
         log_sigma = self.param("log_sigma", nn.initializers.zeros, (self.channels,), jnp.float32)
         log_sigma = log_sigma.reshape(1, 1, 1, -1)
         return jnp.concatenate([mean, jnp.broadcast_to(log_sigma, mean.shape)], axis=3)
