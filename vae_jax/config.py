@@ -68,7 +68,12 @@ def default() -> ml_collections.ConfigDict:
     augment.hue = 0.0
 
     model = config.model = ml_collections.ConfigDict()
-    model.kind = "vae"  # vae | ae (an autoencoder: no sampling, no KL)
+    # What the model explains, one branch for each name: pixels | bands (energies at several scales) |
+    # features (of a network that was trained on ImageNet; they need the extra `features`).
+    model.observations = ("pixels",)
+    # vae | ae (an autoencoder: no sampling, no KL) | linear (a VAE without hidden layers, fitted in closed
+    # form: probabilistic PCA).
+    model.kind = "vae"
     model.widths = (32, 64)  # channels after each stride-2 convolution; the length is the depth
     model.kernel_size = 4  # height and width of the convolution kernels, pixels
     model.hidden_dim = 0  # width of a dense layer before and after the latent; 0 for none
@@ -78,6 +83,26 @@ def default() -> ml_collections.ConfigDict:
     model.num_classes = 0
     model.likelihood = "gaussian_optimal"  # p(x | z), name in LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
+    # The fields below belong to the branches `features` and `bands`; pixels use the ones above.
+    # Shape of the latent: vector | spatial (a vector in each cell) | auto (features: spatial, bands: vector).
+    model.latent = "auto"
+    model.feature_size = (
+        224  # height and width of the image that the feature network receives, pixels
+    )
+    model.grid = 14  # height and width of the grid of features, cells
+    model.feature_channels = 256  # channels that the 472 features are projected to; 472 keeps all
+    model.feature_weights = ""  # .npz file with weights of your own; "" takes those of the extra
+    # Augmented copies of each training image whose observations the model trains on, beside the image itself.
+    model.augmented_copies = 0
+    model.feature_widths = (128,)  # channels of the hidden layers of the branch `features`
+    model.feature_latent_dim = (
+        16  # its latent dimensions: for each cell (spatial) or in all (vector, linear)
+    )
+    model.band_size = (
+        128  # height and width of the image whose bands are computed, pixels; cells have 8
+    )
+    model.band_widths = (64,)  # channels after each stride-2 convolution of the branch `bands`
+    model.band_latent_dim = 32  # its latent dimensions
 
     objective = config.objective = ml_collections.ConfigDict()
     objective.beta = 1.0  # weight of the KL term
@@ -90,6 +115,7 @@ def default() -> ml_collections.ConfigDict:
 
     train = config.train = ml_collections.ConfigDict()
     train.epochs = 60  # passes over the training normals
+    train.min_steps = 0  # with few images, more passes are made until there are this many steps
     train.batch_size = 64  # images per step, over all devices
     train.accumulate = 1  # parts of a batch that are computed one after the other, to save memory
     train.learning_rate = 1e-3  # peak of the learning rate
@@ -125,6 +151,12 @@ def default() -> ml_collections.ConfigDict:
     scoring.decision = ""
     # How a conditional model is scored: marginal (over all classes) | given (the class of the image).
     scoring.condition = "marginal"
+    # Reconstructions from this many posterior samples, whose errors are averaged; 0 takes one from the
+    # posterior mean.
+    scoring.samples = 0
+    scoring.symmetry = (
+        False  # whether normal images are left-right symmetric; the score `joint` uses it
+    )
     scoring.batch_size = 256  # images per step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of the scores of calibration normals
     scoring.false_alarm_rate = 0.05  # promised share of normals above the threshold of quantile

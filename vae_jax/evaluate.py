@@ -14,7 +14,8 @@ from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
 from vae_jax.data.image_store import take_images
 from vae_jax.metrics.bootstrap import Ranking
-from vae_jax.model.vae import build_model
+from vae_jax.model.branched import build_branches
+from vae_jax.observation.observed import get_inputs, observe_dataset, select_inputs
 from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
@@ -25,6 +26,7 @@ from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.robustness import measure_noise_robustness
 from vae_jax.scoring.role_scores import (
     Columns,
+    RoleScores,
     score_calibration_and_test,
     select_supported_scores,
 )
@@ -56,7 +58,8 @@ class Evaluation:
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the mode `evaluate`: scores and reports again, from the best checkpoint."""
-    evaluate_and_report(config, workdir, pipeline.load_dataset(config.data, config.seed))
+    dataset = observe_dataset(pipeline.load_dataset(config.data, config.seed), config)
+    evaluate_and_report(config, workdir, dataset)
 
 
 def evaluate_and_report(
@@ -90,7 +93,7 @@ def evaluate(
     decision = decide(names, role_scores, config.scoring)
     baselines = Baselines(dataset.train, config.scoring.pca_components, config.seed)
     comparison = _compare(setup, names, role_scores.test, baselines)
-    localisation = _localise(setup, names, role_scores.test, baselines)
+    localisation = _localise(setup, names, role_scores, baselines)
     results = (
         _describe_detection(setup, role_scores.test, decision, comparison)
         | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
@@ -151,7 +154,7 @@ class _Localisation:
 def _load_setup(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> ScoringSetup:
-    model = build_model(config, dataset.region)
+    model = build_branches(config, dataset.region)
     params = load_best_params(workdir, dataset.fingerprint)
     trained = TrainedModel(model, params, config.scoring.batch_size)
     return ScoringSetup(trained, dataset, config.scoring, config.seed)
@@ -170,14 +173,14 @@ def _compare(
 
 
 def _localise(
-    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baselines: Baselines
+    setup: ScoringSetup, names: Sequence[str], role_scores: RoleScores, baselines: Baselines
 ) -> _Localisation:
     """Measures the anomaly maps against masks; of tiles, on the strips that they were cut from."""
-    strips = evaluate_strips(setup, names, baselines)
+    strips = evaluate_strips(setup, names, baselines, role_scores.fits)
     if strips is None:
-        measures = measure_localisation(setup, names, baselines)
+        measures = measure_localisation(setup, names, baselines, role_scores.fits)
         return _Localisation({"localisation": measures} if measures else {}, [])
-    columns = {name: test_columns[name] for name in names}
+    columns = {name: role_scores.test[name] for name in names}
     tile_ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
     sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": tile_ranking}}
     pixel_measures = {
@@ -196,9 +199,6 @@ def _describe_detection(
     promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
     return {
         "dataset": results_lib.describe_dataset(setup.dataset),
-        "reconstruction": results_lib.measure_reconstruction(
-            test_columns, test.labels, setup.scoring_config.noise_std
-        ),
         "detection": {
             name: results_lib.measure_detection(
                 test, test_columns[name], threshold, rankings.get(name)
@@ -219,8 +219,13 @@ def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dic
     """Returns the sections about robustness to noise, likelihood and latent dimensions."""
     sections: dict[str, dict | list] = {}
     test, scoring_config = setup.dataset.test, setup.scoring_config
+    inputs = get_inputs(setup.dataset.calibration)
     normal_images = take_images(test.images, test.labels == 0)
-    if len(normal_images):
+    if "pixels" in setup.trained.model.branches:
+        sections["reconstruction"] = results_lib.measure_reconstruction(
+            test_columns, test.labels, scoring_config.noise_std
+        )
+    if len(normal_images) and "pixels" in setup.trained.model.branches:
         sections["robustness"] = measure_noise_robustness(
             setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
         )
@@ -228,8 +233,12 @@ def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dic
         sections["likelihood"] = results_lib.measure_likelihood(
             test_columns, test.labels, scoring_config.importance_samples
         )
-        posterior = setup.trained.encode(setup.dataset.calibration.images)
-        sections["latent"] = results_lib.measure_latent(posterior)
+        sections["latent"] = results_lib.measure_latent(
+            [
+                setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
+                for branch in setup.trained.model.branches
+            ]
+        )
     return sections
 
 

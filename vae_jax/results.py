@@ -6,6 +6,7 @@ N test images, n calibration normals.
 """
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -166,12 +167,17 @@ def compare_aurocs(
     return differences
 
 
-def measure_latent(calibration: Posterior) -> dict:
-    """Measures the KL of each latent dimension over calibration normals, nats, and counts active ones."""
-    kl = kl_to_standard_normal(calibration.mu, calibration.logvar)
+def measure_latent(calibration: Sequence[Posterior]) -> dict:
+    """Measures the KL of each latent dimension over calibration normals, nats, and counts active ones.
+
+    Args:
+        calibration: posteriors of the calibration normals, one for each branch of the model.
+    """
+    kl = np.concatenate([kl_to_standard_normal(q.mu, q.logvar).mean(axis=0) for q in calibration])
+    variance = np.concatenate([q.mu.var(axis=0) for q in calibration])
     return {
-        "active_units": int(np.sum(calibration.mu.var(axis=0) > ACTIVE_VARIANCE)),
-        "kl_per_dimension": [float(value) for value in kl.mean(axis=0)],
+        "active_units": int(np.sum(variance > ACTIVE_VARIANCE)),
+        "kl_per_dimension": [float(value) for value in kl],
     }
 
 

@@ -17,14 +17,17 @@ from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-from vae_jax.model.vae import build_model, count_params
+from vae_jax.model.branched import build_branches
+from vae_jax.model.vae import VAE, count_params
+from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.report.film import TrainingFilm
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training.checkpoint import Checkpoints
-from vae_jax.training.epoch import EpochTrainer
+from vae_jax.training.closed_form import fit_linear
+from vae_jax.training.epoch import EpochTrainer, extend_epochs
 from vae_jax.training.history import History
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import LOCATIONS, place_images
@@ -32,11 +35,11 @@ from vae_jax.training.recipe import Recipe, make_recipe
 from vae_jax.training.state import TrainState, create_state
 from vae_jax.training.step import TracedHyperparameters
 from vae_jax.training.validation import (
-    QUALITY_COLUMNS,
     ValidationResult,
     Validator,
     has_stalled,
     is_checkpoint_due,
+    list_quality_columns,
 )
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ _MAX_BATCH_SIZE = 50  # images per batch in reconstructions for TensorBoard and 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the mode `train`: trains, then evaluates and reports from the best checkpoint."""
-    dataset = pipeline.load_dataset(config.data, config.seed)
+    dataset = observe_dataset(pipeline.load_dataset(config.data, config.seed), config)
     train(config, workdir, dataset)
     evaluate.evaluate_and_report(config, workdir, dataset)
 
@@ -71,13 +74,16 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     if processes.is_first():
         workdir_lib.mark_output(workdir)
     training = _set_up(config, workdir, dataset)
-    train_config = config.train
+    if config.model.kind == "linear":
+        return _fit_in_closed_form(training, workdir)
+    train_config = training.config.train
     film = None
-    if train_config.epochs_per_frame and processes.is_first():
+    shows_images = "pixels" in training.recipe.model.branches
+    if train_config.epochs_per_frame and processes.is_first() and shows_images:
         film = TrainingFilm(workdir, dataset.val.images, dataset.val.classes, config.seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start_or_resume(training, checkpoints)
-        num_images = len(dataset.train.images)
+        num_images = len(get_inputs(dataset.train))
         with (
             _open_history(workdir, state) as history,
             open_progress_bar(
@@ -131,9 +137,10 @@ def _set_up(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> _Training:
     """Builds the model and all functions of the training loop; nothing is compiled yet."""
-    images, val_images = dataset.train.images, dataset.val.images
+    images, val_images = get_inputs(dataset.train), get_inputs(dataset.val)
     devices = jax.devices()
-    model = build_model(config, dataset.region)
+    config = extend_epochs(config, len(images))
+    model = build_branches(config, dataset.region)
     recipe = make_recipe(config, model, math.ceil(len(images) / config.train.batch_size))
     all_known = config.scoring.condition == "given"
     train_classes, val_classes = (
@@ -151,8 +158,8 @@ def _set_up(
         checkpoint_folder=workdir / "checkpoints",
     )
     score = make_scorer(
-        model, (*recipe.objective.term_names, *QUALITY_COLUMNS), config.scoring, config.seed, devices,
-        max_images=len(val_images),
+        model, (*recipe.objective.term_names, *list_quality_columns(model)), config.scoring, config.seed,
+        devices, max_images=len(val_images),
     )  # fmt: skip
     # The quality of training images is measured on as many images as there are validation images, so that
     # the two lines of an epoch can be compared. They are drawn at random, because the images are sorted by
@@ -167,6 +174,26 @@ def _set_up(
         checkpoint_folder=workdir / "checkpoints",
     )
     return _Training(config, dataset, recipe, trainer, validator)
+
+
+def _fit_in_closed_form(training: _Training, workdir: pathlib.Path) -> TrainState:
+    """Fits a linear model and saves it, unless the workdir already holds it."""
+    config, train_inputs = training.config, get_inputs(training.dataset.train)
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        state, _ = _start_or_resume(training, checkpoints)
+        if int(state.step):
+            return state
+        epoch = config.train.epochs
+        state, cost = fit_linear(training.recipe.model, state, train_inputs, config.seed)
+        rates = {"beta": config.objective.beta, "learning_rate": 0.0}
+        state, result = training.validator.validate(state, epoch, rates)
+        train_line = training.validator.summarise_train(state, rates) | cost
+        with _open_history(workdir, state) as history:
+            if history:
+                history.write_metrics(int(state.step), epoch, "train", train_line)
+                history.write_metrics(int(state.step), epoch, "val", result.val_line)
+            _save(training, state, epoch, result.distortion, checkpoints, history)
+    return state
 
 
 def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[TrainState, int]:
@@ -206,7 +233,7 @@ def _save(
     """Saves a checkpoint, and for TensorBoard a few validation images beside their reconstructions."""
     if not replicas_agree(state):
         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
-    if history:
+    if history and isinstance(training.recipe.model, VAE):
         val_images = training.dataset.val.images
         shown = val_images[np.arange(min(_NUM_SHOWN, len(val_images)))]
         x_hat = _make_trained_model(training, state).reconstruct(shown).x_hat

@@ -11,11 +11,14 @@ import ml_collections
 
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.field_syntax import check_mask_rule, parse_names, split_intensity
+from vae_jax.score_names import AGGREGATES
+from vae_jax.validate_model import check_model, check_scoring
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
 NORMALISATIONS = ("none", "material")
-MODELS = ("vae", "ae")
+MODELS = ("vae", "ae", "linear")
+LATENTS = ("auto", "vector", "spatial")
 LIKELIHOODS = (
     "bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "gaussian_optimal", "laplace",
     "discretised_logistic",
@@ -24,14 +27,6 @@ ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")
 BETA_SCHEDULES = ("constant", "linear", "cyclical")
 LEARNING_RATE_SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bfloat16")
-SCORES = (
-    "mse", "l1", "bce", "ssim", "ms_ssim", "fft", "elbo", "kl", "nll", "bits_per_dim", "corrected_nll",
-    "typicality", "input_complexity", "mahalanobis", "knn",
-    "gmm", "latent_statistics", "likelihood_regret", "restoration", "elbo_gradient", "kl_gradient",
-    "fusion",
-)  # fmt: skip
-AGGREGATES = ("mean", "max", "top_k")
-MIN_MS_SSIM_SIZE = 176  # pixels: a window of 11 pixels fits the coarsest of five scales, 176 / 16
 THRESHOLD_RULES = ("quantile", "mean_std")
 CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
@@ -41,23 +36,28 @@ PARALLEL = ("auto", "jit", "pmap", "sharded")
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
     "data.normalise": NORMALISATIONS, "data.mask_like_images": ("refuse", "images"),
-    "model.kind": MODELS, "model.likelihood": LIKELIHOODS, "model.activation": ACTIVATIONS,
+    "model.kind": MODELS, "model.latent": LATENTS, "model.likelihood": LIKELIHOODS, "model.activation": ACTIVATIONS,
     "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,
     "train.precision": PRECISIONS, "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
 }  # fmt: skip
-LISTS_OF_NAMES = ("data.normal_classes", "data.anomaly_classes", "scoring.names", "scoring.fusion")
+LISTS_OF_NAMES = (
+    "data.normal_classes", "data.anomaly_classes", "model.observations", "scoring.names",
+    "scoring.fusion",
+)  # fmt: skip
 # Field -> its smallest valid number.
 _MINIMUM = {
     "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "augment.rotation": 0,
     "model.kernel_size": 1, "model.hidden_dim": 0, "model.latent_dim": 1, "model.num_classes": 0,
+    "model.feature_size": 32, "model.grid": 2, "model.feature_channels": 1, "model.augmented_copies": 0,
+    "model.feature_latent_dim": 1, "model.band_size": 16, "model.band_latent_dim": 1,
     "objective.beta": 0, "objective.beta_warmup": 0, "objective.pixel_weight": 0,
-    "objective.frequency_weight": 0, "train.epochs": 1, "train.batch_size": 1, "train.accumulate": 1,
+    "objective.frequency_weight": 0, "train.epochs": 1, "train.min_steps": 0, "train.batch_size": 1, "train.accumulate": 1,
     "train.warmup_epochs": 0, "train.weight_decay": 0, "train.plateau_patience": 0,
     "train.early_stopping_patience": 0, "train.epochs_per_validation": 1,
     "train.epochs_per_checkpoint": 1, "train.epochs_per_frame": 0, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
-    "scoring.importance_samples": 1, "scoring.noise_std": 0, "scoring.map_smoothing": 0,
+    "scoring.samples": 0, "scoring.importance_samples": 1, "scoring.noise_std": 0, "scoring.map_smoothing": 0,
     "scoring.knn_k": 1, "scoring.gmm_components": 1, "scoring.regret_steps": 1,
     "scoring.restoration_steps": 1, "scoring.restoration_tv": 0, "report.cases": 1, "report.samples": 1,
     "explore.samples": 1, "explore.mixture_components": 1, "explore.steps": 2, "explore.map_images": 2,
@@ -100,9 +100,9 @@ def validate_config(config: ml_collections.ConfigDict) -> None:
         raise UserError(f"seed is {config.seed}; it must be below 2147483648")
     if not config.name or "/" in config.name:
         raise UserError(f"name is {config.name!r}; it names the workdir: give a folder name")
-    _check_scoring(config.scoring, config.data)
+    check_model(config)
+    check_scoring(config)
     _check_data(config.data)
-    _check_model(config.model, config.data.image_size)
     if config.train.batch_size % config.train.accumulate:
         raise UserError(
             f"train.batch_size is {config.train.batch_size}; it must be divisible by "
@@ -149,37 +149,6 @@ def _check_numbers(config: ml_collections.ConfigDict) -> None:
             raise UserError(f"{field} is {value}; it must be between 0 and 1, both excluded")
 
 
-def _check_scoring(scoring: ml_collections.ConfigDict, data: ml_collections.ConfigDict) -> None:
-    for name in scoring.names:
-        _check_name("scoring.names", name, SCORES, "contains")
-    if not scoring.names:
-        raise UserError(f"scoring.names is empty; name at least one of {', '.join(SCORES)}")
-    if scoring.decision:
-        _check_name("scoring.decision", scoring.decision, tuple(scoring.names))
-    members = tuple(name for name in SCORES if name != "fusion")
-    for name in scoring.fusion:
-        _check_name("scoring.fusion", name, members, "contains")
-    if not scoring.fusion:
-        raise UserError(f"scoring.fusion is empty; name at least one of {', '.join(members)}")
-    computed = (*scoring.names, *(scoring.fusion if "fusion" in scoring.names else ()))
-    if "ms_ssim" in computed and data.image_size < MIN_MS_SSIM_SIZE:
-        raise UserError(
-            f"data.image_size is {data.image_size}; the score ms_ssim needs at least {MIN_MS_SSIM_SIZE} "
-            "pixels: remove it from scoring.names and scoring.fusion, or replace it by ssim"
-        )
-    if "ms_ssim" in computed and data.roi:
-        raise UserError(
-            f"data.roi is {data.roi!r}; the score ms_ssim compares whole images only: remove it from "
-            "scoring.names and scoring.fusion, or replace it by ssim"
-        )
-    if scoring.false_discovery and scoring.threshold_rule != "quantile":
-        raise UserError(
-            "scoring.false_discovery decides by p-values and ignores scoring.threshold_rule="
-            f"{scoring.threshold_rule}; set scoring.threshold_rule=quantile or "
-            "scoring.false_discovery=false"
-        )
-
-
 def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
         raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
@@ -203,20 +172,4 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"class {sorted(overlap)[0]} is in both data.normal_classes and "
             "data.anomaly_classes; remove it from one of them"
-        )
-
-
-def _check_model(model: ml_collections.ConfigDict, image_size: int) -> None:
-    if not model.widths or any(not isinstance(width, int) or width < 1 for width in model.widths):
-        raise UserError(
-            f"model.widths is {tuple(model.widths)}; give one or more whole numbers above 0: the "
-            "channels after each stride-2 convolution"
-        )
-    factor = 2 ** len(model.widths)
-    if image_size % factor:
-        below, above = image_size // factor * factor, -(-image_size // factor) * factor
-        nearest = " or ".join(str(size) for size in (below, above) if size)
-        raise UserError(
-            f"data.image_size is {image_size}; with {len(model.widths)} stride-2 convolutions "
-            f"(model.widths) it must be divisible by {factor}: choose {nearest}, or fewer widths"
         )

@@ -11,7 +11,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Int32, UInt8
+from jaxtyping import Array, Bool, Float, Int, Int32, Shaped, UInt8
 
 from vae_jax.data.image_store import Images
 
@@ -23,7 +23,7 @@ class Batch:
     """Images of one step; the mask shows which of them only pad a short batch.
 
     Attributes:
-        image: pixels as stored.
+        image: pixels as stored; for a model of other observations, name -> observation.
         index: number from which the noise of each image follows: its row in the training set, or its
             `compute_content_index`.
         mask: 1 for an image that counts, 0 for padding.
@@ -41,8 +41,19 @@ def to_unit(image: UInt8[Array, "B H W C"]) -> Float[Array, "B H W C"]:
     return image.astype(jnp.float32) / 255.0
 
 
+def to_float(values: Shaped[Array, "B ..."]) -> Float[Array, "B ..."]:
+    """Returns what a model reads as float32: stored pixels in [0, 1], other observations as they are."""
+    return to_unit(values) if values.dtype == jnp.uint8 else values.astype(jnp.float32)
+
+
+def to_host_float(values: np.ndarray) -> Float[np.ndarray, "N ..."]:
+    """Returns the same as `to_float`, computed by NumPy."""
+    scale = np.float32(255) if values.dtype == np.uint8 else np.float32(1)
+    return values.astype(np.float32) / scale
+
+
 def iterate_batches(
-    images: UInt8[Images, "N H W C"],
+    images: Any,
     batch_size: int,
     class_indices: Int32[np.ndarray, "N"] | None = None,
     rows: Int[np.ndarray, "n"] | None = None,
@@ -52,7 +63,7 @@ def iterate_batches(
     A short last batch is padded with copies of its first image, which its mask excludes.
 
     Args:
-        images: pixels as stored, in memory or on disk.
+        images: pixels as stored, in memory or on disk; or `ObservedImages`.
         batch_size: number of images in every batch, with padding.
         class_indices: class of each image, if the model is conditional and is given the class.
         rows: rows of the images to yield, in this order, and no other image is read; None yields all.
@@ -66,7 +77,9 @@ def iterate_batches(
         pixels = images[batch_rows]
         yield Batch(
             image=pixels,
-            index=compute_content_index(pixels),
+            index=images.content_index[batch_rows]
+            if isinstance(pixels, dict)
+            else compute_content_index(pixels),
             mask=counts.astype(np.float32),
             class_index=class_indices[batch_rows],
         )
@@ -74,7 +87,7 @@ def iterate_batches(
 
 def map_batches(
     function: Callable[[Batch], Tree],
-    images: UInt8[Images, "N H W C"],
+    images: Any,
     batch_size: int,
     class_indices: Int32[np.ndarray, "N"] | None = None,
 ) -> Tree:
@@ -82,7 +95,7 @@ def map_batches(
 
     Args:
         function: function of a batch that returns a tree of arrays with one row per image.
-        images: pixels as stored, at least one image.
+        images: pixels as stored, or `ObservedImages`; at least one image.
         batch_size: number of images in every batch, with padding.
         class_indices: class of each image, if the model is conditional and is given the class.
 

@@ -55,6 +55,8 @@ class Examples:
             are not cut into tiles.
         materials: material of the object in each image; None where the dataset records no materials.
         official_test: which images belong to the official test split; None where there is no such split.
+        observed: `observation.observed.ObservedImages`, what a model reads that does not explain pixels
+            alone; None for other models. Of the training images it may hold augmented copies behind them.
     """
 
     images: UInt8[Images, "N H W C"]
@@ -75,6 +77,7 @@ class Examples:
         default=None, metadata={"fill": _make_unknown_materials}
     )
     official_test: Bool[np.ndarray, "N"] | None = None
+    observed: Any = None
 
     def __len__(self) -> int:
         return len(self.files)

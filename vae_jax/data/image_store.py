@@ -87,8 +87,11 @@ Images = np.ndarray | ImagesOnDisk
 
 
 def take_images(images: Images, rows: np.ndarray) -> Images:
-    """Returns the images at these integers, or where these booleans are true; reads none from disk."""
-    return images.take(rows) if isinstance(images, ImagesOnDisk) else images[rows]
+    """Returns the images at these integers, or where these booleans are true; reads none from disk.
+
+    It takes rows of other stores, too: of any object with a method `take`.
+    """
+    return images[rows] if isinstance(images, np.ndarray) else images.take(rows)
 
 
 def zero_outside_region(images: Images, region: Bool[np.ndarray, "H W"]) -> Images:

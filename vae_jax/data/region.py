@@ -44,6 +44,16 @@ class Region:
         flat = values.reshape(len(values), height * width, -1)
         return flat[:, inside][:, None]
 
+    def shrink(self, cells: int) -> "Region":
+        """Returns the region of a grid of `cells` x `cells` cells: the cells of which half or more counts.
+
+        If there is no such cell, every cell counts that contains a pixel of the region.
+        """
+        image = Image.fromarray(self.mask.astype(np.uint8) * 255)
+        share = np.asarray(image.resize((cells, cells), Image.Resampling.BOX))
+        mask = share >= 128
+        return Region(mask if mask.any() else share > 0, self.digest)
+
     def zero_outside(self, images: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Returns the images, black outside the region."""
         return images * self.mask[None, :, :, None].astype(np.float32)

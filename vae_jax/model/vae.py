@@ -2,9 +2,10 @@
 
 The modules are pure: noise is an argument, and nothing is drawn inside them.
 
-Names and shapes: x image [B, H, W, C] in [0, 1]; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the unbounded
-output of the decoder, P = C times the number of parameters per channel; label [B, K] the one-hot class of a
-conditional model, None for other models.
+Names and shapes: x [B, H, W, C] is an image in [0, 1], or another observation of the image: a grid of
+standardised features or bands; mu, logvar, eps, z [B, Z]; raw [B, H, W, P] the unbounded output of the
+decoder, P = C times the number of parameters per channel; label [B, K] the one-hot class of a conditional
+model, None for other models.
 """
 
 import dataclasses
@@ -24,6 +25,8 @@ from vae_jax.data.region import Region
 from vae_jax.model.decoder import Decoder
 from vae_jax.model.distributions import LIKELIHOODS, Likelihood
 from vae_jax.model.encoder import Encoder
+from vae_jax.model.linear import LinearDecoder, LinearEncoder
+from vae_jax.model.spatial import SpatialDecoder, SpatialEncoder, count_latent_dimensions
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -53,12 +56,13 @@ class VAE(nn.Module):
     """Encoder, decoder, and the likelihood that is computed from the decoder's output.
 
     Attributes:
-        image_size: height H and width W of an image, pixels; divisible by 2 ** len(widths).
-        channels: number of image channels C.
+        image_size: height H and width W of what is explained, pixels or cells; divisible by
+            2 ** len(widths) if the network is `convolutional`.
+        channels: number of channels C of what is explained.
         widths: channels after each stride-2 convolution of the encoder; the decoder uses the reverse order.
         kernel_size: kernel size of the convolutions, pixels.
         hidden_dim: width of the dense layer before and of that after the latent; 0 for no such layers.
-        latent_dim: number of latent dimensions Z.
+        latent_dim: number of latent dimensions; of each cell if the network is `spatial`.
         activation: name of the activation function, a key of ACTIVATIONS.
         likelihood_name: name of the likelihood, a key of LIKELIHOODS.
         sigma: standard deviation of the gaussian and laplace likelihoods, in units of images in [0, 1].
@@ -66,6 +70,8 @@ class VAE(nn.Module):
         num_classes: number of classes K of a conditional model; 0 for a model that is not conditional.
         region: region of interest; None if all pixels count.
         dtype: dtype of the products in the layers.
+        network: "convolutional", with a vector as latent; "spatial", with a grid of vectors as latent; or
+            "linear". The last two need the likelihood `normal`.
     """
 
     image_size: int
@@ -81,23 +87,58 @@ class VAE(nn.Module):
     num_classes: int = 0
     region: Region | None = None
     dtype: DTypeLike = jnp.float32
+    network: str = "convolutional"
 
     def setup(self):
         """Builds encoder and decoder; linen calls this method."""
         activation = ACTIVATIONS[self.activation]
+        if self.network == "linear":
+            self.encoder = LinearEncoder(self.latent_dim)
+            self.decoder = LinearDecoder((self.image_size, self.image_size, self.channels))
+            return
+        if self.network == "spatial":
+            self.encoder = SpatialEncoder(self.latent_dim, self.widths[0], self.sampled, self.dtype)
+            self.decoder = SpatialDecoder(
+                self.image_size, self.channels, self.latent_dim, self.widths[0], self.dtype
+            )
+            return
         self.encoder = Encoder(
             self.widths, self.kernel_size, self.hidden_dim, self.latent_dim, activation,
             self.sampled, self.dtype,
         )  # fmt: skip
+        outputs = self.channels * self.likelihood.parameters_per_channel
+        if self.likelihood_name == "normal":
+            # One sigma for each channel: a sigma that the network computes would be large where the image
+            # is abnormal, and hide the error.
+            outputs = self.channels
+            self.log_sigma = self.param(
+                "log_sigma", nn.initializers.zeros, (self.channels,), jnp.float32
+            )
         self.decoder = Decoder(
-            self.image_size, self.channels * self.likelihood.parameters_per_channel, self.widths,
-            self.kernel_size, self.hidden_dim, activation, self.dtype,
+            self.image_size, outputs, self.widths, self.kernel_size, self.hidden_dim, activation,
+            self.dtype,
         )  # fmt: skip
 
     @property
     def likelihood(self) -> Likelihood:
         """Returns p(x | z) as functions of the decoder's output."""
         return LIKELIHOODS[self.likelihood_name]
+
+    @property
+    def latent_size(self) -> int:
+        """Number Z of all latent dimensions."""
+        if self.network == "spatial":
+            return count_latent_dimensions(self.image_size, self.latent_dim)
+        return self.latent_dim
+
+    @property
+    def branches(self) -> "dict[str, VAE]":
+        """Name of an observation -> the model that explains it; this model explains pixels alone."""
+        return {"pixels": self}
+
+    def split(self, tree: Any) -> dict[str, Any]:
+        """Returns name of a branch -> its part of the parameters, inputs or fits of the whole model."""
+        return {"pixels": tree}
 
     def make_label(self, class_index: Int[Array, "..."]) -> Float[Array, "... K"] | None:
         """Returns the one-hot class of each image; None for a model that is not conditional."""
@@ -116,10 +157,13 @@ class VAE(nn.Module):
         self, z: Float[Array, "B Z"], label: Float[Array, "B K"] | None = None
     ) -> Float[Array, "B H W P"]:
         """Returns the raw output for z; `mean` computes an image from it."""
-        return self.decoder(z, label)
+        raw = self.decoder(z, label)
+        if self.network == "convolutional" and self.likelihood_name == "normal":
+            raw = jnp.concatenate([raw, jnp.broadcast_to(self.log_sigma, raw.shape)], axis=3)
+        return raw
 
     def mean(self, raw: Float[Array, "B H W P"]) -> Float[Array, "B H W C"]:
-        """Returns the expected image in [0, 1], black outside the region of interest."""
+        """Returns the expected image, zero outside the region of interest."""
         return self.zero_outside_region(self.likelihood.mean(raw))
 
     def zero_outside_region(self, images: Float[Array, "B H W Q"]) -> Float[Array, "B H W Q"]:
@@ -224,7 +268,7 @@ def init_params(model: VAE, key: jax.Array) -> dict:
     """Draws the initial parameters, float32."""
     x = jnp.zeros((1, model.image_size, model.image_size, model.channels))
     label = jnp.zeros((1, model.num_classes)) if model.num_classes else None
-    return model.init(key, x, jnp.zeros((1, model.latent_dim)), label)["params"]
+    return model.init(key, x, jnp.zeros((1, model.latent_size)), label)["params"]
 
 
 def count_params(params: dict) -> int:

@@ -7,23 +7,36 @@ and one colour scale serves all images.
 N images, H W image.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from scipy import ndimage
 
 from vae_jax.data.batches import to_unit
+from vae_jax.data.examples import Examples
 from vae_jax.metrics.localisation import Localisation
+from vae_jax.model.branched import BranchedVAE, Model
 from vae_jax.observation.bands import compute_stored_bands
+from vae_jax.observation.observed import get_inputs
 from vae_jax.runtime.progress import open_progress_bar
+from vae_jax.score_names import (
+    ScoreName,
+    is_baseline,
+    is_combination,
+    parse_score_name,
+    select_member_names,
+)
 from vae_jax.scoring.band_pca import enlarge_maps
 from vae_jax.scoring.baselines import Baselines
 from vae_jax.scoring.class_marginal import bind_most_likely_class
+from vae_jax.scoring.error_maps import compute_map
 from vae_jax.scoring.gradient import compute_gradient_maps
-from vae_jax.scoring.pixel_errors import compute_pixel_maps
-from vae_jax.scoring.scorer import build_view
+from vae_jax.scoring.place_maps import upsample_maps
+from vae_jax.scoring.scorer import build_view, build_views
 from vae_jax.scoring.setup import ScoringSetup
 
 # Lower limit of the deviation of a pixel, as a share of the mean deviation over pixels. A smaller one is
@@ -32,12 +45,12 @@ _MIN_DEVIATION = 0.1
 
 # Name of a map -> the map of each image.
 Maps = Mapping[str, Float[np.ndarray, "N H W"]]
-# Computes the maps of uint8 images [N, H, W, C].
-Mapper = Callable[[UInt8[np.ndarray, "N H W C"]], Maps]
+# Computes the maps of some images.
+Mapper = Callable[[Examples], Maps]
 
 
 def measure_localisation(
-    setup: ScoringSetup, names: Sequence[str], baselines: Baselines
+    setup: ScoringSetup, names: Sequence[str], baselines: Baselines, fits: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
     """Measures the anomaly maps of the scores and of the baselines against masks, in constant memory.
 
@@ -47,6 +60,7 @@ def measure_localisation(
         setup: model, data and scoring config.
         names: names of scores; a score without a map is skipped.
         baselines: baselines of the dataset, for their maps.
+        fits: fits of the scores on training normals.
 
     Returns:
         For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
@@ -57,9 +71,9 @@ def measure_localisation(
         test.masks[rows].any() for rows in split_rows(rows_of_anomalies, batch_size)
     ):
         return {}
-    mappers = [make_model_mapper(setup, names), make_baseline_mapper(baselines)]
+    mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
     all_rows = np.flatnonzero(test.has_mask)
-    region = setup.trained.model.region
+    region = setup.dataset.region
     region_mask = None if region is None else region.mask
     results: dict[str, dict[str, float]] = {}
     with open_progress_bar(len(all_rows) * len(mappers), "localising", unit="image") as bar:
@@ -67,7 +81,7 @@ def measure_localisation(
             scale = measure_scale(mapper, setup)
             measures: dict[str, Localisation] = {}
             for rows in split_rows(all_rows, batch_size):
-                maps = scale.apply(mapper(test.images[rows]))
+                maps = scale.apply(mapper(test.take(rows)))
                 masks = test.masks[rows]
                 for name, values in maps.items():
                     measures.setdefault(name, Localisation()).update(values, masks, region_mask)
@@ -112,35 +126,57 @@ class MapScale:
 
 def measure_scale(mapper: Mapper, setup: ScoringSetup) -> MapScale:
     """Measures the scale of the maps of a mapper on the calibration normals, in constant memory."""
-    images = setup.dataset.calibration.images
-    chunks = split_rows(np.arange(len(images)), setup.trained.batch_size)
-    return MapScale((mapper(images[rows]) for rows in chunks), setup.scoring_config.map_smoothing)
+    normals = setup.dataset.calibration
+    chunks = split_rows(np.arange(len(normals)), setup.trained.batch_size)
+    return MapScale(
+        (mapper(normals.take(rows)) for rows in chunks), setup.scoring_config.map_smoothing
+    )
 
 
-def make_model_mapper(setup: ScoringSetup, names: Sequence[str]) -> Mapper:
-    """Makes a function that computes the map of each named score that has one."""
+def make_model_mapper(setup: ScoringSetup, names: Sequence[str], fits: dict[str, Any]) -> Mapper:
+    """Makes a function that computes the map of each named score that has one, at the size of the image.
+
+    Of a model of several observations it also computes the map `place_nll` of every branch.
+
+    Args:
+        setup: model, data and scoring config.
+        names: names of scores.
+        fits: fits of the scores on training normals.
+    """
     trained, scoring_config = setup.trained, setup.scoring_config
     # The seed is an argument and not a constant of the program, so that all seeds share one program.
     traced_seed = np.uint32(setup.seed)
+    map_names = choose_maps(trained.model, names, scoring_config.fusion)
+    size = setup.dataset.image_size
 
     @jax.jit
-    def compute_maps(params, batch, seed):
-        bound = bind_most_likely_class(trained.model, params, to_unit(batch.image))
-        view = build_view(bound, batch, scoring_config, seed, {}, {})
-        maps = compute_pixel_maps(view)
-        if any(name.endswith("_gradient") for name in names):
-            maps |= compute_gradient_maps(view)
-        return {name: values for name, values in maps.items() if name in names}
+    def compute_maps(params, batch, seed, fits):
+        if isinstance(trained.model, BranchedVAE):
+            views = build_views(trained.model, params, batch, scoring_config, seed, fits)
+        else:
+            bound = bind_most_likely_class(trained.model, params, to_unit(batch.image))
+            views = {"pixels": build_view(bound, batch, scoring_config, seed, fits, {})}
+        maps = {
+            str(name): compute_map(views[name.observation], name.measure)
+            for name in map_names
+            if name.has_map
+        }
+        maps = {name: upsample_maps(values, size) for name, values in maps.items()}
+        if any(name.measure.endswith("_gradient") for name in map_names):
+            gradients = compute_gradient_maps(views["pixels"])
+            maps |= {name: values for name, values in gradients.items() if name in names}
+        return maps
 
-    return lambda images: trained.map_batches(
-        lambda params, batch: compute_maps(params, batch, traced_seed), images
+    return lambda examples: trained.map_batches(
+        lambda params, batch: compute_maps(params, batch, traced_seed, fits), get_inputs(examples)
     )
 
 
 def make_baseline_mapper(baselines: Baselines) -> Mapper:
     """Makes a function that computes the maps of the baselines `pca` and `band_pca`."""
 
-    def compute_maps(images):
+    def compute_maps(examples):
+        images = examples.images
         bands = baselines.band_pca.compute_maps(compute_stored_bands(images))
         return {
             "pca": baselines.pca.squared_errors(images),
@@ -148,6 +184,29 @@ def make_baseline_mapper(baselines: Baselines) -> Mapper:
         }
 
     return compute_maps
+
+
+def choose_maps(model: Model, names: Sequence[str], members: Sequence[str]) -> list[ScoreName]:
+    """Chooses the maps to compute: those of the named scores and of the members of combinations.
+
+    Args:
+        model: the model.
+        names: names of scores.
+        members: `scoring.fusion`.
+    """
+    combined = [name for name in names if is_combination(name)]
+    of_combinations = [m for name in combined for m in select_member_names(name, members)]
+    singles = [name for name in names if not (is_combination(name) or is_baseline(name))]
+    if isinstance(model, BranchedVAE):
+        singles = [
+            *(f"{branch}_place_nll" for branch in model.branches),
+            *singles,
+            *of_combinations,
+        ]
+    parsed = [dataclasses.replace(parse_score_name(name), aggregate="") for name in singles]
+    return [
+        name for name in dict.fromkeys(parsed) if name.has_map or name.measure.endswith("_gradient")
+    ]
 
 
 def split_rows(rows: Int[np.ndarray, "N"], size: int) -> Iterator[Int[np.ndarray, "n"]]:

@@ -15,13 +15,15 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32, UInt8
+from jaxtyping import Array, Float, Float32, Int32, Shaped
 
 from vae_jax import noise
-from vae_jax.data.batches import Batch, map_batches, map_rows, to_unit
+from vae_jax.data.batches import Batch, map_batches, map_rows, to_float
 from vae_jax.data.image_store import Images
 from vae_jax.errors import UserError
+from vae_jax.model.branched import Model
 from vae_jax.model.vae import VAE, BoundModel, Posterior
+from vae_jax.observation.observed import ObservedImages
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 
 ClassIndices = Int32[np.ndarray, "N"] | None
@@ -45,6 +47,7 @@ class Reconstructions:
 class TrainedModel:
     """A model with its parameters, as functions between NumPy arrays.
 
+    A model of several observations encodes, decodes and reconstructs branch by branch, see `select_branch`.
     A conditional model needs a class for every image. If `class_indices` are passed, they are used.
     If not, `encode` and `reconstruct` take the most likely class of each image, and `decode` takes the
     classes in turn.
@@ -55,16 +58,22 @@ class TrainedModel:
         batch_size: number of images that are on the device at the same time.
     """
 
-    model: VAE
+    model: Model
     params: dict
     batch_size: int
+
+    def select_branch(self, name: str) -> "TrainedModel":
+        """Returns one branch of a model as a model of its own."""
+        return TrainedModel(
+            self.model.branches[name], self.model.split(self.params)[name], self.batch_size
+        )
 
     def with_max_batch_size(self, max_batch_size: int) -> "TrainedModel":
         """Returns the same model with a batch size of at most `max_batch_size` images."""
         return dataclasses.replace(self, batch_size=min(self.batch_size, max_batch_size))
 
     def encode(
-        self, images: UInt8[Images, "N H W C"], class_indices: ClassIndices = None
+        self, images: Shaped[Images, "N H W C"], class_indices: ClassIndices = None
     ) -> Posterior:
         """Returns the posterior of each image.
 
@@ -74,7 +83,7 @@ class TrainedModel:
         return self._in_batches(_encode, images, class_indices)
 
     def reconstruct(
-        self, images: UInt8[Images, "N H W C"], class_indices: ClassIndices = None
+        self, images: Shaped[Images, "N H W C"], class_indices: ClassIndices = None
     ) -> Reconstructions:
         """Returns every image decoded from its posterior mean; all results are in host memory together.
 
@@ -106,7 +115,7 @@ class TrainedModel:
         return self.decode(draw_prior(self.model, count, seed))
 
     def map_batches(
-        self, function: Callable[[dict, Batch], Tree], images: UInt8[Images, "N H W C"]
+        self, function: Callable[[dict, Batch], Tree], images: Images | ObservedImages
     ) -> Tree:
         """Applies a function of the parameters and a batch to all images.
 
@@ -138,20 +147,20 @@ def draw_prior(model: VAE, count: int, seed: int) -> Float32[np.ndarray, "count 
             "with --config.model.kind=vae"
         )
     keys = noise.example_keys(noise.stream_key(seed, "sample"), 0, jnp.arange(count))
-    return np.asarray(noise.draw_normal(keys, model.latent_dim))
+    return np.asarray(noise.draw_normal(keys, model.latent_size))
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _encode(model: VAE, params: dict, images: UInt8[Array, "B H W C"], class_indices) -> Posterior:
-    x = to_unit(images)
+def _encode(model: VAE, params: dict, images: Shaped[Array, "B H W C"], class_indices) -> Posterior:
+    x = to_float(images)
     return _bind_classes(model, params, x, class_indices).encode(x)
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def _reconstruct(
-    model: VAE, params: dict, images: UInt8[Array, "B H W C"], class_indices
+    model: VAE, params: dict, images: Shaped[Array, "B H W C"], class_indices
 ) -> Reconstructions:
-    x = to_unit(images)
+    x = to_float(images)
     bound = _bind_classes(model, params, x, class_indices)
     posterior = bound.encode(x)
     return Reconstructions(model.mean(bound.decode(posterior.mu)), posterior)

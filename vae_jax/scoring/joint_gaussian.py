@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from vae_jax.scoring.latent import Gaussian
 from vae_jax.scoring.place_gaussian import fit_whitening
+from vae_jax.scoring.view import TrainingNormals, View
 
 # An entry whose standard deviation is below this share of its largest absolute value is constant but for
 # rounding.
@@ -22,7 +23,24 @@ _CONSTANT = 1e-5
 _EXACT = jax.lax.Precision.HIGHEST  # on a GPU, TF32 would round small distances away
 
 
-def join_pooled(pooled: Float[Array, "B 2 P"], *, symmetry: bool) -> Float[Array, "B F"]:
+def fit_joint(normals: TrainingNormals) -> Gaussian:
+    """Fits the score `joint` on training normals."""
+    symmetry = normals.scoring_config.symmetry
+    return fit_joint_gaussian(np.asarray(join_pooled(normals.pooled(), symmetry=symmetry)))
+
+
+def joint(view: View) -> Float[Array, "B"]:
+    """Mahalanobis distance of the pooled deepest features from training normals. Cost: the features.
+
+    With `scoring.symmetry`, the vector contains the left half minus the right half, too.
+    """
+    vectors = join_pooled(view.pooled, symmetry=view.scoring_config.symmetry)
+    return measure_joint_distance(view.fits["joint"], vectors)
+
+
+def join_pooled(
+    pooled: Float[Array | np.ndarray, "B 2 P"], *, symmetry: bool
+) -> Float[Array | np.ndarray, "B F"]:
     """Turns the pooled features of each image into one vector.
 
     Args:

@@ -58,7 +58,11 @@ def measure_contrast(
     an anomaly that fills the image raises the median, too. `share` is not used.
     """
     del share
-    places = _select(smooth_maps(maps, region), region)
+    return compare_highest(_select(smooth_maps(maps, region), region))
+
+
+def compare_highest(places: Float[Array, "B j"]) -> Float[Array, "B"]:
+    """Returns (highest - median) / interquartile range of the places of each image."""
     quarter, median, three_quarters = jnp.quantile(places, jnp.array([0.25, 0.5, 0.75]), axis=1)
     lowest_range = _FLAT * jnp.max(jnp.abs(places), axis=1)
     tiny = jnp.finfo(places.dtype).tiny

@@ -15,17 +15,20 @@ from jaxtyping import Float
 
 from vae_jax.data.examples import Examples
 from vae_jax.errors import UserError
-from vae_jax.model.vae import VAE
+from vae_jax.model.branched import Model
+from vae_jax.observation.observed import get_inputs
+from vae_jax.score_names import is_baseline, is_combination, select_member_names
+from vae_jax.scoring.combinations import combine_scores
 from vae_jax.scoring.fits import fit_scores
-from vae_jax.scoring.fusion import fuse_scores
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.scoring.scores import BY_OPTIMISATION, NEEDS_POSTERIOR, SCORES
+from vae_jax.scoring.scores import BY_OPTIMISATION, needs_posterior
 from vae_jax.scoring.setup import ScoringSetup
 
 log = logging.getLogger(__name__)
 
 # Figures of the model that are computed in the same pass as the scores.
-_FIGURES = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse", "reconstruction", "kl")
+_FIGURES = ("reconstruction", "kl")
+_PIXEL_FIGURES = ("quality_mse", "quality_psnr", "quality_ssim", "noisy_mse")
 # These columns share one estimate: if the first is computed, the second costs nothing.
 _LIKELIHOOD = ("nll", "bits_per_dim")
 
@@ -40,13 +43,15 @@ class RoleScores:
     Attributes:
         calibration: columns of the calibration normals.
         test: columns of the test images.
+        fits: fits of the scores on training normals, from `fits.fit_scores`.
     """
 
     calibration: dict[str, Float[np.ndarray, "n"]]
     test: Columns
+    fits: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def select_supported_scores(model: VAE, names: Sequence[str], field: str) -> list[str]:
+def select_supported_scores(model: Model, names: Sequence[str], field: str) -> list[str]:
     """Selects the scores that the model supports; an autoencoder has no posterior.
 
     Args:
@@ -57,7 +62,7 @@ def select_supported_scores(model: VAE, names: Sequence[str], field: str) -> lis
     Raises:
         UserError: if no score remains.
     """
-    supported = [name for name in names if model.sampled or name not in NEEDS_POSTERIOR]
+    supported = [name for name in names if model.sampled or not needs_posterior(name)]
     if not supported:
         raise UserError(
             f"{field} contains only scores that need a posterior ({', '.join(names)}), and an autoencoder "
@@ -76,29 +81,49 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
     Raises:
         UserError: if a score is not a finite number.
     """
-    members = []
-    if "fusion" in names:
-        members = select_supported_scores(
-            setup.trained.model, setup.scoring_config.fusion, "scoring.fusion"
-        )
-    singles = [name for name in dict.fromkeys((*names, *members)) if name != "fusion"]
+    combinations = [name for name in names if is_combination(name)]
+    members = _select_members(setup, combinations)
+    singles = [
+        name
+        for name in dict.fromkeys((*names, *members))
+        if not (is_combination(name) or is_baseline(name))
+    ]
     fits = fit_scores(
         singles,
         setup.trained,
-        setup.dataset.train.images,
+        get_inputs(setup.dataset.train),
         setup.scoring_config,
         setup.seed,
         setup.given_classes(setup.dataset.train),
     )
+    model = setup.trained.model
     likelihood = _LIKELIHOOD if "nll" in singles else ()
-    elbo = ("elbo",) if setup.trained.model.sampled else ()
-    columns = tuple(dict.fromkeys((*singles, *_FIGURES, *elbo, *likelihood)))
+    elbo = ("elbo",) if model.sampled else ()
+    figures = _PIXEL_FIGURES if "pixels" in model.branches else ()
+    columns = tuple(dict.fromkeys((*singles, *figures, *_FIGURES, *elbo, *likelihood)))
     by_role = _score_roles(setup, columns, fits, ("calibration", "test"))
     if members:
         validation = _score_roles(setup, members, fits, ("val",))["val"]
         for role_columns in by_role.values():
-            role_columns["fusion"] = fuse_scores(validation, role_columns)
-    return RoleScores(by_role["calibration"], by_role["test"])
+            for name in combinations:
+                role_columns[name] = combine_scores(
+                    name, setup.scoring_config.fusion, validation, role_columns
+                )
+    return RoleScores(by_role["calibration"], by_role["test"], fits)
+
+
+def _select_members(setup: ScoringSetup, combinations: Sequence[str]) -> list[str]:
+    """Returns the scores that the combinations are computed from, and that the model supports."""
+    members = [
+        member
+        for name in combinations
+        for member in select_member_names(name, setup.scoring_config.fusion)
+    ]
+    if not members:
+        return []
+    return select_supported_scores(
+        setup.trained.model, list(dict.fromkeys(members)), "scoring.fusion"
+    )
 
 
 def _score_roles(
@@ -112,21 +137,23 @@ def _score_roles(
         setup.scoring_config,
         setup.seed,
         jax.devices(),
-        max(len(examples.images) for examples in role_examples.values()),
+        max(len(examples) for examples in role_examples.values()),
     )
     by_role = {}
     for role, examples in role_examples.items():
         start = time.perf_counter()
         by_role[role] = score(
             setup.trained.params,
-            examples.images,
+            get_inputs(examples),
             setup.given_classes(examples),
             f"scoring {role}",
             fits=fits,
         )
         _log_speed(columns, len(examples.images), time.perf_counter() - start)
         _check_finite(
-            {name: by_role[role][name] for name in columns if name in SCORES}, examples, role
+            {name: by_role[role][name] for name in columns if name not in _PIXEL_FIGURES},
+            examples,
+            role,
         )
     return by_role
 
@@ -144,7 +171,7 @@ def _check_finite(columns: Columns, examples: Examples, role: str) -> None:
 
 
 def _log_speed(columns: Sequence[str], num_images: int, seconds: float) -> None:
-    slow = [name for name in columns if name in BY_OPTIMISATION]
+    slow = [name for name in columns if name.endswith(BY_OPTIMISATION)]
     if slow:
         log.info(
             "%s: %d images in %.1f s with compilation, %.3g images/s",

@@ -14,16 +14,17 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, UInt32
+from jaxtyping import Array, Float, Key, UInt32
 
 from vae_jax import noise
-from vae_jax.data.batches import Batch, iterate_batches, to_unit
+from vae_jax.data.batches import Batch, iterate_batches, to_float, to_unit
+from vae_jax.model.branched import BranchedVAE, Model, fold_branch
 from vae_jax.model.objective import compute_terms
-from vae_jax.model.vae import VAE, BoundModel
+from vae_jax.model.vae import BoundModel, Posterior
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.class_marginal import marginalise_classes
-from vae_jax.scoring.scores import COLUMNS, HOST_FEATURES
+from vae_jax.scoring.scores import HOST_FEATURES, find_column
 from vae_jax.scoring.view import View
 
 # (params, images, class_indices=None, description=None, rows=None, fits=None) -> column by name.
@@ -37,8 +38,10 @@ def build_view(
     seed: UInt32[Array, ""] | int,
     fits: dict[str, Any],
     host: dict[str, Float[Array, "B"]],
+    branch_index: int = 0,
+    pooled: Float[Array, "B 2 F"] | None = None,
 ) -> View:
-    """Builds the view of a batch.
+    """Builds the view of a batch for one branch of a model.
 
     Args:
         bound: model with its parameters and, if it is conditional, the class of each image.
@@ -47,19 +50,26 @@ def build_view(
         seed: seed of the `eval` stream.
         fits: name of a score -> its fit on training normals.
         host: name of a score -> its value of `scores.HOST_FEATURES`.
+        branch_index: position of the branch in the model.
+        pooled: `View.pooled` of the images.
     """
-    x = to_unit(batch.image)
+    x = to_float(batch.image)
     keys = noise.example_keys(noise.stream_key(seed, "eval"), noise.EVAL_STEP, batch.index)
+    keys = fold_branch(keys, branch_index)
     latent_keys, pixel_keys, score_keys = (
         noise.fold_into_each(keys, use)
         for use in (noise.LATENT_USE, noise.PIXEL_USE, noise.SCORE_USE)
     )
     posterior = bound.encode(x)
-    z = posterior.sample(noise.draw_normal(latent_keys, bound.model.latent_dim))
+    size = bound.model.latent_size
+    z = posterior.sample(noise.draw_normal(latent_keys, size))
+    raw = bound.decode(posterior.mu)
     pixel_noise = noise.draw_normal(pixel_keys, x[0].size).reshape(x.shape)
     return View(
         x=x,
-        x_hat=bound.model.mean(bound.decode(posterior.mu)),
+        x_hat=bound.model.mean(raw),
+        raw=raw,
+        sampled_raws=_decode_samples(bound, posterior, latent_keys, scoring_config.samples),
         posterior=posterior,
         terms=compute_terms(bound.model, x, posterior, bound.decode(z)),
         x_hat_noisy=bound.reconstruct(
@@ -70,11 +80,63 @@ def build_view(
         scoring_config=scoring_config,
         fits=fits,
         host=host,
+        pooled=pooled,
+        on_grid=batch.image.dtype != jnp.uint8,
     )
 
 
+def build_views(
+    model: Model,
+    params: dict,
+    batch: Batch,
+    scoring_config: ml_collections.ConfigDict,
+    seed: UInt32[Array, ""] | int,
+    fits: dict[str, Any],
+) -> dict[str, View]:
+    """Builds the view of a batch for every branch of a model that is not conditional.
+
+    Args:
+        model: the model.
+        params: its parameters.
+        batch: images, or their observations.
+        scoring_config: the `scoring` group of the config.
+        seed: seed of the `eval` stream.
+        fits: the fits of the whole model; {} if no score reads any.
+    """
+    branch_params, branch_images = model.split(params), model.split(batch.image)
+    branch_fits = model.split(fits) if fits else {name: {} for name in model.branches}
+    pooled = batch.image.get("pooled") if isinstance(batch.image, dict) else None
+    return {
+        name: build_view(
+            BoundModel(branch, branch_params[name]),
+            batch.replace(image=branch_images[name]),
+            scoring_config,
+            seed,
+            branch_fits[name],
+            {},
+            branch_index,
+            None if pooled is None else to_float(pooled),
+        )
+        for branch_index, (name, branch) in enumerate(model.branches.items())
+    }
+
+
+def _decode_samples(
+    bound: BoundModel, posterior: Posterior, keys: Key[Array, "B"], num_samples: int
+) -> Float[Array, "L B H W P"] | None:
+    """Decodes posterior samples; the first ones do not depend on their number."""
+    if not num_samples or posterior.logvar is None:
+        return None
+
+    def decode(i):
+        eps = noise.draw_normal(noise.fold_into_each(keys, i), bound.model.latent_size)
+        return bound.decode(posterior.sample(eps))
+
+    return jax.lax.map(decode, noise.FIRST_SAMPLE + jnp.arange(num_samples))
+
+
 def make_scorer(
-    model: VAE,
+    model: Model,
     columns: Sequence[str],
     scoring_config: ml_collections.ConfigDict,
     seed: int,
@@ -85,7 +147,7 @@ def make_scorer(
 
     Args:
         model: model to score with.
-        columns: names in `scores.COLUMNS`.
+        columns: names of scores or figures that `scores.find_column` knows.
         scoring_config: the `scoring` group of the config. Its batch size is rounded up to a multiple of
             the number of devices; the scores do not depend on it.
         seed: seed of the `eval` stream.
@@ -99,7 +161,7 @@ def make_scorer(
         The scorer. Its arguments are
 
         - params: parameters of the model.
-        - images: uint8 [N, H, W, C].
+        - images: uint8 [N, H, W, C], or `ObservedImages`.
         - class_indices: class of each image. If a conditional model gets None, it scores every image
           under all classes and the classes are marginalised.
         - description: text of a progress bar; None shows no bar.
@@ -150,20 +212,23 @@ def make_scorer(
 
 
 def _compile_columns(
-    model: VAE, columns: Sequence[str], scoring_config: ml_collections.ConfigDict
+    model: Model, columns: Sequence[str], scoring_config: ml_collections.ConfigDict
 ) -> Callable[..., dict[str, Float[Array, "B"]]]:
     """Returns the compiled function of a batch; it marginalises the classes where they are not given."""
-    functions = {name: COLUMNS[name] for name in columns}
+    functions = {name: find_column(name) for name in columns}
 
     @functools.partial(jax.jit, static_argnames="classes_given")
     def score_batch(params, fits, batch, host, seed, classes_given):
         def score_under(class_index):
             bound = BoundModel(model, params, class_index)
             view = build_view(bound, batch, scoring_config, seed, fits, host)
-            values = {name: function(view) for name, function in functions.items()}
+            values = {name: function({"pixels": view}) for name, function in functions.items()}
             return values, view.terms.negative_elbo
 
-        if not model.num_classes:
+        if isinstance(model, BranchedVAE):
+            views = build_views(model, params, batch, scoring_config, seed, fits)
+            values = {name: function(views) for name, function in functions.items()}
+        elif not model.num_classes:
             values, _ = score_under(None)
         elif classes_given:
             values, _ = score_under(batch.class_index)

@@ -7,6 +7,7 @@ together, and XLA removes what is not used.
 B batch, H W image, C channels.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
@@ -14,10 +15,23 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from vae_jax.metrics import image_quality
+from vae_jax.score_names import is_baseline, is_combination, parse_score_name
 from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
+from vae_jax.scoring.joint_gaussian import joint
 from vae_jax.scoring.latent import gmm, knn, latent_statistics, mahalanobis
 from vae_jax.scoring.optimisation import likelihood_regret, restoration
-from vae_jax.scoring.pixel_errors import bce, fft, l1, ms_ssim, mse, ssim, structural_errors
+from vae_jax.scoring.pixel_errors import (
+    bce,
+    cosine,
+    fft,
+    l1,
+    ms_ssim,
+    mse,
+    place_gaussian,
+    place_nll,
+    ssim,
+    structural_errors,
+)
 from vae_jax.scoring.probabilistic import (
     bits_per_dim,
     corrected_nll,
@@ -48,6 +62,9 @@ SCORES: dict[str, Score] = {
     "l1": l1,
     "bce": bce,
     "ssim": ssim,
+    "cosine": cosine,
+    "place_nll": place_nll,
+    "place_gaussian": place_gaussian,
     "ms_ssim": ms_ssim,
     "fft": fft,
     "elbo": elbo,
@@ -65,6 +82,7 @@ SCORES: dict[str, Score] = {
     "restoration": restoration,
     "elbo_gradient": elbo_gradient,
     "kl_gradient": kl_gradient,
+    "joint": joint,
 }
 
 # Name of a score -> what it measures, for the pages that a user reads.
@@ -105,6 +123,14 @@ BY_IMPORTANCE = ("nll", "bits_per_dim", "corrected_nll", "input_complexity")
 
 # These scores need the width of the posterior, which an autoencoder lacks.
 NEEDS_POSTERIOR = ("elbo", "kl", *BY_IMPORTANCE, "typicality", "likelihood_regret", "kl_gradient")
+
+
+def needs_posterior(name: str) -> bool:
+    """Returns whether an autoencoder lacks the score of this name."""
+    return not (is_combination(name) or is_baseline(name)) and (
+        parse_score_name(name).measure in NEEDS_POSTERIOR
+    )
+
 
 # These scores cost many passes per image.
 BY_OPTIMISATION = ("likelihood_regret", "restoration")
@@ -171,8 +197,32 @@ FIGURES: dict[str, Score] = {
     "frequency": frequency,
 }
 
-# Everything that the scorer can compute.
-COLUMNS = SCORES | FIGURES
+# Figures that are a sum over the branches of a model.
+_SUMS: dict[str, Score] = {
+    "elbo": elbo,
+    "kl": kl,
+    "reconstruction": reconstruction,
+    "frequency": frequency,
+}
+
+
+def find_column(name: str) -> Callable[[dict[str, View]], Float[Array, "B"]]:
+    """Finds the function that computes a column from the views of all branches.
+
+    Args:
+        name: name of a score of a model, which `score_names` describes; of a figure in FIGURES, for a model
+            of pixels; or `elbo`, `kl`, `reconstruction` or `frequency`, the sum over all branches.
+    """
+    if name in _SUMS:
+        return lambda views: functools.reduce(jnp.add, map(_SUMS[name], views.values()))
+    if name in FIGURES:
+        return lambda views: FIGURES[name](views["pixels"])
+    parsed = parse_score_name(name)
+    function = SCORES[parsed.measure]
+    if parsed.aggregate:
+        function = functools.partial(function, aggregate=parsed.aggregate)
+    return lambda views: function(views[parsed.observation])
+
 
 # Name of a score -> function of uint8 images that the host computes, one number per image. The score
 # finds the numbers under its own name in `view.host`.

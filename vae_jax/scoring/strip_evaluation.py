@@ -5,6 +5,7 @@ T tiles of one strip, N test tiles, H W tile.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -44,7 +45,11 @@ class StripEvaluation:
 
 
 def evaluate_strips(
-    setup: ScoringSetup, names: Sequence[str], baselines: Baselines, num_shown: int = 6
+    setup: ScoringSetup,
+    names: Sequence[str],
+    baselines: Baselines,
+    fits: dict[str, Any],
+    num_shown: int = 6,
 ) -> StripEvaluation | None:
     """Measures the anomaly maps of the scores and of the baselines on whole strips.
 
@@ -55,6 +60,7 @@ def evaluate_strips(
         setup: model, data and scoring config; the test images are tiles in any order.
         names: names of scores; a score without a map is skipped.
         baselines: baselines of the dataset, for their maps.
+        fits: fits of the scores on training normals.
         num_shown: number of strips to show; a third of them are normal. They are chosen at random.
 
     Returns:
@@ -66,7 +72,7 @@ def evaluate_strips(
     # A batch that is longer than the longest strip would be padded every time.
     max_batch_size = max(map(len, tiles.rows_of_strip.values()))
     setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
-    mappers = [make_model_mapper(setup, names), make_baseline_mapper(baselines)]
+    mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
     files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
@@ -125,12 +131,12 @@ def _measure_maps(
     on_strips: Callable[[int], object],
 ) -> dict[str, _MapMeasure]:
     """Measures every map of a mapper, one strip at a time; calls `on_strips` after each strip."""
-    test, region = tiles.test, setup.trained.model.region
+    test, region = tiles.test, setup.dataset.region
     region_mask = None if region is None else region.mask
     scale = measure_scale(mapper, setup)
     measures: dict[str, _MapMeasure] = {}
     for file, rows in tiles.rows_of_strip.items():
-        maps: Maps = scale.apply(mapper(test.images[rows]))
+        maps: Maps = scale.apply(mapper(test.take(rows)))
         for name in sorted(maps, key=lambda name: _position(name, names)):
             values = maps[name]
             strip = assemble_strip(test, rows, name, values, region_mask)

@@ -22,6 +22,21 @@ from vae_jax.training.step import TracedHyperparameters
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
 
+def extend_epochs(config: ml_collections.ConfigDict, num_images: int) -> ml_collections.ConfigDict:
+    """Returns the config with as many epochs as `train.min_steps` needs, if these are more.
+
+    Args:
+        config: resolved config of the run.
+        num_images: number of training images.
+    """
+    steps_per_epoch = math.ceil(num_images / config.train.batch_size)
+    config = config.copy_and_resolve_references()
+    config.train.epochs = max(
+        config.train.epochs, math.ceil(config.train.min_steps / steps_per_epoch)
+    )
+    return config
+
+
 @dataclasses.dataclass(frozen=True)
 class EpochTrainer:
     """Trains on all training images once per call; its attributes stay the same during a run.

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxtyping import Array, UInt8
 
 from vae_jax.data.batches import Batch
 from vae_jax.errors import UserError
@@ -45,9 +44,7 @@ class Plan:
     class_index: Any  # int32 [S, B]
 
 
-RunSteps = Callable[
-    [TrainState, UInt8[Array, "N H W C"], Plan, int, TracedHyperparameters], tuple[TrainState, dict]
-]
+RunSteps = Callable[[TrainState, Any, Plan, int, TracedHyperparameters], tuple[TrainState, dict]]
 
 
 def _make_loop(step: TrainStep) -> Callable:
@@ -55,7 +52,9 @@ def _make_loop(step: TrainStep) -> Callable:
 
     def run(state, images, plan: Plan, num_steps, hyperparameters):
         def select_batch(i):
-            return Batch(images[plan.rows[i]], plan.index[i], plan.mask[i], plan.class_index[i])
+            rows = plan.rows[i]
+            image = jax.tree.map(lambda array: array[rows], images)
+            return Batch(image, plan.index[i], plan.mask[i], plan.class_index[i])
 
         def body(i, carry):
             state, metrics = carry
@@ -108,7 +107,8 @@ def _compile_with_pmap(recipe: Recipe, devices: Sequence[jax.Device]) -> RunStep
         if several_processes:
             # This process holds the images of its local devices only. Each device receives the images of
             # its own rows, in the order of these rows.
-            images = images[plan.rows.reshape(len(local), -1)]
+            rows = plan.rows.reshape(len(local), -1)
+            images = jax.tree.map(lambda array: array[rows], images)
             order = np.arange(plan.rows[0].size, dtype=np.int32).reshape(plan.rows[0].shape)
             plan = plan.replace(rows=np.broadcast_to(order, plan.rows.shape))
             # If JAX itself had to copy the donated state to the local devices, it would delete the state.

@@ -2,13 +2,14 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, UInt8
 
 from vae_jax.data.image_store import Images, ImagesOnDisk
+from vae_jax.observation.observed import ObservedImages
 from vae_jax.runtime import processes
 from vae_jax.runtime.memory import measure_memory_bytes
 from vae_jax.training.parallel import Plan
@@ -27,15 +28,14 @@ class Placement:
 
     Attributes:
         cache: where the images are stored, a key of `LOCATIONS`.
-        images: all training images, as an array on the device, an array on the host, or images on disk.
+        images: all training images, as an array on the device, an array on the host, or images on disk;
+            for a model of several observations, name -> observations, or `ObservedImages`.
     """
 
     cache: str
-    images: UInt8[Array, "N H W C"] | UInt8[Images, "N H W C"]
+    images: Any
 
-    def feed(
-        self, plans: Iterable[tuple[Plan, int]]
-    ) -> Iterator[tuple[UInt8[Array, "M H W C"], Plan, int]]:
+    def feed(self, plans: Iterable[tuple[Plan, int]]) -> Iterator[tuple[Any, Plan, int]]:
         """Yields for each call its images, its plan, and how many of its steps are to be run.
 
         If the images are on the device, every call receives all of them. Otherwise a call receives only its
@@ -59,9 +59,9 @@ class Placement:
         )
         for images, plan, num_steps in calls.to_iter_dataset(ahead):
             # Images are copied to the device only here, so that those read ahead use no device memory.
-            yield jnp.asarray(images), plan, num_steps
+            yield jax.tree.map(jnp.asarray, images), plan, num_steps
 
-    def _read(self, plan: Plan, num_steps: int) -> tuple[UInt8[np.ndarray, "M H W C"], Plan, int]:
+    def _read(self, plan: Plan, num_steps: int) -> tuple[Any, Plan, int]:
         """Returns this process's images of the plan, and the plan with rows that refer to these images."""
         columns = processes.find_own_columns(plan.rows.shape[1])
         own_rows = plan.rows[:, columns]
@@ -70,11 +70,11 @@ class Placement:
         return self.images[own_rows.reshape(-1)], plan.replace(rows=rows), num_steps
 
 
-def place_images(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
+def place_images(images: Images | ObservedImages, cache: str) -> Placement:
     """Places the training images where `data.cache` requests; this does not change the result of training.
 
     Args:
-        images: training images. Images on disk stay there and are streamed.
+        images: training images, or their observations. Images on disk stay there and are streamed.
         cache: `data.cache`: "device", "host", or "auto", which means the device if the images fit.
     """
     if isinstance(images, ImagesOnDisk):
@@ -83,7 +83,9 @@ def place_images(images: UInt8[Images, "N H W C"], cache: str) -> Placement:
         fits = images.nbytes <= _MAX_DEVICE_SHARE * _device_memory_bytes()
         # With several processes each process should read only its share of the images.
         cache = "device" if fits and not processes.are_several() else "host"
-    return Placement(cache, jnp.asarray(images) if cache == "device" else images)
+    if cache != "device":
+        return Placement(cache, images)
+    return Placement(cache, jax.tree.map(jnp.asarray, images[:]))
 
 
 def _device_memory_bytes() -> int:

@@ -6,8 +6,8 @@ import ml_collections
 import optax
 
 from vae_jax.data.augment import Augmentation, make_augmentation
+from vae_jax.model.branched import Model
 from vae_jax.model.objective import Objective, make_beta_schedule, make_objective
-from vae_jax.model.vae import VAE
 from vae_jax.training.optimizer import make_learning_rate, make_optimizer, make_plateau
 
 
@@ -27,7 +27,7 @@ class Recipe:
             other.
     """
 
-    model: VAE
+    model: Model
     objective: Objective
     beta_schedule: optax.Schedule
     augmentation: Augmentation
@@ -37,7 +37,7 @@ class Recipe:
     accumulate: int
 
 
-def make_recipe(config: ml_collections.ConfigDict, model: VAE, steps_per_epoch: int) -> Recipe:
+def make_recipe(config: ml_collections.ConfigDict, model: Model, steps_per_epoch: int) -> Recipe:
     """Returns the recipe that a resolved config describes.
 
     Args:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vae_jax import noise
-from vae_jax.model.vae import init_params
+from vae_jax.model.branched import init_branches
 from vae_jax.training.recipe import Recipe
 
 
@@ -40,7 +40,7 @@ def create_state(recipe: Recipe, seed: int) -> TrainState:
         recipe: how the model is trained.
         seed: seed of the run, from which the initial parameters follow.
     """
-    params = init_params(recipe.model, noise.stream_key(seed, "init"))
+    params = init_branches(recipe.model, noise.stream_key(seed, "init"))
 
     # One program for all arrays of the state; it runs once, so it is not optimised.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from vae_jax import noise
 from vae_jax.data.batches import Batch, to_unit
-from vae_jax.model.objective import compute_terms
+from vae_jax.model.branched import compute_model_terms
 from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
 
@@ -63,11 +63,10 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
             latent_keys, augment_keys = (
                 noise.example_keys(root, state.step, part.index) for root in streams
             )
-            x = model.zero_outside_region(recipe.augmentation(to_unit(part.image), augment_keys))
-            eps = noise.draw_normal(latent_keys, model.latent_dim)
-            label = model.make_label(part.class_index)
-            posterior, raw = model.apply({"params": params}, x, eps, label)
-            image_terms = compute_terms(model, x, posterior, raw)
+            inputs = model.split(part.image)
+            if "pixels" in inputs:
+                inputs["pixels"] = recipe.augmentation(to_unit(inputs["pixels"]), augment_keys)
+            image_terms = compute_model_terms(model, params, inputs, latent_keys, part.class_index)
             # Each sum is divided by the count of the whole batch, so that gradients that are summed over
             # parts and devices are means.
             loss = jnp.sum(part.mask * objective(image_terms, beta)) / count

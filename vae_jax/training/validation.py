@@ -10,19 +10,25 @@ import numpy as np
 import optax
 from jaxtyping import Float
 
+from vae_jax.model.branched import Model
 from vae_jax.model.objective import Objective, Terms
 from vae_jax.training.epoch import check_finite
 from vae_jax.training.optimizer import update_plateau
 from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
 
-# Names of columns that are computed in validation in addition to the terms of the loss.
-QUALITY_COLUMNS = ("quality_mse", "quality_psnr", "quality_ssim")
+# Names of columns that are computed for images in addition to the terms of the loss.
+_QUALITY_COLUMNS = ("quality_mse", "quality_psnr", "quality_ssim")
 # A state may be the best once beta has reached this share of its largest value.
 _MIN_BETA_SHARE = 0.999
 
 # Name of a term or quality measure -> its value for each image.
 MetricColumns = dict[str, Float[np.ndarray, "N"]]
+
+
+def list_quality_columns(model: Model) -> tuple[str, ...]:
+    """Returns the columns that validation computes in addition to the terms of the loss."""
+    return _QUALITY_COLUMNS if "pixels" in model.branches else ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Validator:
         metrics = {name: np.array([value]) for name, value in val.line.items()}
         check_finite(metrics, int(state.step), self.checkpoint_folder)
         train = summarise(self.score_train(state.params), rates, self.recipe.objective)
-        quality = {name: train.line[name] for name in ("mse", "psnr", "ssim")}
+        names = (column.removeprefix("quality_") for column in _QUALITY_COLUMNS)
+        quality = {name: train.line[name] for name in names if name in train.line}
         # While beta rises, the distortion is low because the KL hardly counts yet.
         if epoch < self.train_config.epochs and rates["beta"] < _MIN_BETA_SHARE * self.max_beta:
             return state, ValidationResult(val.line, quality)
@@ -92,6 +99,15 @@ class Validator:
             state, val.distortion, self.recipe.plateau, self.train_config
         )
         return state, ValidationResult(val.line, quality, val.distortion)
+
+    def summarise_train(self, state: TrainState, rates: dict[str, float]) -> dict[str, float]:
+        """Returns the loss, the terms and the image quality of some training images.
+
+        Args:
+            state: state to summarise.
+            rates: `learning_rate` and `beta`.
+        """
+        return summarise(self.score_train(state.params), rates, self.recipe.objective).line
 
 
 @dataclasses.dataclass(frozen=True)
