@@ -17,7 +17,18 @@ STAGES = [
     for stage in re.search(r"^    (data  ->.*)$", PAGE, re.MULTILINE)[1].split("  ->  ")
 ]
 LINE = [package for stage in STAGES for package in stage]
-BESIDE = ("errors", "config", "field_syntax", "noise", "validate", "workdir", "runtime", "metrics")
+BESIDE = (
+    "errors",
+    "config",
+    "field_syntax",
+    "noise",
+    "score_names",
+    "validate",
+    "validate_model",
+    "workdir",
+    "runtime",
+    "metrics",
+)
 TOP = {"train", "evaluate", "explore", "ablate", "results", "grid"}
 
 

@@ -84,23 +84,19 @@ def default() -> ml_collections.ConfigDict:
     model.likelihood = "gaussian_optimal"  # p(x | z), name in LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
     # The fields below belong to the branches `features` and `bands`; pixels use the ones above.
-    # Shape of the latent: vector | spatial (a vector in each cell) | auto (features: spatial, bands: vector).
+    # Shape of the latent: vector | spatial (a vector in each cell) | auto (spatial for features, vector
+    # for bands).
     model.latent = "auto"
-    model.feature_size = (
-        224  # height and width of the image that the feature network receives, pixels
-    )
+    model.feature_size = 224  # height and width of the image that the network receives, pixels
     model.grid = 14  # height and width of the grid of features, cells
     model.feature_channels = 256  # channels that the 472 features are projected to; 472 keeps all
     model.feature_weights = ""  # .npz file with weights of your own; "" takes those of the extra
-    # Augmented copies of each training image whose observations the model trains on, beside the image itself.
+    # Augmented copies of each training image that the model trains on, beside the image itself.
     model.augmented_copies = 0
     model.feature_widths = (128,)  # channels of the hidden layers of the branch `features`
-    model.feature_latent_dim = (
-        16  # its latent dimensions: for each cell (spatial) or in all (vector, linear)
-    )
-    model.band_size = (
-        128  # height and width of the image whose bands are computed, pixels; cells have 8
-    )
+    # Its latent dimensions: for each cell of the latent (spatial), or in all (vector, linear).
+    model.feature_latent_dim = 16
+    model.band_size = 128  # height and width of the image whose bands are computed, pixels
     model.band_widths = (64,)  # channels after each stride-2 convolution of the branch `bands`
     model.band_latent_dim = 32  # its latent dimensions
 

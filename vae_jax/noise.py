@@ -20,9 +20,9 @@ EVAL_STEP, SWEEP_STEP = 0, 3  # the sweep must not repeat the noise behind `nois
 LATENT_USE, PIXEL_USE, SCORE_USE = 0, 1, 2
 # Scores that draw, each with the number that is folded into the key of the use `SCORE_USE`.
 IMPORTANCE_DRAW, REGRET_DRAW = 0, 1
-# Number of the first branch of a model of several observations; the i-th branch folds in this number plus i.
+# The i-th branch of a model of several observations folds in this number plus i.
 FIRST_BRANCH = 1000
-# Number of the first sample that `scoring.samples` draws; the i-th sample folds in this number plus i.
+# The i-th sample of `scoring.samples` folds in this number plus i.
 FIRST_SAMPLE = 2000
 
 

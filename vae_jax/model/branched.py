@@ -1,9 +1,8 @@
 """A model of several observations of an image: one independent VAE for each of them.
 
 The branches share nothing but the image, so the ELBO of the whole model is the sum of theirs, and one
-training step, one checkpoint and one evaluation serve all of them. A `VAE` of pixels has the same three
-members `branches`, `split` and `latent_size`, so the code that trains and scores treats it as a model of one
-branch.
+training step, one checkpoint and one evaluation serve all of them. A `VAE` of pixels has the same members
+`branches` and `split`, so the code that trains and scores treats it as a model of one branch.
 
 B batch, Z latent dimensions of a branch.
 """
@@ -15,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Int, Key
 
 from vae_jax import noise
 from vae_jax.data.batches import to_float
@@ -46,6 +45,10 @@ class BranchedVAE:
     def split(self, tree: Mapping[str, Any]) -> dict[str, Any]:
         """Returns name of a branch -> its part of the parameters, inputs or fits of the whole model."""
         return {name: tree[name] for name, _ in self.named_branches}
+
+    def join(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the inverse of `split`."""
+        return dict(parts)
 
     @property
     def sampled(self) -> bool:

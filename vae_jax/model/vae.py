@@ -140,6 +140,10 @@ class VAE(nn.Module):
         """Returns name of a branch -> its part of the parameters, inputs or fits of the whole model."""
         return {"pixels": tree}
 
+    def join(self, parts: dict[str, Any]) -> Any:
+        """Returns the inverse of `split`."""
+        return parts["pixels"]
+
     def make_label(self, class_index: Int[Array, "..."]) -> Float[Array, "... K"] | None:
         """Returns the one-hot class of each image; None for a model that is not conditional."""
         if not self.num_classes:

@@ -114,7 +114,7 @@ ERROR_MAPS: dict[str, Callable[[View, Raw], Errors]] = {
 
 
 def compute_errors(view: View, measure: str) -> Errors:
-    """Computes the errors of every place, averaged over the reconstructions that `scoring.samples` names."""
+    """Computes the errors of every place, averaged over the samples of `scoring.samples`."""
     return view.average_over_reconstructions(lambda raw: ERROR_MAPS[measure](view, raw))
 
 

@@ -78,7 +78,7 @@ def fit_scores(
     for branch in trained.model.branches:
         normals = _describe_normals(branch, trained, images, scoring_config, seed, class_indices)
         fits[branch] = {measure: FITS[measure](normals) for measure in measures[branch]}
-    return fits["pixels"] if "pixels" in fits else fits
+    return trained.model.join(fits)
 
 
 def _describe_normals(

@@ -58,7 +58,7 @@ def place_nll(view: View, aggregate: str = "") -> Float[Array, "B"]:
 
 
 def place_gaussian(view: View, aggregate: str = "") -> Float[Array, "B"]:
-    """Squared Mahalanobis distance of a place's residual from training normals. Cost: one pass, and the fit.
+    """Squared Mahalanobis distance of a place's residual from normals. Cost: one pass, and the fit.
 
     Source: Defard et al. 2021, "PaDiM", applied to observation minus reconstruction.
     """

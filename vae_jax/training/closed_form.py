@@ -45,9 +45,7 @@ def fit_linear(
         fitted = fit_probabilistic_pca(x, branch.latent_dim, seed)
         params[name] = jax.tree.map(jnp.asarray, fitted)
     seconds = time.perf_counter() - start
-    state = state.replace(
-        step=state.step + 1, params=params["pixels"] if "pixels" in params else params
-    )
+    state = state.replace(step=state.step + 1, params=model.join(params))
     return state, {
         "images_per_second": len(inputs) / seconds,
         "seconds": seconds,
