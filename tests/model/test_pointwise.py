@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.model.pointwise import Pointwise, multiply_rows
+from vae_jax.model.pointwise import Pointwise, multiply_rows, repeat_row
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -71,3 +71,10 @@ def test_gradient_per_example_equals_that_of_a_loop():
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), actual, expected
     )
+
+
+def test_repeated_rows_and_their_gradient_equal_those_of_a_broadcast():
+    row, weights = draw(1, 6), draw(7, 6, seed=1)
+    actual, pull = jax.vjp(lambda row: repeat_row(row, 7), row)
+    np.testing.assert_array_equal(actual, np.broadcast_to(row, (7, 6)))
+    np.testing.assert_allclose(pull(weights)[0], weights.sum(axis=0, keepdims=True), rtol=1e-5)

@@ -8,6 +8,8 @@ exist in reverse mode only.
 Shapes: N rows, C input channels, O output channels.
 """
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -49,6 +51,23 @@ def _backward(saved, y):
 
 
 multiply_rows.defvjp(_forward, _backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def repeat_row(row: Float[Array, "1 O"], count: int) -> Float[Array, "N O"]:
+    """Returns `count` copies of the row; its gradient is a product with ones, not a sum over rows.
+
+    Args:
+        row: float32.
+        count: number of copies N.
+    """
+    return jnp.broadcast_to(row, (count, row.shape[1]))
+
+
+repeat_row.defvjp(
+    lambda row, count: (repeat_row(row, count), None),
+    lambda count, _, y: (_multiply(jnp.ones((1, count), y.dtype), y, (1, 0)),),
+)
 
 
 class Pointwise(nn.Module):

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vae_jax.model.convolution import Conv
 from vae_jax.model.depthwise import DepthwiseConv
-from vae_jax.model.pointwise import Pointwise
+from vae_jax.model.pointwise import Pointwise, repeat_row
 
 
 def count_latent_dimensions(grid: int, latent_dim: int) -> int:
@@ -110,5 +110,5 @@ class SpatialDecoder(nn.Module):
         h = nn.gelu(h + places[None].astype(self.dtype))
         mean = Pointwise(self.channels, dtype=self.dtype, name="mean")(h).astype(jnp.float32)
         log_sigma = self.param("log_sigma", nn.initializers.zeros, (self.channels,), jnp.float32)
-        log_sigma = log_sigma.reshape(1, 1, 1, -1)
-        return jnp.concatenate([mean, jnp.broadcast_to(log_sigma, mean.shape)], axis=3)
+        log_sigma = repeat_row(log_sigma.reshape(1, -1), mean.size // self.channels)
+        return jnp.concatenate([mean, log_sigma.reshape(mean.shape)], axis=3)
