@@ -53,8 +53,8 @@ def compute_features(
 
 
 def _compute_part(params, x, size: int, grid: int, dtype: DTypeLike):
-    images = jnp.broadcast_to(x, (*x.shape[:3], 3))
-    images = jax.image.resize(images, (len(x), size, size, 3), "linear", antialias=True)
+    images = jax.image.resize(x, (len(x), size, size, x.shape[3]), "linear", antialias=True)
+    images = jnp.broadcast_to(images, (len(x), size, size, 3))
     network = EfficientNetLite0(LAYERS, dtype)
     maps = network.apply({"params": params}, (images * 255 - 127) / 128)
     maps = [y.astype(jnp.float32) for y in maps]
