@@ -32,7 +32,7 @@ healthy test images, although 5 % are promised. Cost: 30 minutes on one core sha
 1.8 GiB.
 """
 
-from vae_jax.config import default
+from vae_jax.config import default, use_observations
 from vae_jax.errors import UserError
 
 # Image size in pixels -> channels after each convolution; the last one has 8x8 positions.
@@ -44,9 +44,9 @@ _WIDTHS = {
 
 
 def get_config(variant: str = ""):
-    if variant not in ("", "generation", *_WIDTHS):
+    if variant not in ("", "generation", "features", *_WIDTHS):
         raise UserError(
-            f"configs/chest_xray.py has no variant {variant}; valid: {', '.join(_WIDTHS)}, generation"
+            f"configs/chest_xray.py has no variant {variant}; valid: {', '.join(_WIDTHS)}, generation, features"
         )
     config = default()
     config.name = f"chest_xray_{variant}" if variant else "chest_xray"
@@ -79,4 +79,8 @@ def get_config(variant: str = ""):
         config.objective.beta_warmup = 3.0
         config.train.epochs = 12
         config.train.epochs_per_checkpoint = 1
+    elif variant == "features":
+        config.data.image_size = 224
+        config.scoring.symmetry = True
+        use_observations(config, "features", "bands")
     return config

@@ -33,7 +33,7 @@ AUROC of PCA falls from 0.86 to 0.74 (mean of six splits), and the AUROC of mse 
 seeds, configs/kvasir_ablation.py).
 """
 
-from vae_jax.config import default
+from vae_jax.config import default, use_observations
 from vae_jax.errors import UserError
 
 
@@ -71,14 +71,20 @@ def get_config(variant: str = ""):
     config.train.batch_size = 16
     config.train.learning_rate_schedule = "cosine"
     config.train.epochs_per_checkpoint = 5
-    if variant == "tight":
+    if variant in ("tight", "tight_features"):
         config.data.crop = 0.38
+    if variant in ("features", "tight_features"):
+        config.data.image_size = 224
+        config.data.val_fraction = 0.12
+        config.data.calibration_fraction = 0.15
+        config.data.test_fraction = 0.2
+        use_observations(config, "features", "bands")
     elif variant == "ae":
         config.model.kind = "ae"
     elif variant == "beta":
         config.objective.beta = 4.0
-    elif variant:
-        raise UserError(f"configs/kvasir.py has no variant {variant}; valid: ae, beta, tight")
+    elif variant not in ("", "tight"):
+        raise UserError(f"configs/kvasir.py has no variant {variant}; valid: ae, beta, features, tight, tight_features")
     if variant:
         config.name = f"kvasir_{variant}"
     return config

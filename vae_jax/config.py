@@ -201,5 +201,48 @@ def default() -> ml_collections.ConfigDict:
     return config
 
 
+
+def use_observations(config: ml_collections.ConfigDict, *observations: str) -> None:
+    """Sets the fields that a model of features or bands needs, in place.
+
+    The settings come from comparisons on several datasets (docs/experiments.md). `scoring.fusion` names one
+    score of each kind: how well features and bands are explained, and the joint Gaussian of the image.
+
+    Args:
+        config: config to change.
+        observations: "features", "bands" or both.
+    """
+    config.model.observations = observations
+    config.objective.beta_schedule = "linear"
+    config.objective.frequency_weight = 0.0
+    # With few images, `train.min_steps` makes all schedules longer.
+    config.train.epochs = 1
+    config.train.min_steps = 800
+    config.objective.beta_warmup = 0.3
+    config.train.batch_size = 16
+    config.train.learning_rate = 1e-3
+    config.train.learning_rate_schedule = "cosine"
+    config.train.clip_norm = 1000.0
+    config.train.epochs_per_validation = 10
+    config.train.epochs_per_checkpoint = 10
+    maps = {
+        "features": ("features_cosine", "features_place_nll", "features_place_gaussian"),
+        "bands": ("bands_place_nll",),
+    }
+    names = [
+        f"{name}_{aggregate}"
+        for observation in observations
+        for name in maps[observation]
+        for aggregate in ("mean", "max", "contrast")
+    ]
+    members = {"features": ("features_cosine", "features_joint"), "bands": ("bands_place_nll",)}
+    joint = ("features_joint",) if "features" in observations else ()
+    config.scoring.names = (
+        *names, *joint, "fusion_mean", "fusion_max", "fusion_contrast", "hedge", "harmonic",
+    )  # fmt: skip
+    config.scoring.fusion = tuple(m for name in observations for m in members[name])
+    config.scoring.decision = "hedge"
+
+
 # ml_collections calls this function when a file is given as --config.
 get_config = default

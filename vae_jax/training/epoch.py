@@ -25,15 +25,20 @@ _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 def extend_epochs(config: ml_collections.ConfigDict, num_images: int) -> ml_collections.ConfigDict:
     """Returns the config with as many epochs as `train.min_steps` needs, if these are more.
 
+    All schedules that count in epochs become longer by the same factor.
+
     Args:
         config: resolved config of the run.
         num_images: number of training images.
     """
     steps_per_epoch = math.ceil(num_images / config.train.batch_size)
+    epochs = max(config.train.epochs, math.ceil(config.train.min_steps / steps_per_epoch))
+    factor = epochs / config.train.epochs
     config = config.copy_and_resolve_references()
-    config.train.epochs = max(
-        config.train.epochs, math.ceil(config.train.min_steps / steps_per_epoch)
-    )
+    config.train.epochs = epochs
+    config.train.warmup_epochs *= factor
+    config.objective.beta_warmup *= factor
+    config.objective.beta_cycle *= factor
     return config
 
 
