@@ -5,16 +5,13 @@ N images, M selected images, H W image, C channels.
 
 import dataclasses
 import functools
-import logging
-import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Int, Int32, UInt8
 
 from vae_jax import noise
@@ -22,13 +19,7 @@ from vae_jax.data.augment import make_augmentation
 from vae_jax.data.batches import compute_content_index, map_batches, to_unit
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import Images, join_images, take_images
-from vae_jax.errors import UserError
-from vae_jax.observation.observers import make_observers
-from vae_jax.observation.standardise import Standardiser, fit_standardiser, standardise
-from vae_jax.observation.store import ObservationStore
-from vae_jax.workdir import mark_output
-
-_log = logging.getLogger(__name__)
+from vae_jax.observation.fitted_observers import FittedObserver, fit_observers
 
 ROLES = ("train", "val", "calibration", "test")
 _AUGMENTATION_BATCH = 64  # images that are augmented at the same time
@@ -68,8 +59,10 @@ class ObservedImages:
         )
 
 
-def observe_dataset(dataset: Dataset, config: ml_collections.ConfigDict) -> Dataset:
-    """Returns the dataset with `observed` in every role; a model of pixels alone needs none.
+def observe_dataset(
+    dataset: Dataset, config: ml_collections.ConfigDict, roles: Sequence[str] = ROLES
+) -> Dataset:
+    """Returns the dataset with `observed` in its roles; a model of pixels alone needs none.
 
     Each image is observed once and kept on disk, in `data.dir`. Mean and standard deviation come from the
     training normals. With `model.augmented_copies`, the training images are followed by their copies.
@@ -77,30 +70,51 @@ def observe_dataset(dataset: Dataset, config: ml_collections.ConfigDict) -> Data
     Args:
         dataset: images of all roles.
         config: resolved config of the run.
+        roles: roles to observe; no image of another role except `train` is read.
 
     Raises:
         UserError: if the weights of the feature network are missing, or the disk cannot be written.
     """
     if tuple(config.model.observations) == ("pixels",):
         return dataset
-    role_images = {role: getattr(dataset, role).images for role in ROLES}
-    num_train = len(role_images["train"])
-    if config.model.augmented_copies:
-        role_images["train"] = join_images([role_images["train"], *_make_copies(dataset, config)])
-    arrays: dict[str, dict[str, Images]] = {role: {} for role in ROLES}
-    if "pixels" in config.model.observations:
-        for role, images in role_images.items():
-            arrays[role]["pixels"] = images
-    for name, raw, standardiser in _observe(role_images, num_train, config):
-        for role in ROLES:
-            arrays[role][name] = standardise(raw[role], standardiser)
-    roles = {
-        role: dataclasses.replace(
-            getattr(dataset, role), observed=_join_arrays(arrays[role], role_images[role])
-        )
-        for role in ROLES
-    }
-    return dataclasses.replace(dataset, **roles)
+    observers = fit_observers(dataset.train.images, config)
+    observed = {}
+    for role in roles:
+        examples = getattr(dataset, role)
+        images, copies = examples.images, None
+        if role == "train" and config.model.augmented_copies:
+            copies = join_images([*_make_copies(dataset, config)])
+            images = join_images([images, copies])
+        arrays = {"pixels": images} if "pixels" in config.model.observations else {}
+        for observer in observers:
+            arrays |= observer.read_training(copies) if role == "train" else observer.read(images)
+        observed[role] = dataclasses.replace(examples, observed=_join_arrays(arrays, images))
+    return dataclasses.replace(dataset, **observed)
+
+
+def observe_images(
+    images: UInt8[Images, "N H W C"],
+    observers: Sequence[FittedObserver],
+    model_config: ml_collections.ConfigDict,
+    description: str | None = None,
+) -> ObservedImages | None:
+    """Observes images in memory, as a trained model reads them; nothing is written to disk.
+
+    Args:
+        images: images of the size of the dataset, at least one.
+        observers: the result of `fit_observers` for the training normals of the run.
+        model_config: the `model` group of the config.
+        description: text of a progress bar; None shows no bar.
+
+    Returns:
+        The value of `Examples.observed`: None for a model of pixels alone.
+    """
+    if tuple(model_config.observations) == ("pixels",):
+        return None
+    arrays = {"pixels": images} if "pixels" in model_config.observations else {}
+    for observer in observers:
+        arrays |= observer.compute(images, description)
+    return _join_arrays(arrays, images)
 
 
 def select_inputs(inputs: Images | ObservedImages, branch: str) -> Images:
@@ -116,44 +130,6 @@ def select_inputs(inputs: Images | ObservedImages, branch: str) -> Images:
 def get_inputs(examples: Examples) -> Images | ObservedImages:
     """Returns what the model reads: the observations of the images, or for pixels alone the images."""
     return examples.images if examples.observed is None else examples.observed
-
-
-def _observe(
-    role_images: dict[str, UInt8[Images, "N H W C"]],
-    num_train: int,
-    config: ml_collections.ConfigDict,
-) -> Iterator[tuple[str, dict[str, Images], Standardiser]]:
-    """Yields each array: its name, its values by role as stored, and how they are standardised."""
-    folder = _locate_stores(config.data)
-    for observer in make_observers(config.model):
-        store = ObservationStore(folder, observer)
-        try:
-            mark_output(folder)
-            by_role = {role: store.observe(images) for role, images in role_images.items()}
-        except OSError as error:
-            raise UserError(
-                f"observations cannot be written to {folder} ({error.strerror or error}); make space, or "
-                "name another folder with --config.data.dir"
-            ) from error
-        for name in by_role["train"]:
-            raw = {role: arrays[name] for role, arrays in by_role.items()}
-            normals = take_images(raw["train"], np.arange(num_train))
-            yield name, raw, _fit_standardiser(name, normals, config.model)
-
-
-def _fit_standardiser(
-    name: str, normals: Images, model_config: ml_collections.ConfigDict
-) -> Standardiser:
-    if name == "features":
-        return fit_standardiser(
-            normals, per_place=False, num_channels=model_config.feature_channels
-        )
-    return fit_standardiser(normals, per_place=True)
-
-
-def _locate_stores(data_config: ml_collections.ConfigDict) -> pathlib.Path:
-    root = data_config.dir or tfds.core.constants.get_default_data_dir()
-    return pathlib.Path(root).expanduser() / "vae_jax_observations"
 
 
 def _join_arrays(arrays: dict[str, Images], images: UInt8[Images, "N H W C"]) -> ObservedImages:

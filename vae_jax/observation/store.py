@@ -3,7 +3,7 @@
 A store is a folder for one observer. Each start that meets new images adds one part: a folder with
 `digests.npy`, which names each image by a digest of its pixels, and one `.npy` file for each array.
 
-N images, H W image, C channels.
+N images, M of them, B images of a batch, H W image, C channels.
 """
 
 import contextlib
@@ -13,11 +13,11 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vae_jax.data.image_store import Images, ImagesOnDisk
 from vae_jax.observation.observers import Observer
@@ -31,12 +31,16 @@ _DIGEST_BYTES = 16
 class ObservationStore:
     """The observations of one observer; images that it lacks are observed when they are requested.
 
+    Attributes:
+        root: folder that holds the stores of all observers.
+
     Args:
-        folder: folder that holds the stores of all observers.
+        folder: the same folder.
         observer: computes what the store lacks.
     """
 
     def __init__(self, folder: pathlib.Path, observer: Observer):
+        self.root = folder
         self._folder = folder / f"{observer.name}-{observer.key}"
         self._observer = observer
         self._parts: list[dict[str, np.ndarray]] = []
@@ -107,22 +111,44 @@ class ObservationStore:
     def _write_arrays(
         self, folder: pathlib.Path, images: UInt8[Images, "N H W C"], rows: np.ndarray
     ) -> None:
-        size, files = self._observer.batch_size, {}
-        with open_progress_bar(len(rows), f"observing {self._observer.name}", "image") as bar:
-            for start in range(0, len(rows), size):
-                batch_rows = rows[start : start + size]
-                # The last batch is padded, so that all batches share one compiled program.
-                padded = np.resize(batch_rows, min(size, len(rows)))
-                values = jax.device_get(self._observer.compute(images[padded]))
-                for name, array in values.items():
-                    if name not in files:
-                        files[name] = np.lib.format.open_memmap(
-                            folder / f"{name}.npy", "w+", array.dtype, (len(rows), *array.shape[1:])
-                        )
-                    files[name][start : start + len(batch_rows)] = array[: len(batch_rows)]
-                bar.update(len(batch_rows))
+        files = {}
+        description = f"observing {self._observer.name}"
+        for start, values in iterate_observations(self._observer, images, rows, description):
+            for name, array in values.items():
+                if name not in files:
+                    files[name] = np.lib.format.open_memmap(
+                        folder / f"{name}.npy", "w+", array.dtype, (len(rows), *array.shape[1:])
+                    )
+                files[name][start : start + len(array)] = array
         for file in files.values():
             file.flush()
+
+
+def iterate_observations(
+    observer: Observer,
+    images: UInt8[Images, "N H W C"],
+    rows: Int[np.ndarray, "M"],
+    description: str | None,
+) -> Iterator[tuple[int, dict[str, Float[np.ndarray, "B ..."]]]]:
+    """Observes the images of these rows, batch by batch.
+
+    Args:
+        observer: computes the observations.
+        images: the images; those on disk are read batch by batch.
+        rows: which of them to observe, in this order.
+        description: text of a progress bar; None shows no bar.
+
+    Yields:
+        The position in `rows` of the first image of a batch; name of an array -> the observations, float16.
+    """
+    size = min(observer.batch_size, len(rows))
+    with open_progress_bar(len(rows), description, "image") as bar:
+        for start in range(0, len(rows), max(size, 1)):
+            batch_rows = rows[start : start + size]
+            # The last batch is padded, so that all batches share one compiled program.
+            values = jax.device_get(observer.compute(images[np.resize(batch_rows, size)]))
+            yield start, {name: array[: len(batch_rows)] for name, array in values.items()}
+            bar.update(len(batch_rows))
 
 
 def _hash_images(images: UInt8[Images, "N H W C"], chunk: int) -> list[bytes]:
