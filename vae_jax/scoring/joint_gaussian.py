@@ -13,8 +13,8 @@ from jaxtyping import Array, Float
 from threadpoolctl import threadpool_limits
 
 from vae_jax.scoring.latent import Gaussian
-from vae_jax.scoring.place_gaussian import fit_whitening
 from vae_jax.scoring.view import TrainingNormals, View
+from vae_jax.scoring.whitening import fit_whitening
 
 # An entry whose standard deviation is below this share of its largest absolute value is constant but for
 # rounding.

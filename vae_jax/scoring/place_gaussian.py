@@ -5,10 +5,7 @@ place of one training image the vector is compared with the vectors of all train
 place. So this rule knows what is normal where, for example that the dark corner of a picture is dark. Its
 cost is a matrix [K, K] per place.
 
-The covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004), so that it can be
-inverted although there are often fewer images than channels.
-
-n training normals, B batch, h w places, K channels, F entries of a vector.
+n training normals, B batch, h w places, K channels.
 """
 
 from typing import Any
@@ -18,15 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from sklearn.covariance import ledoit_wolf
 from threadpoolctl import threadpool_limits
 
-from vae_jax.errors import UserError
-
-# Lower limit of the standard deviation in any direction, in units of the standardised observation. A
-# smaller one, for example at a place that is black in all training images, would make the rounding errors
-# of an observation that is stored as float16 look abnormal.
-_MIN_DEVIATION = 0.03
+from vae_jax.scoring.whitening import fit_whitening
 
 _EXACT = jax.lax.Precision.HIGHEST  # on a GPU, TF32 would round small distances away
 
@@ -76,30 +67,3 @@ def measure_place_distances(
     centred = o - gaussian.mean[None]
     whitened = jnp.einsum("bhwk,hwkl->bhwl", centred, gaussian.whiten, precision=_EXACT)
     return jnp.mean(jnp.square(whitened), axis=3)
-
-
-def fit_whitening(
-    vectors: Float[np.ndarray, "n F"],
-) -> tuple[Float[np.ndarray, "F"], Float[np.ndarray, "F F"]]:
-    """Fits a Gaussian with shrunk covariance to vectors and returns its mean and a whitening matrix W.
-
-    (v - mean) @ W has the identity as covariance, so its squared length is the squared Mahalanobis
-    distance of v. In a direction in which the vectors hardly differ, the standard deviation is set to
-    `_MIN_DEVIATION`.
-
-    Args:
-        vectors: standardised vectors, float64.
-
-    Raises:
-        UserError: if there are fewer than two vectors.
-
-    Source: Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices".
-    """
-    if len(vectors) < 2:
-        raise UserError(
-            f"a covariance needs at least two training normals, but there are {len(vectors)}; add images"
-        )
-    covariance, _ = ledoit_wolf(vectors)
-    variances, directions = np.linalg.eigh(covariance)
-    whiten = directions / np.sqrt(np.maximum(variances, _MIN_DEVIATION**2))
-    return vectors.mean(axis=0), whiten
