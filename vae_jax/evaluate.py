@@ -85,7 +85,7 @@ def evaluate(
         UserError: if the workdir holds no checkpoint, or if a score is not a finite number.
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
-    setup = _load_setup(config, workdir, dataset)
+    setup = load_setup(config, workdir, dataset)
     names = select_supported_scores(setup.trained.model, config.scoring.names, "scoring.names")
     role_scores = score_calibration_and_test(setup, names)
     if not processes.is_first():
@@ -151,9 +151,14 @@ class _Localisation:
     strips: list[Strip]
 
 
-def _load_setup(
+def load_setup(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> ScoringSetup:
+    """Reads the best checkpoint of a run, and returns it with what every step of a scoring needs.
+
+    Raises:
+        UserError: if the workdir holds no checkpoint.
+    """
     model = build_branches(config, dataset.region)
     params = load_best_params(workdir, dataset.fingerprint)
     trained = TrainedModel(model, params, config.scoring.batch_size)

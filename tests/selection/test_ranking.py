@@ -4,11 +4,17 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from vae_jax.selection import ranking
+from vae_jax.selection.aggregation import AGGREGATIONS, WHOLE_IMAGE
 from vae_jax.selection.ranking import Candidate
 
 
 def make_candidate(name, power, family="model"):
-    return Candidate(name, family, ranking.find_aggregation(name), {"noise": power})
+    return Candidate(name, family, find_ending(name), {"noise": power})
+
+
+def find_ending(name):
+    ending = name.rpartition("_")[2]
+    return ending if ending in AGGREGATIONS else WHOLE_IMAGE
 
 
 def test_power_is_the_mean_over_kinds_of_the_auroc_of_sklearn():
@@ -16,7 +22,7 @@ def test_power_is_the_mean_over_kinds_of_the_auroc_of_sklearn():
     clean = {name: rng.normal(size=30) for name in ("cosine_max", "nll_max")}
     kinds = ["noise"] * 10 + ["blur"] * 25
     corrupted = {name: rng.normal(1, size=35) for name in clean}
-    candidates = ranking.measure_candidates(clean, corrupted, kinds)
+    candidates = ranking.measure_candidates(clean, corrupted, kinds, {})
     assert [candidate.name for candidate in candidates] == list(clean)
     for candidate in candidates:
         expected = {
@@ -35,7 +41,7 @@ def test_a_score_that_finds_the_corruptions_is_chosen():
     clean = {name: rng.normal(size=50) for name in ("blind", "weak", "strong", "inverted")}
     shift = {"blind": 0, "weak": 0.7, "strong": 2, "inverted": -3}
     corrupted = {name: rng.normal(shift[name], size=60) for name in clean}
-    candidates = ranking.measure_candidates(clean, corrupted, ["noise", "blur"] * 30)
+    candidates = ranking.measure_candidates(clean, corrupted, ["noise", "blur"] * 30, {})
     assert ranking.choose(candidates) == "strong"
     (ranked,) = ranking.rank_groups(candidates).values()
     assert [candidate.name for candidate in ranked] == ["strong", "weak", "blind", "inverted"]
@@ -57,7 +63,7 @@ def test_each_family_and_each_aggregation_is_ranked_alone():
         ("model", "mean"): ["cosine_mean", "nll_mean"],
         ("model", "max"): ["nll_max"],
         ("place_gaussian", "max"): ["place_gaussian_max"],
-        ("model", ""): ["kl"],
+        ("model", WHOLE_IMAGE): ["kl"],
     }
 
 
@@ -80,29 +86,16 @@ def test_candidates_of_several_groups_or_none_are_refused(names, families):
 def test_baselines_get_the_family_that_is_named():
     columns = {"nll_max": np.arange(3.0), "patchcore_max": np.arange(3.0)}
     candidates = ranking.measure_candidates(
-        columns, columns, ["blur"] * 3, families={"patchcore_max": "patchcore"}
+        columns,
+        columns,
+        ["blur"] * 3,
+        {"nll_max": "max", "patchcore_max": "max"},
+        families={"patchcore_max": "patchcore"},
     )
     assert [candidate.group for candidate in candidates] == [
         ("model", "max"),
         ("patchcore", "max"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("name", "aggregation"),
-    [
-        ("cosine_max", "max"),
-        ("features_nll_mean", "mean"),
-        ("nll_contrast", "contrast"),
-        ("mse_top_k", "top_k"),
-        ("kl", ""),
-        ("max", ""),
-        ("softmax", ""),
-        ("ms_ssim", ""),
-    ],
-)
-def test_the_end_of_a_name_is_its_aggregation(name, aggregation):
-    assert ranking.find_aggregation(name) == aggregation
 
 
 def test_equally_good_candidates_keep_their_order():
@@ -120,7 +113,7 @@ def test_equally_good_candidates_keep_their_order():
 )
 def test_columns_that_cannot_be_ranked_are_refused(corrupted, kinds, message):
     with pytest.raises(ValueError, match=message):
-        ranking.measure_candidates({"mse": np.zeros(3)}, corrupted, kinds)
+        ranking.measure_candidates({"mse": np.zeros(3)}, corrupted, kinds, {})
 
 
 def test_agreement_is_the_rank_correlation_over_common_scores():

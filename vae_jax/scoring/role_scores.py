@@ -6,7 +6,7 @@ N images of a role, n calibration normals.
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -81,6 +81,33 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
     Raises:
         UserError: if a score is not a finite number.
     """
+    role_examples = {"calibration": setup.dataset.calibration, "test": setup.dataset.test}
+    by_role, fits = score_examples(setup, names, role_examples, with_figures=True)
+    return RoleScores(by_role["calibration"], by_role["test"], fits)
+
+
+def score_examples(
+    setup: ScoringSetup,
+    names: Sequence[str],
+    role_examples: Mapping[str, Examples],
+    *,
+    with_figures: bool = False,
+) -> tuple[dict[str, Columns], dict[str, Any]]:
+    """Scores any images, single scores and combinations alike; fits and scales come from other roles.
+
+    Args:
+        setup: model, data and scoring config; the fits come from its training images, the scales of the
+            combinations from its validation images.
+        names: scores that the model supports.
+        role_examples: name of a set of images -> the images, observed if the model observes.
+        with_figures: whether to compute the figures of the model as well.
+
+    Returns:
+        Name of a set -> its columns; and the fits, from `fits.fit_scores`.
+
+    Raises:
+        UserError: if a score is not a finite number.
+    """
     combinations = [name for name in names if is_combination(name)]
     members = _select_members(setup, combinations)
     singles = [
@@ -96,20 +123,25 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
         setup.seed,
         setup.given_classes(setup.dataset.train),
     )
-    model = setup.trained.model
-    likelihood = _LIKELIHOOD if "nll" in singles else ()
-    elbo = ("elbo",) if model.sampled else ()
-    figures = _PIXEL_FIGURES if "pixels" in model.branches else ()
-    columns = tuple(dict.fromkeys((*singles, *figures, *_FIGURES, *elbo, *likelihood)))
-    by_role = _score_roles(setup, columns, fits, ("calibration", "test"))
+    figures = _select_figures(setup.trained.model, singles) if with_figures else ()
+    columns = tuple(dict.fromkeys((*singles, *figures)))
+    by_role = _score_roles(setup, columns, fits, role_examples)
     if members:
-        validation = _score_roles(setup, members, fits, ("val",))["val"]
+        validation = _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"]
         for role_columns in by_role.values():
             for name in combinations:
                 role_columns[name] = combine_scores(
                     name, setup.scoring_config.fusion, validation, role_columns
                 )
-    return RoleScores(by_role["calibration"], by_role["test"], fits)
+    return by_role, fits
+
+
+def _select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:
+    """Returns the figures that the model has, with the likelihood if one of the scores computes it."""
+    likelihood = _LIKELIHOOD if "nll" in singles else ()
+    elbo = ("elbo",) if model.sampled else ()
+    figures = _PIXEL_FIGURES if "pixels" in model.branches else ()
+    return (*figures, *_FIGURES, *elbo, *likelihood)
 
 
 def _select_members(setup: ScoringSetup, combinations: Sequence[str]) -> list[str]:
@@ -127,10 +159,12 @@ def _select_members(setup: ScoringSetup, combinations: Sequence[str]) -> list[st
 
 
 def _score_roles(
-    setup: ScoringSetup, columns: Sequence[str], fits: dict[str, Any], roles: Sequence[str]
+    setup: ScoringSetup,
+    columns: Sequence[str],
+    fits: dict[str, Any],
+    role_examples: Mapping[str, Examples],
 ) -> dict[str, Columns]:
-    """Scores the images of the named roles with one compiled program."""
-    role_examples: dict[str, Examples] = {role: getattr(setup.dataset, role) for role in roles}
+    """Scores the images of all roles with one compiled program."""
     score = make_scorer(
         setup.trained.model,
         columns,

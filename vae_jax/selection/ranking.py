@@ -18,9 +18,8 @@ from jaxtyping import Float
 from scipy import stats
 
 from vae_jax.metrics.detection import auroc
+from vae_jax.selection.aggregation import WHOLE_IMAGE
 
-# How a map becomes a score: the last part of the score's name; a name without one of them has none.
-AGGREGATIONS = ("mean", "max", "top_k", "contrast")
 MODEL_FAMILY = "model"
 
 
@@ -31,7 +30,7 @@ class Candidate:
     Attributes:
         name: name of the score.
         family: the method that the score belongs to: `model`, or that of a baseline.
-        aggregation: one of AGGREGATIONS, or "" for a score that comes from no map.
+        aggregation: one of `aggregation.AGGREGATIONS`.
         power_per_kind: AUROC of the corruptions of each kind against the clean normals.
     """
 
@@ -55,6 +54,7 @@ def measure_candidates(
     clean: Mapping[str, Float[np.ndarray, "n"]],
     corrupted: Mapping[str, Float[np.ndarray, "M"]],
     kinds: Sequence[str],
+    aggregations: Mapping[str, str],
     families: Mapping[str, str] | None = None,
 ) -> list[Candidate]:
     """Measures how well each score tells corrupted normals from clean ones.
@@ -63,6 +63,7 @@ def measure_candidates(
         clean: for each score, its values on held-out normals.
         corrupted: for each score, its values on corruptions of these normals.
         kinds: the kind of each corruption.
+        aggregations: the aggregation of each score; one that is missing looks at the whole image.
         families: for a score that does not belong to the model, the family that it belongs to.
 
     Returns:
@@ -88,14 +89,9 @@ def measure_candidates(
         if not power_per_kind:
             raise ValueError("there is no corruption; the ranking needs at least one")
         family = (families or {}).get(name, MODEL_FAMILY)
-        candidates.append(Candidate(name, family, find_aggregation(name), power_per_kind))
+        aggregation = aggregations.get(name, WHOLE_IMAGE)
+        candidates.append(Candidate(name, family, aggregation, power_per_kind))
     return candidates
-
-
-def find_aggregation(name: str) -> str:
-    """Returns the member of AGGREGATIONS with which the name of a score ends, for example `max`, or ""."""
-    endings = (aggregation for aggregation in AGGREGATIONS if name.endswith(f"_{aggregation}"))
-    return next(endings, "")
 
 
 def rank_groups(candidates: Iterable[Candidate]) -> dict[tuple[str, str], list[Candidate]]:
@@ -118,7 +114,7 @@ def choose(candidates: Iterable[Candidate]) -> str:
     """
     groups = rank_groups(candidates)
     if len(groups) != 1:
-        names = ", ".join(f"{family} {aggregation}".strip() for family, aggregation in groups)
+        names = ", ".join(f"{family} {aggregation}" for family, aggregation in groups)
         raise ValueError(
             f"candidates belong to {len(groups)} groups ({names}); corruptions rank the scores of one "
             "family and one aggregation only, so choose within each group"
