@@ -39,7 +39,7 @@ Cost: one core trains on 29 images per second and needs 2.1 GiB. The 40 epochs a
 of an hour on two cores.
 """
 
-from vae_jax.config import default
+from vae_jax.config import default, use_observations
 from vae_jax.errors import UserError
 
 # Variant -> weights of the error in pixels and of the error in magnitude spectra.
@@ -47,8 +47,10 @@ _VARIANTS = {"": (1.0, 50.0), "both": (1.0, 50.0), "pixel": (1.0, 0.0), "frequen
 
 
 def get_config(variant: str = ""):
-    if variant not in _VARIANTS:
-        raise UserError(f"configs/aitex.py has no variant {variant}; valid: both, pixel, frequency")
+    if variant not in (*_VARIANTS, "features", "bands"):
+        raise UserError(
+            f"configs/aitex.py has no variant {variant}; valid: bands, both, features, frequency, pixel"
+        )
     config = default()
     config.name = f"aitex_{variant}" if variant else "aitex"
 
@@ -68,7 +70,11 @@ def get_config(variant: str = ""):
     config.model.likelihood = "gaussian"
     config.model.sigma = 0.1  # gives the pixels the weight 1 / (2 sigma^2) = 50, like the spectra
 
-    config.objective.pixel_weight, config.objective.frequency_weight = _VARIANTS[variant]
+    pixel_weight, frequency_weight = _VARIANTS.get(variant, _VARIANTS["both"])
+    config.objective.pixel_weight, config.objective.frequency_weight = (
+        pixel_weight,
+        frequency_weight,
+    )
     config.objective.beta_schedule = "linear"
     config.objective.beta_warmup = 5.0
 
@@ -83,4 +89,24 @@ def get_config(variant: str = ""):
     config.scoring.top_k = 0.002
     config.scoring.map_smoothing = 2.0
     config.scoring.batch_size = 32
+    if variant in ("features", "bands"):
+        _use_linear_model(config, ("features", "bands") if variant == "features" else ("bands",))
     return config
+
+
+def _use_linear_model(config, observations):
+    """Explains features at twice the resolution, and bands, by a linear model of whole tiles."""
+    use_observations(config, *observations)
+    config.model.kind = "linear"
+    config.model.feature_size = 512
+    config.model.grid = 32
+    config.model.feature_channels = 100
+    config.model.feature_latent_dim = 16
+    config.model.band_size = 256
+    config.model.band_latent_dim = 16
+    config.scoring.texture = True
+    config.scoring.aggregate = "contrast"
+    # Only scores of places: the joint Gaussian of a tile says nothing about a defect of a few pixels.
+    config.scoring.fusion = tuple(
+        name for name in config.scoring.fusion if name != "features_joint"
+    )

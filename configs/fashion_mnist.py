@@ -18,7 +18,7 @@ One choice used test images: the likelihood is the one for grey images, but we h
 likelihoods on 3,000 of the test images before we chose it.
 """
 
-from vae_jax.config import default
+from vae_jax.config import default, use_observations
 from vae_jax.errors import UserError
 
 
@@ -40,10 +40,17 @@ def get_config(variant: str = ""):
     config.train.learning_rate_schedule = "cosine"
     config.train.epochs_per_checkpoint = 1
     config.scoring.pca_components = 64
-    if variant == "mnist":
-        config.name = "fashion_mnist_mnist"
+    if variant not in ("", "mnist", "mnist_features"):
+        raise UserError(
+            f"configs/fashion_mnist.py has no variant {variant}; valid: mnist, mnist_features"
+        )
+    if variant:
+        config.name = f"fashion_mnist_{variant}"
         config.data.anomaly_dataset = "mnist"
         config.data.anomaly_classes = ()
-    elif variant:
-        raise UserError(f"configs/fashion_mnist.py has no variant {variant}; valid: mnist")
+    if variant == "mnist_features":
+        use_observations(config, "features", "bands")
+        config.model.feature_size = 96
+        config.model.grid = 6
+        config.model.band_size = 28
     return config

@@ -84,7 +84,9 @@ def get_config(variant: str = ""):
     elif variant == "beta":
         config.objective.beta = 4.0
     elif variant not in ("", "tight"):
-        raise UserError(f"configs/kvasir.py has no variant {variant}; valid: ae, beta, features, tight, tight_features")
+        raise UserError(
+            f"configs/kvasir.py has no variant {variant}; valid: ae, beta, features, tight, tight_features"
+        )
     if variant:
         config.name = f"kvasir_{variant}"
     return config

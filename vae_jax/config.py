@@ -143,16 +143,18 @@ def default() -> ml_collections.ConfigDict:
         "mse", "l1", "bce", "ssim", "fft", "elbo", "kl", "typicality", "mahalanobis", "knn",
         "latent_statistics", "fusion",
     )  # fmt: skip
-    # The score behind the columns p_value and anomalous; "" is fusion, or the first name without fusion.
+    # The score behind the columns p_value and anomalous, or a baseline. "" is fusion, or hedge without
+    # fusion, or the first name without both.
     scoring.decision = ""
     # How a conditional model is scored: marginal (over all classes) | given (the class of the image).
     scoring.condition = "marginal"
     # Reconstructions from this many posterior samples, whose errors are averaged; 0 takes one from the
     # posterior mean.
     scoring.samples = 0
-    scoring.symmetry = (
-        False  # whether normal images are left-right symmetric; the score `joint` uses it
-    )
+    # Whether normal images are a texture, whose light and structure differ from piece to piece. Then an
+    # image is compared with itself: `fusion_contrast` decides unless scoring.decision names another score.
+    scoring.texture = False
+    scoring.symmetry = False  # whether normal images are left-right symmetric; `joint` uses it
     scoring.batch_size = 256  # images per step, over all devices
     scoring.threshold_rule = "quantile"  # quantile | mean_std, of the scores of calibration normals
     scoring.false_alarm_rate = 0.05  # promised share of normals above the threshold of quantile
@@ -201,7 +203,6 @@ def default() -> ml_collections.ConfigDict:
     return config
 
 
-
 def use_observations(config: ml_collections.ConfigDict, *observations: str) -> None:
     """Sets the fields that a model of features or bands needs, in place.
 
@@ -241,7 +242,6 @@ def use_observations(config: ml_collections.ConfigDict, *observations: str) -> N
         *names, *joint, "fusion_mean", "fusion_max", "fusion_contrast", "hedge", "harmonic",
     )  # fmt: skip
     config.scoring.fusion = tuple(m for name in observations for m in members[name])
-    config.scoring.decision = "hedge"
 
 
 # ml_collections calls this function when a file is given as --config.

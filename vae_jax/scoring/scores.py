@@ -144,11 +144,9 @@ def deciding_score(wanted: str, names: Sequence[str]) -> str:
         names: names of the computed scores; at least one.
 
     Returns:
-        `wanted` if it was computed, else `fusion` if it was computed, else the first name.
+        `wanted` if it was computed, else `fusion` or `hedge` if it was computed, else the first name.
     """
-    if wanted in names:
-        return wanted
-    return "fusion" if "fusion" in names else names[0]
+    return next((name for name in (wanted, "fusion", "hedge") if name in names), names[0])
 
 
 def quality_mse(view: View) -> Float[Array, "B"]:
