@@ -46,7 +46,8 @@ _WIDTHS = {
 def get_config(variant: str = ""):
     if variant not in ("", "generation", "features", *_WIDTHS):
         raise UserError(
-            f"configs/chest_xray.py has no variant {variant}; valid: {', '.join(_WIDTHS)}, generation, features"
+            f"configs/chest_xray.py has no variant {variant}; valid: {', '.join(_WIDTHS)}, features, "
+            "generation"
         )
     config = default()
     config.name = f"chest_xray_{variant}" if variant else "chest_xray"
