@@ -18,7 +18,7 @@ from vae_jax import command_line
 from vae_jax import config as config_lib
 from vae_jax import main as main_module
 from vae_jax import workdir as workdir_lib
-from vae_jax.scoring.scores import SCORE_TEXTS
+from vae_jax.scoring.score_texts import describe_score
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -196,4 +196,4 @@ def test_the_page_of_scores_says_what_the_report_says():
     for line in (ROOT / "docs/scores.md").read_text("utf-8").splitlines():
         if line.startswith("| `"):
             name, text = line.replace("`", "").split(" | ")[:2]
-            assert f"{text}." == SCORE_TEXTS[name.removeprefix("| ")]
+            assert f"{text}." == describe_score(name.removeprefix("| "))

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vae_jax import explore as explore_lib
 from vae_jax import workdir as workdir_lib
+from vae_jax.config import default
 from vae_jax.data import pipeline
 from vae_jax.errors import UserError
 from vae_jax.exploration.trained_run import load_trained_run
@@ -264,3 +265,10 @@ def test_a_part_that_fails_does_not_stop_the_others(make_run, halves):
     titles = [section.title for section in exploration.sections]
     assert "Samples" in titles
     assert "Interpolations" not in titles
+
+
+def test_a_model_that_decodes_no_images_is_refused(tmp_path):
+    config = default()
+    config.model.observations = ("features", "bands")
+    with pytest.raises(UserError, match=r"model\.observations is features, bands"):
+        explore_lib.run(config, tmp_path)

@@ -42,7 +42,16 @@ class Exploration:
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Explores the best checkpoint of a run; writes explore.html, figures, and parts of results.json."""
+    """Explores the best checkpoint of a run; writes explore.html, figures, and parts of results.json.
+
+    Raises:
+        UserError: if the model explains other observations than pixels.
+    """
+    if tuple(config.model.observations) != ("pixels",):
+        raise UserError(
+            "--mode=explore decodes images, but this model explains other observations: model.observations "
+            f"is {', '.join(config.model.observations)}; explore a run with model.observations=pixels"
+        )
     dataset = pipeline.load_dataset(config.data, config.seed)
     trained = load_trained_run(config, workdir, dataset)
     score_lines = read_score_lines(workdir / "scores.csv", config.scoring.decision)

@@ -20,7 +20,7 @@ from vae_jax.errors import UserError
 from vae_jax.model.branched import build_branches
 from vae_jax.model.vae import VAE, count_params
 from vae_jax.observation.observed import get_inputs, observe_dataset
-from vae_jax.report.film import TrainingFilm
+from vae_jax.report.film import open_film
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.inference import TrainedModel
@@ -78,9 +78,8 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         return _fit_in_closed_form(training, workdir)
     train_config = training.config.train
     film = None
-    shows_images = "pixels" in training.recipe.model.branches
-    if train_config.epochs_per_frame and processes.is_first() and shows_images:
-        film = TrainingFilm(workdir, dataset.val.images, dataset.val.classes, config.seed)
+    if train_config.epochs_per_frame and processes.is_first():
+        film = open_film(workdir, dataset.val, training.recipe.model, config.seed)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         state, epoch = _start_or_resume(training, checkpoints)
         num_images = len(get_inputs(dataset.train))

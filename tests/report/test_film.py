@@ -5,8 +5,9 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from vae_jax.config import default
+from vae_jax.model.branched import build_branches
 from vae_jax.model.vae import build_model, init_params
-from vae_jax.report.film import FILM_CAPTIONS, TrainingFilm, project_codes
+from vae_jax.report.film import FILM_CAPTIONS, TrainingFilm, open_film, project_codes
 from vae_jax.scoring.inference import TrainedModel
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
@@ -89,3 +90,13 @@ def test_a_resumed_run_adds_frames_to_its_films(tmp_path, model):
     for epoch in (1, 2):
         TrainingFilm(tmp_path, IMAGES, CLASSES, seed=0).add_frame(epoch, model)
     assert count_frames(tmp_path / "figures" / "film_latent_map.gif") == 2
+
+
+def test_a_model_of_other_observations_has_no_film_and_says_so(tmp_path, config, dataset, caplog):
+    caplog.set_level("INFO", logger="vae_jax")
+    config.model.observations = ("bands",)
+    assert open_film(tmp_path, dataset.val, build_branches(config), seed=0) is None
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "no films of training: they show reconstructed images, and this model explains bands"
+    )

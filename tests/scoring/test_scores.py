@@ -20,7 +20,6 @@ from vae_jax.scoring.scores import (
     BY_OPTIMISATION,
     HOST_FEATURES,
     NEEDS_POSTERIOR,
-    SCORE_TEXTS,
     SCORES,
     deciding_score,
 )
@@ -145,13 +144,6 @@ def test_errors_of_a_region_are_means_over_the_region(in_ellipse):
     assert np.all(x_hat[:, ~inside] == 0)
     expected = np.square(x - x_hat)[:, inside].mean(axis=(1, 2))
     np.testing.assert_allclose(in_ellipse.score()["mse"], expected, rtol=1e-5)
-
-
-def test_every_score_has_one_sentence_for_the_user():
-    assert list(SCORE_TEXTS) == [*SCORES, "fusion"]
-    for text in SCORE_TEXTS.values():
-        assert text[0].isupper()
-        assert text.endswith(".")
 
 
 def test_config_names_the_scores():

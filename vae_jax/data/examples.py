@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Int32, Int64, UInt8
 
-from vae_jax.data.image_store import Images, join_images, take_images
+from vae_jax.data.image_store import Images, join_images
 from vae_jax.data.intensity import EIGHT_BITS
 from vae_jax.data.region import Region
 
@@ -100,7 +100,7 @@ def _take_rows(column: Any, rows: Int[np.ndarray, "M"]) -> Any:
         return None
     if isinstance(column, list):
         return [column[row] for row in rows]
-    return take_images(column, rows)
+    return column[rows] if isinstance(column, np.ndarray) else column.take(rows)
 
 
 def join_examples(parts: Sequence[Examples]) -> Examples:

@@ -7,6 +7,7 @@ films of its training until then. A run that is resumed adds frames to them.
 F frames, n images on the map, m images with reconstructions, H W image, C channels, Z latent.
 """
 
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -15,10 +16,14 @@ from jaxtyping import Float, UInt8
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
+from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import Images
 from vae_jax.data.row_draw import draw_rows
+from vae_jax.model.branched import BranchedVAE, Model
 from vae_jax.report.images import make_mosaic, to_rgb
 from vae_jax.scoring.inference import TrainedModel
+
+_log = logging.getLogger(__name__)
 
 _MAX_MAP_IMAGES = 1000
 _MAX_RECONSTRUCTIONS = 16  # images that are shown with their reconstructions
@@ -99,6 +104,26 @@ class TrainingFilm:
             for frame, epoch in zip(frames, epochs, strict=True)
         ]
         _write_gif(self._figures_folder / "film_reconstructions.gif", reconstructions)
+
+
+def open_film(
+    workdir: pathlib.Path, examples: Examples, model: Model, seed: int
+) -> TrainingFilm | None:
+    """Returns the film of a run; None, with a line in the log, if the model decodes no images.
+
+    Args:
+        workdir: folder of the run.
+        examples: images to choose from.
+        model: the model that will be trained.
+        seed: seed of the random choice.
+    """
+    if isinstance(model, BranchedVAE):
+        _log.info(
+            "no films of training: they show reconstructed images, and this model explains %s",
+            ", ".join(model.branches),
+        )
+        return None
+    return TrainingFilm(workdir, examples.images, examples.classes, seed)
 
 
 def project_codes(codes: Float[np.ndarray, "F n Z"]) -> tuple[Float[np.ndarray, "F n 2"], str]:

@@ -9,15 +9,18 @@ equal errors in any two of them.
 import io
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib import colormaps
+from matplotlib.colors import to_rgb as parse_colour
 from PIL import Image
+from scipy import ndimage
 
 ERROR_COLOURS = colormaps["inferno"]  # perceptually uniform, also for colour-blind readers
 SMALL = 64  # pixels; images with shorter sides are enlarged without interpolation
 TILE = (
     128  # pixels; the longest side of an image on the page, which keeps the file of the page small
 )
+_LINES = 128  # the side of an image in widths of the line around a mask
 
 
 def to_rgb(images: Float[np.ndarray, "*batch H W C"]) -> UInt8[np.ndarray, "*batch H W 3"]:
@@ -57,6 +60,22 @@ def colour_errors(
 ) -> UInt8[np.ndarray, "*batch H W 3"]:
     """Returns the colour of each error: 0 and below is black, `limit` and above is light yellow."""
     return ERROR_COLOURS(np.clip(error_maps / limit, 0, 1), bytes=True)[..., :3]
+
+
+def outline_masks(
+    pixels: UInt8[np.ndarray, "N H W 3"], masks: Bool[np.ndarray, "N H W"], colour: str
+) -> UInt8[np.ndarray, "N H W 3"]:
+    """Returns the images with a line around what each mask marks.
+
+    Args:
+        pixels: the images.
+        masks: which pixels are marked; the line is outside of them, except where the image ends.
+        colour: colour of the line.
+    """
+    width = max(1, round(pixels.shape[1] / _LINES))
+    lines = np.stack([ndimage.binary_dilation(mask, iterations=width) & ~mask for mask in masks])
+    ink = np.array(parse_colour(colour)) * 255
+    return np.where(lines[..., None], np.rint(ink).astype(np.uint8), pixels)
 
 
 def list_scale_colours(num: int = 16) -> list[str]:

@@ -85,39 +85,6 @@ SCORES: dict[str, Score] = {
     "joint": joint,
 }
 
-# Name of a score -> what it measures, for the pages that a user reads.
-SCORE_TEXTS: dict[str, str] = {
-    "mse": "The mean squared difference between the image and its reconstruction.",
-    "l1": "The mean absolute difference between the image and its reconstruction.",
-    "bce": "The binary cross-entropy of the image and its reconstruction, summed over pixels, in nats.",
-    "ssim": "One minus the structural similarity of the image and its reconstruction.",
-    "ms_ssim": "One minus the structural similarity of the image and its reconstruction at five scales.",
-    "fft": "The mean squared difference between the frequency spectra of the image and its "
-    "reconstruction: texture that is missing or added.",
-    "elbo": "The negative ELBO, in nats: the less likely the model finds the image, the higher it is.",
-    "kl": "The KL divergence of the posterior from the prior, in nats.",
-    "nll": "The negative log-likelihood of the image, in nats, estimated from many posterior samples.",
-    "bits_per_dim": "The negative log-likelihood of the image in bits per pixel value.",
-    "corrected_nll": "The negative log-likelihood minus its value at a perfect reconstruction, in nats.",
-    "typicality": "The absolute difference between the negative ELBO of the image and the mean of "
-    "training images, in nats; an image that is too likely gets a high score, too.",
-    "input_complexity": "The bits per pixel value under the model minus the bits per pixel value that the "
-    "PNG format needs.",
-    "mahalanobis": "The distance of the code from the mean of the training codes, in standard deviations.",
-    "knn": "The distance of the code to its k-th nearest training code; scoring.knn_k is k.",
-    "gmm": "The negative log-density of the code under a mixture of Gaussians that was fitted to the "
-    "training codes, in nats.",
-    "latent_statistics": "How far the mean, spread and norm of the code and the width of the posterior "
-    "are from those of training images, in standard deviations; the largest distance counts.",
-    "likelihood_regret": "How much the ELBO grows when the posterior is optimised for this image alone, in "
-    "nats.",
-    "restoration": "How much the image changes when it is optimised to be likely under the model.",
-    "elbo_gradient": "How much the ELBO changes with the pixels of the image, in nats.",
-    "kl_gradient": "How much the KL divergence changes with the pixels of the image, in nats.",
-    "fusion": "The mean of the scores in scoring.fusion, each expressed as how surprising it is among "
-    "validation images, in nats; 0 is the median of normal images.",
-}
-
 # These scores need the importance-weighted likelihood, which costs many decodes per image.
 BY_IMPORTANCE = ("nll", "bits_per_dim", "corrected_nll", "input_complexity")
 

@@ -1,8 +1,10 @@
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from vae_jax.report.evaluation import case_figures
 from vae_jax.report.images import TILE, colour_errors
@@ -59,3 +61,26 @@ def test_samples_of_a_conditional_model_have_one_column_per_class():
     for row in (0, -1):
         np.testing.assert_array_equal(sheet[row, middle], np.rint(255 * shades[:3]))
     assert "Each column shows one class" in drawing.caption
+
+
+def test_cases_without_reconstructions_show_image_and_map(report_images):
+    cases = dataclasses.replace(report_images.normals, reconstructions=None)
+    assert case_figures.list_picture_names(cases) == ["input", "anomaly map"]
+    tiles = case_figures.make_tiles(cases, 0.3)
+    assert [len(pictures) for pictures in tiles] == [2] * len(cases.scores)
+    sheet = case_figures.draw_sheet("normals", "Normal images, map: bands_mse", cases, 0.3)
+    assert _decode(sheet.png).shape[1] >= 800
+
+
+def test_what_a_mask_marks_is_outlined_and_not_covered(report_images):
+    cases = report_images.normals
+    masks = np.zeros(cases.images.shape[:3], bool)
+    masks[0, 2:5, 2:5] = True
+    for position in (0, 2):
+        plain = _decode(case_figures.make_tiles(cases, 0.3)[0][position])
+        with_masks = dataclasses.replace(cases, masks=masks)
+        tiles = case_figures.make_tiles(with_masks, 0.3)
+        changed = (_decode(tiles[0][position]) != plain).any(axis=2)
+        around = ndimage.binary_dilation(masks[0]) & ~masks[0]
+        np.testing.assert_array_equal(changed, around)
+        assert tiles[1][position] == case_figures.make_tiles(cases, 0.3)[1][position]

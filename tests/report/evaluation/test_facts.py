@@ -20,6 +20,28 @@ def test_an_autoencoder_has_no_beta(results):
     assert "beta" not in names
 
 
+def test_each_observation_shows_its_grid_and_its_latent(results):
+    config = default()
+    config.model.observations = ("features", "bands")
+    config.train.min_steps = 800
+    summary = {group: dict(rows) for group, rows in facts.summarise_run(config, results).items()}
+    model = summary["Model"]
+    assert model["observations"] == "features, bands"
+    assert model["features"] == "of images of 224 x 224 pixels"
+    assert model["grid of bands"] == "16 x 16 cells, 6 channels"
+    assert model["latent of features"] == "784 dimensions, 16 in each cell"
+    assert model["latent of bands"] == "32 dimensions"
+    assert summary["Training"]["minimum steps"] == "800"
+
+
+def test_a_linear_model_has_no_facts_of_stochastic_training(results):
+    config = default()
+    config.model.observations, config.model.kind = ("features",), "linear"
+    groups = facts.summarise_run(config, results)
+    assert "widths of features" not in dict(groups["Model"])
+    assert not {"batch size", "learning rate"} & set(dict(groups["Training"]))
+
+
 def test_a_run_without_data_section_has_no_group_of_data():
     assert set(facts.summarise_run(default(), {})) == {"Model", "Training"}
 

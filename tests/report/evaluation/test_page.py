@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -157,6 +158,34 @@ def test_films_are_embedded_with_their_captions(workdir, write):
     assert "data:image/gif;base64,R0lGODlh" not in html  # the training section needs a history
     (workdir / "metrics.jsonl").write_text('{"epoch": 1, "split": "train", "loss": 1.0}\n')
     assert '<img src="data:image/gif;base64,R0lGODlh" alt="Posterior means' in write()
+
+
+def test_a_model_of_other_observations_shows_maps_and_no_reconstructions(
+    workdir, results, make_report_images
+):
+    config = json.loads((workdir / "config.json").read_text())
+    config["model"] |= {"observations": ["features", "bands"], "kind": "linear"}
+    (workdir / "config.json").write_text(json.dumps(config))
+    names = ("features_cosine_max", "hedge", "padim_max")
+    results["detection"] = dict.fromkeys(names, results["detection"]["mse"])
+    results["decision"]["score"] = "hedge"
+    (workdir / "results.json").write_text(json.dumps(results))
+    images = make_report_images()
+    galleries = {
+        name: dataclasses.replace(getattr(images, name), reconstructions=None)
+        for name in ("normals", "anomalies", "best", "worst")
+    }
+    images = dataclasses.replace(
+        images, **galleries, samples=images.samples[:0], map_name="features_place_nll"
+    )
+    page.write_page(workdir, images)
+    html = read_page(workdir)
+    assert "map: <code>features_place_nll</code>" in html
+    assert 'alt="its anomaly map"' in html
+    assert 'alt="its reconstruction"' not in html
+    assert 'id="samples"' not in html
+    for text in ("14 x 14 cells, 256 channels", "fitted in closed form", "larger of fusion_mean"):
+        assert text in html
 
 
 def test_missing_results_are_an_error_that_says_what_to_run(workdir, report_images):

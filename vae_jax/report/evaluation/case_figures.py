@@ -1,12 +1,14 @@
-"""Pictures of test images, reconstructions, error maps and samples.
+"""Pictures of test images, reconstructions, error maps or anomaly maps, and samples.
 
 The page shows each image as a tile of its own; `figures/` gets one sheet per gallery.
 
-N cases, M samples, H W image, C channels.
+N cases, M samples, H W image, h w smaller image, C channels.
 """
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
@@ -19,6 +21,7 @@ from vae_jax.report.images import (
     colour_errors,
     encode_png,
     make_mosaic,
+    outline_masks,
     to_rgb,
 )
 from vae_jax.report.numerals import format_quantity
@@ -26,21 +29,47 @@ from vae_jax.report.numerals import format_quantity
 _MIN_SAMPLES_WIDTH = 900  # pixels; a sheet of samples is enlarged to about this width
 
 
-def make_tiles(cases: Cases, error_limit: float) -> list[tuple[bytes, bytes, bytes]]:
-    """Returns input, reconstruction and error map of each case as PNG, no side longer than `TILE`.
+def list_picture_names(cases: Cases) -> list[str]:
+    """Returns what each picture of a case is, from left to right."""
+    if cases.reconstructions is None:
+        return ["input", "anomaly map"]
+    return ["input", "reconstruction", "error map"]
+
+
+def make_tiles(cases: Cases, error_limit: float) -> list[tuple[bytes, ...]]:
+    """Returns the pictures of each case as PNG, no side longer than `TILE`.
 
     Args:
         cases: the cases to show.
         error_limit: error at the upper end of the colour scale, in the unit of the error maps.
+
+    Returns:
+        For each case one picture per name of `list_picture_names`.
     """
-    triples = zip(
-        to_rgb(shrink_images(cases.images, TILE)),
-        to_rgb(shrink_images(cases.reconstructions, TILE)),
-        # Errors are averaged before they are coloured: the mean of colours is not the colour of the mean.
-        colour_errors(shrink_images(cases.error_maps[..., None], TILE)[..., 0], error_limit),
-        strict=True,
-    )
-    return [(encode_png(x), encode_png(x_hat), encode_png(error)) for x, x_hat, error in triples]
+    # Errors are averaged before they are coloured: the mean of colours is not the colour of the mean.
+    pictures = _draw_pictures(cases, error_limit, lambda values: shrink_images(values, TILE))
+    return [tuple(map(encode_png, case)) for case in zip(*pictures, strict=True)]
+
+
+def _draw_pictures(
+    cases: Cases, error_limit: float, shrink: Callable[[np.ndarray], np.ndarray]
+) -> list[UInt8[np.ndarray, "N h w 3"]]:
+    """Returns the pictures of all cases, kind by kind; what a mask marks is outlined.
+
+    Args:
+        cases: the cases to show.
+        error_limit: error at the upper end of the colour scale.
+        shrink: function that makes images [N, H, W, C] smaller.
+    """
+    images = to_rgb(shrink(cases.images))
+    maps = colour_errors(shrink(cases.error_maps[..., None])[..., 0], error_limit)
+    if cases.masks is not None and len(cases.masks):
+        masks = shrink(cases.masks[..., None].astype(np.float32))[..., 0] > 0
+        images = outline_masks(images, masks, drawing.GREEN)
+        maps = outline_masks(maps, masks, drawing.SKY)
+    if cases.reconstructions is None:
+        return [images, maps]
+    return [images, to_rgb(shrink(cases.reconstructions)), maps]
 
 
 def draw_samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Drawing:
@@ -66,7 +95,7 @@ def draw_samples(images: Float[np.ndarray, "M H W C"], num_classes: int) -> Draw
 
 
 def draw_sheet(name: str, title: str, cases: Cases, error_limit: float) -> Drawing:
-    """Returns one figure of all cases: input, reconstruction and error map of each, and the colour scale.
+    """Returns one figure of all cases: the pictures of each case in a column, and the colour scale.
 
     Args:
         name: name of the figure's file without the ending.
@@ -76,15 +105,12 @@ def draw_sheet(name: str, title: str, cases: Cases, error_limit: float) -> Drawi
     """
     n, height, width, _ = cases.images.shape
     gap = max(1, height // 16)
-    errors = colour_errors(cases.error_maps, error_limit)
-    pixels = make_mosaic(
-        np.concatenate([to_rgb(cases.images), to_rgb(cases.reconstructions), errors]),
-        columns=n,
-        gap=gap,
-    )
+    names = list_picture_names(cases)
+    pictures = _draw_pictures(cases, error_limit, lambda values: values)
+    pixels = make_mosaic(np.concatenate(pictures), columns=n, gap=gap)
     cell = 1.1  # inches
-    figure = drawing.Figure(figsize=(cell * n + 1.9, 3 * cell * height / width + 0.75),
-                            dpi=drawing.DPI)  # fmt: skip
+    size = (cell * n + 1.9, len(names) * cell * height / width + 0.75)
+    figure = drawing.Figure(figsize=size, dpi=drawing.DPI)
     w, h = figure.get_size_inches()
     axes = figure.add_axes((0.95 / w, 0.1 / h, cell * n / w, (h - 0.75) / h))
     axes.imshow(pixels, interpolation="nearest" if height < SMALL else "antialiased")
@@ -94,9 +120,7 @@ def draw_sheet(name: str, title: str, cases: Cases, error_limit: float) -> Drawi
     scores = [format_quantity(float(score)) for score in cases.scores]
     axes.set_xticks((width - 1) / 2 + np.arange(n) * (width + gap), scores)
     axes.xaxis.tick_top()
-    axes.set_yticks(
-        (height - 1) / 2 + np.arange(3) * (height + gap), ["input", "reconstruction", "error"]
-    )
+    axes.set_yticks((height - 1) / 2 + np.arange(len(names)) * (height + gap), names)
     axes.tick_params(length=0)
     scale = figure.add_axes((1 - 0.8 / w, 0.1 / h, 0.12 / w, (h - 0.75) / h))
     scale.imshow(np.linspace(1, 0, 256)[:, None], cmap=ERROR_COLOURS, aspect="auto",

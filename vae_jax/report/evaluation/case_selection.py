@@ -1,6 +1,6 @@
-"""Selects the test images that the report shows, and computes their reconstructions and error maps.
+"""Selects the test images that the report shows, with their reconstructions and anomaly maps.
 
-N test images, n images of one gallery, H W image, C channels.
+N test images, n images of one gallery, M samples, H W image, C channels.
 """
 
 import dataclasses
@@ -8,21 +8,16 @@ import pathlib
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from vae_jax.data.examples import Examples
-from vae_jax.data.row_draw import draw_rows
+from vae_jax.model.branched import BranchedVAE
+from vae_jax.report.evaluation.case_pictures import CasePictures, make_case_pictures
 from vae_jax.report.evaluation.cases import Cases, ReportImages
-from vae_jax.scoring.anomaly_maps import MapScale
 from vae_jax.scoring.decision import Decision
-from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
 
-# The colour scale ends at this quantile of the errors of calibration normals, over all their pixels.
-_LIMIT_QUANTILE = 0.995
-_MAX_LIMIT_IMAGES = 256  # calibration normals that fix the colour scale
-_MIN_LIMIT = 1e-3  # the colour scale needs a length even if all reconstructions are perfect
 _MAX_BATCH_SIZE = 64  # images on the device at the same time
 
 
@@ -41,17 +36,28 @@ def select_images(
         report_config: the `report` group of the config.
         strips: whole images that were cut into tiles.
     """
+    trained = setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
+    setup = dataclasses.replace(setup, trained=trained)
     rows = choose_rows(setup.dataset.test.labels, decision.scores, report_config.cases, setup.seed)
-    error_scale = _measure_error_scale(setup)
+    pictures = make_case_pictures(setup, decision.score)
     return ReportImages(
         **{
-            gallery: _make_cases(setup, decision, error_scale, gallery_rows)
+            gallery: _make_cases(setup, decision, pictures, gallery_rows)
             for gallery, gallery_rows in rows.items()
         },
-        samples=_limit_batch_size(setup).sample_prior(report_config.samples, setup.seed),
-        error_limit=error_scale.limit,
+        samples=_sample_images(setup, report_config.samples),
+        error_limit=pictures.limit,
         strips=strips,
+        map_name=pictures.map_name,
     )
+
+
+def _sample_images(setup: ScoringSetup, count: int) -> Float[np.ndarray, "M H W C"]:
+    """Returns images decoded from the prior; none for a model that decodes no images."""
+    if isinstance(setup.trained.model, BranchedVAE):
+        size, channels = setup.dataset.image_size, setup.dataset.channels
+        return np.zeros((0, size, size, channels), np.float32)
+    return setup.trained.sample_prior(count, setup.seed)
 
 
 def choose_rows(
@@ -89,74 +95,23 @@ def _choose_at_random(
     return np.sort(rng.choice(rows, min(max_rows, len(rows)), replace=False))
 
 
-@dataclasses.dataclass(frozen=True)
-class _ErrorScale:
-    """The scale that all error maps of a report share.
-
-    Attributes:
-        scale: mean and standard deviation of each pixel's error over calibration normals.
-        limit: upper end of the colours, in standard deviations.
-    """
-
-    scale: MapScale
-    limit: float
-
-    def apply(self, errors: Float[np.ndarray, "n H W"]) -> Float[np.ndarray, "n H W"]:
-        """Returns errors in standard deviations above the mean of calibration normals, 0 below it."""
-        return np.maximum(self.scale.apply({"error": errors})["error"], 0).astype(np.float32)
-
-
-def _measure_error_scale(setup: ScoringSetup) -> _ErrorScale:
-    """Measures the scale on calibration normals, at most 256 of them, chosen at random."""
-    images = setup.dataset.calibration.images
-    rows = draw_rows(len(images), _MAX_LIMIT_IMAGES, setup.seed, in_order=False)
-    x, x_hat = _reconstruct(_limit_batch_size(setup), images[rows])
-    errors = {"error": _compute_errors(x, x_hat)}
-    scale = MapScale([errors], setup.scoring_config.map_smoothing)
-    limit = float(np.quantile(scale.apply(errors)["error"], _LIMIT_QUANTILE))
-    return _ErrorScale(scale, max(limit, _MIN_LIMIT))
-
-
 def _make_cases(
-    setup: ScoringSetup,
-    decision: Decision,
-    error_scale: _ErrorScale,
-    rows: Int[np.ndarray, "n"],
+    setup: ScoringSetup, decision: Decision, pictures: CasePictures, rows: Int[np.ndarray, "n"]
 ) -> Cases:
     test, scores = setup.dataset.test, decision.scores
-    x, x_hat = _reconstruct(_limit_batch_size(setup), test.images[rows])
+    examples = test.take(rows)
+    reconstructions, error_maps = pictures.draw(examples)
     return Cases(
-        images=x,
-        reconstructions=x_hat,
-        error_maps=error_scale.apply(_compute_errors(x, x_hat)),
+        images=examples.images[:].astype(np.float32) / 255,
+        reconstructions=reconstructions,
+        error_maps=error_maps,
         captions=[
             f"{_name_image(test, int(row))} · score {scores[row]:.4g} · p {decision.p_values[row]:.3f}"
             for row in rows
         ],
         scores=scores[rows],
+        masks=None if examples.masks is None else examples.masks[:] > 0,
     )
-
-
-def _limit_batch_size(setup: ScoringSetup) -> TrainedModel:
-    return setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
-
-
-def _reconstruct(
-    trained: TrainedModel, images: UInt8[np.ndarray, "n H W C"]
-) -> tuple[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n H W C"]]:
-    """Returns images and reconstructions in [0, 1]; there may be no image."""
-    x = images.astype(np.float32) / 255
-    return x, trained.reconstruct(images).x_hat if len(images) else x
-
-
-def _compute_errors(
-    x: Float[np.ndarray, "n H W C"], x_hat: Float[np.ndarray, "n H W C"]
-) -> Float[np.ndarray, "n H W"]:
-    """Returns the root mean square error of each pixel over channels.
-
-    It is linear in the error and not quadratic, so that small errors remain visible.
-    """
-    return np.sqrt(np.mean(np.square(x - x_hat), axis=3))
 
 
 def _name_image(examples: Examples, row: int) -> str:

@@ -1,12 +1,15 @@
 """The images that a report shows, which are stored in no file of the workdir.
 
+A model of pixels has reconstructions. A model of other observations has none that one could look at; its
+report shows anomaly maps beside the images.
+
 N cases, M samples, H W image, C channels.
 """
 
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from vae_jax.scoring.stitching import Strip
 
@@ -17,18 +20,21 @@ class Cases:
 
     Attributes:
         images: images as the model sees them, in [0, 1].
-        reconstructions: images decoded from the posterior means, in [0, 1].
-        error_maps: error of each pixel, in standard deviations above the mean error of calibration normals
-            at the same pixel; 0 where the error is below that mean.
+        reconstructions: images decoded from the posterior means, in [0, 1]; None if the model explains
+            other observations than pixels.
+        error_maps: error of each pixel, or another anomaly map, in standard deviations above the mean of
+            calibration normals at the same pixel; 0 where it is below that mean.
         captions: one line per image with file, class, score and p-value; it may hold any characters.
         scores: scores of the images, by the score that decides; higher is more anomalous.
+        masks: which pixels are abnormal; None if the dataset has no masks.
     """
 
     images: Float[np.ndarray, "N H W C"]
-    reconstructions: Float[np.ndarray, "N H W C"]
+    reconstructions: Float[np.ndarray, "N H W C"] | None
     error_maps: Float[np.ndarray, "N H W"]
     captions: list[str]
     scores: Float[np.ndarray, "N"]
+    masks: Bool[np.ndarray, "N H W"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +46,12 @@ class ReportImages:
         anomalies: anomalous test images, chosen at random and not by their scores.
         best: the anomalies with the highest scores and the normal images with the lowest scores.
         worst: the anomalies with the lowest scores and the normal images with the highest scores.
-        samples: images decoded from codes drawn from the prior, in [0, 1]; M may be 0.
+        samples: images decoded from codes drawn from the prior, in [0, 1]; M may be 0, and is 0 for a model
+            of other observations than pixels.
         error_limit: upper end of the colour scale that all error maps share, above 0 and fixed on
             calibration normals; the lower end is 0.
         strips: whole images that were cut into tiles, with their anomaly maps; empty for other data.
+        map_name: name of the anomaly map of the cases; "" for the error of the reconstruction.
     """
 
     normals: Cases
@@ -53,3 +61,4 @@ class ReportImages:
     samples: Float[np.ndarray, "M H W C"]
     error_limit: float
     strips: list[Strip] = dataclasses.field(default_factory=list)
+    map_name: str = ""

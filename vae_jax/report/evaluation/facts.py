@@ -4,6 +4,7 @@ from typing import Any
 
 import ml_collections
 
+from vae_jax.model.branched import build_branches
 from vae_jax.report.numerals import (
     format_duration,
     format_percent,
@@ -14,6 +15,11 @@ from vae_jax.report.numerals import (
 
 Fact = tuple[str, str]  # a name, and its value with its unit
 
+_KINDS = {
+    "vae": "variational autoencoder",
+    "ae": "autoencoder",
+    "linear": "linear variational autoencoder, fitted in closed form",
+}
 # Groups of results.json whose numbers no other table of the page shows.
 _OTHER_GROUPS = ("likelihood", "localisation", "latent", "generation")
 
@@ -52,31 +58,62 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
 
 
 def _list_model_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
-    model, objective = config.model, config.objective
-    sigma = f", sigma {model.sigma:g}" if model.likelihood == "gaussian" else ""
-    facts = [
-        ("kind", {"vae": "variational autoencoder", "ae": "autoencoder"}[model.kind]),
-        ("likelihood", f"{model.likelihood}{sigma}"),
-        ("latent dimensions", f"{model.latent_dim:,}"),
-        ("widths", ", ".join(map(str, model.widths))),
-    ]
-    if model.kind == "vae":
+    model_config, objective = config.model, config.objective
+    facts = [("kind", _KINDS[model_config.kind]), *_list_observation_facts(config)]
+    if model_config.kind == "vae":
         facts.append(("beta", f"{objective.beta:g}, {objective.beta_schedule}"))
     if "parameters" in cost:
         facts.append(("parameters", f"{cost['parameters']:,}"))
     return facts
 
 
+def _list_observation_facts(config: ml_collections.ConfigDict) -> list[Fact]:
+    """Returns what the model explains and by what network, one observation after the other."""
+    model_config = config.model
+    if tuple(model_config.observations) == ("pixels",):
+        return _list_pixel_facts(model_config)
+    facts = [("observations", ", ".join(model_config.observations))]
+    sizes = {"features": model_config.feature_size, "bands": model_config.band_size}
+    for name, branch in build_branches(config).branches.items():
+        if name == "pixels":
+            facts += _list_pixel_facts(model_config)
+            continue
+        cells, latent_dim = branch.image_size, branch.latent_dim
+        latent = f"{branch.latent_size:,} dimensions"
+        if branch.network == "spatial":
+            latent += f", {latent_dim} in each cell"
+        facts += [
+            (name, f"of images of {sizes[name]} x {sizes[name]} pixels"),
+            (f"grid of {name}", f"{cells} x {cells} cells, {branch.channels} channels"),
+            (f"latent of {name}", latent),
+        ]
+        if branch.network != "linear":
+            facts.append((f"widths of {name}", ", ".join(map(str, branch.widths))))
+    return facts
+
+
+def _list_pixel_facts(model_config: ml_collections.ConfigDict) -> list[Fact]:
+    sigma = f", sigma {model_config.sigma:g}" if model_config.likelihood == "gaussian" else ""
+    return [
+        ("likelihood", f"{model_config.likelihood}{sigma}"),
+        ("latent dimensions", f"{model_config.latent_dim:,}"),
+        ("widths", ", ".join(map(str, model_config.widths))),
+    ]
+
+
 def _list_training_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
     train_config = config.train
     schedule = train_config.learning_rate_schedule
-    facts = [
-        ("maximum epochs", f"{train_config.epochs:,}"),
-        ("batch size", f"{train_config.batch_size:,}"),
-        ("learning rate", f"{train_config.learning_rate:g}, {schedule}"),
-        ("precision", train_config.precision),
-        ("seed", str(config.seed)),
-    ]
+    facts = []
+    if config.model.kind != "linear":  # which is fitted in closed form
+        facts += [
+            ("maximum epochs", f"{train_config.epochs:,}"),
+            ("batch size", f"{train_config.batch_size:,}"),
+            ("learning rate", f"{train_config.learning_rate:g}, {schedule}"),
+        ]
+        if train_config.min_steps:
+            facts.insert(1, ("minimum steps", f"{train_config.min_steps:,}"))
+    facts += [("precision", train_config.precision), ("seed", str(config.seed))]
     if "train_seconds" in cost:
         facts.append(("training time", format_duration(cost["train_seconds"])))
     if "images_per_second" in cost:

@@ -25,7 +25,8 @@ from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.evaluation.run_files import RunFiles, read_run_files
 from vae_jax.report.film import FILM_CAPTIONS
 from vae_jax.report.images import SMALL, list_scale_colours
-from vae_jax.scoring.scores import SCORE_TEXTS, deciding_score
+from vae_jax.scoring.score_texts import describe_score
+from vae_jax.scoring.scores import deciding_score
 
 # Attribute of ReportImages -> heading of its gallery; the template explains each gallery.
 _GALLERIES = {
@@ -58,7 +59,9 @@ def write_page(
     with matplotlib.rc_context(drawing.STYLE):
         figures = _draw_figures(run, report_images)
         sheets = [
-            case_figures.draw_sheet(name, title, cases, report_images.error_limit)
+            case_figures.draw_sheet(
+                name, _name_map(title, report_images), cases, report_images.error_limit
+            )
             for name, title, cases in _list_galleries(report_images)
         ]
     folder = workdir / "figures"
@@ -106,6 +109,11 @@ def _list_galleries(report_images: ReportImages) -> list[tuple[str, str, Cases]]
     return [gallery for gallery in galleries if len(gallery[2].scores)]
 
 
+def _name_map(title: str, report_images: ReportImages) -> str:
+    """Returns the heading of a sheet, with the name of the anomaly map unless it is the error."""
+    return f"{title}, map: {report_images.map_name}" if report_images.map_name else title
+
+
 def _collect_images(report_images: ReportImages) -> dict[str, Any]:
     """Returns what the template needs for the section with images and error maps."""
     galleries = []
@@ -114,6 +122,9 @@ def _collect_images(report_images: ReportImages) -> dict[str, Any]:
         galleries.append((name, title, list(zip(tiles, cases.captions, strict=True))))
     return {
         "galleries": galleries,
+        "picture_names": case_figures.list_picture_names(report_images.normals),
+        "map_name": report_images.map_name,
+        "has_masks": report_images.anomalies.masks is not None,
         "error_limit": report_images.error_limit,
         "scale_colours": list_scale_colours(),
         "pixelated": report_images.normals.images.shape[1] < SMALL,
@@ -147,7 +158,7 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
         "strip_columns": strips.STRIP_COLUMNS,
         "strip_counts": strips.describe_strip_counts(results),
         "strip_caveat": strips.STRIP_CAVEAT,
-        "score_texts": {name: SCORE_TEXTS[name] for name in detection},
+        "score_texts": {name: describe_score(name) for name in detection},
         "rate": numerals.format_rate,
         "quantity": numerals.format_quantity,
     }

@@ -10,9 +10,9 @@ from vae_jax.report.numerals import format_duration, format_quantity, format_rat
 
 _HEADINGS = ("AUROC [95 % interval]", "AUPRC", "FPR95", "recall", "FPR [95 % interval]")
 _WIDTH = 100  # characters
-_NAME_WIDTH = 30
-_SCORE_WIDTHS = (22, 7, 7, 8, 22)
-_STRIP_WIDTHS = (22, 22, 10, 8, 8)
+_NAME_WIDTH = 35  # the longest name is features_place_gaussian_contrast
+_SCORE_WIDTHS = (22, 7, 7, 7, 22)
+_STRIP_WIDTHS = (22, 21, 8, 7, 7)
 _RECONSTRUCTION_WIDTHS = (11, 11, 11)
 
 

@@ -22,7 +22,10 @@ _CURVES = {
     "reconstruction": (
         "Reconstruction term",
         "nats per image",
-        "Negative log-likelihood of the image. If val rises while train falls, the model overfits.",
+        (
+            "Negative log-likelihood of what the model explains: the image, or its features and bands. If "
+            "val rises while train falls, the model overfits."
+        ),
     ),
     "frequency": (
         "Spectral term",
