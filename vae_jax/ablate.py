@@ -16,6 +16,7 @@ from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
+from vae_jax.observation.observed import observe_dataset
 from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures
 from vae_jax.report.ablation.page import write_page
 from vae_jax.report.ablation.reconstructions import read_reconstructions, write_reconstructions
@@ -158,7 +159,7 @@ def _run_cell(workdir: pathlib.Path, cell: Cell, loader: _DatasetLoader) -> Cell
     folder = _cell_folder(workdir, cell)
     error_file = folder / "error.txt"
     try:
-        dataset = loader.load(cell)
+        dataset = observe_dataset(loader.load(cell), cell.config)
         train_lib.train(cell.config, folder, dataset)
         evaluation = evaluate_lib.evaluate(cell.config, folder, dataset)
         write_reconstructions(workdir, cell.name, evaluation.images)

@@ -12,7 +12,7 @@ import ml_collections
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.field_syntax import check_mask_rule, parse_names, split_intensity
 from vae_jax.score_names import AGGREGATES
-from vae_jax.validate_model import check_model, check_scoring
+from vae_jax.validate_model import check_model, check_scoring, select_computable
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
@@ -84,11 +84,14 @@ _OPEN_UNIT_INTERVAL = (
 def resolve_names(config: ml_collections.ConfigDict) -> None:
     """Turns every list of names in the config into a tuple of str, in place; see `parse_names`.
 
-    Of a texture, the score that compares an image with itself decides, unless another one is named.
+    Scores of an observation that the model lacks are left out, so that `model.observations` can be changed
+    alone. Of a texture, the score that compares an image with itself decides, unless another one is named.
     """
     for field in LISTS_OF_NAMES:
         group, name = field.split(".")
         config[group][name] = parse_names(config[group][name])
+    for field in ("names", "fusion"):
+        config.scoring[field] = select_computable(config.scoring[field], config.model.observations)
     if config.scoring.texture and not config.scoring.decision:
         config.scoring.decision = "fusion_contrast"
 

@@ -3,6 +3,8 @@
 This module imports neither JAX nor TFDS, so that a mistake in a field is reported at once.
 """
 
+from collections.abc import Sequence
+
 import ml_collections
 
 from vae_jax.errors import UserError
@@ -41,6 +43,16 @@ def check_model(config: ml_collections.ConfigDict) -> None:
             )
     for field in ("widths", "feature_widths", "band_widths"):
         _check_widths(field, model[field])
+    if model.kind == "linear" and model.num_classes:
+        raise UserError(
+            f"model.num_classes is {model.num_classes}; the model that is fitted in closed form "
+            "(model.kind=linear) takes no class: set it to 0"
+        )
+    if "pixels" in observations and len(observations) > 1:
+        raise UserError(
+            f"model.observations is {', '.join(observations)}; pixels are explained alone, because only "
+            "they can be decoded into an image: remove pixels, or the others"
+        )
     if "pixels" in observations and model.kind != "linear":
         _check_divisible("data.image_size", config.data.image_size, "widths", model.widths)
     if observations == ("pixels",):
@@ -68,6 +80,25 @@ def check_model(config: ml_collections.ConfigDict) -> None:
             f"model.feature_channels is {model.feature_channels}; there are {NUM_FEATURES} features, so it "
             f"must be at most {NUM_FEATURES}"
         )
+
+
+def select_computable(names: Sequence[str], observations: Sequence[str]) -> tuple[str, ...]:
+    """Returns the scores that a model with these observations has, without those of other observations.
+
+    If none is left, or a name is wrong, the names are returned unchanged, so that they are refused.
+    """
+    try:
+        computable = tuple(
+            name
+            for name in names
+            if is_combination(name)
+            or is_baseline(name)
+            or parse_score_name(name).observation in observations
+        )
+    except UserError:
+        return tuple(names)
+    singles = [name for name in computable if not is_combination(name)]
+    return computable if singles else tuple(names)
 
 
 def check_scoring(config: ml_collections.ConfigDict) -> None:

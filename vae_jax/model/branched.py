@@ -71,12 +71,7 @@ def build_branches(config: ml_collections.ConfigDict, region: Region | None = No
         return build_model(config, region)
     shapes = list_shapes(config.model)
     return BranchedVAE(
-        tuple(
-            (name, build_model(config, region))
-            if name == "pixels"
-            else (name, _build_branch(config, name, shapes[name], region))
-            for name in observations
-        )
+        tuple((name, _build_branch(config, name, shapes[name], region)) for name in observations)
     )
 
 

@@ -254,12 +254,13 @@ def build_model(config: ml_collections.ConfigDict, region: Region | None = None)
         hidden_dim=model_config.hidden_dim,
         latent_dim=model_config.latent_dim,
         activation=model_config.activation,
-        likelihood_name=model_config.likelihood,
+        likelihood_name="normal" if model_config.kind == "linear" else model_config.likelihood,
         sigma=model_config.sigma,
-        sampled=model_config.kind == "vae",
+        sampled=model_config.kind != "ae",
         num_classes=model_config.num_classes,
         region=region,
         dtype=jnp.dtype(config.train.precision),
+        network="linear" if model_config.kind == "linear" else "convolutional",
     )
 
 
