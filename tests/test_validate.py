@@ -44,6 +44,10 @@ def test_every_list_of_names_is_resolved():
             "scoring.false_discovery decides by p-values",
         ),
         ({"data.anomaly_dataset": "minst"}, "did you mean mnist?"),
+        (
+            {"data.framing": "padd"},
+            "data.framing is 'padd'; valid: crop, stretch, pad; did you mean pad",
+        ),
         ({"data.crop": 0.0}, "data.crop is 0; it must be in (0, 1]"),
         ({"data.crop": 1.5}, "data.crop is 1.5; it must be in [0, 1]"),
         ({"data.test_fraction": 1.0}, "data.test_fraction is 1.0; it must be in [0, 1)"),

@@ -28,7 +28,12 @@ def default() -> ml_collections.ConfigDict:
     data.anomaly_manual_dir = ""  # folder with the files of anomaly_dataset; "" downloads them
     data.image_size = 8  # height and width of the images that the model receives, pixels
     data.channels = 1  # 1 grey, 3 RGB
-    data.crop = 1.0  # side of the central square to use, as a fraction of the image's shorter side
+    # How an image that is not square becomes one: crop (its central square) | stretch (the whole image,
+    # squeezed) | pad (the whole image with its aspect ratio, on black, which counts as normal).
+    data.framing = "crop"
+    # Side of the central square to use, as a fraction of the image's shorter side; with stretch and pad,
+    # both sides of the central part to use, as a fraction of those of the image.
+    data.crop = 1.0
     data.tile_stride = 0  # cuts a wide image into squares this many stored pixels apart; 0 crops it
     data.max_saturated = (
         1.0  # images and tiles with a larger share of near-white pixels are left out

@@ -16,6 +16,7 @@ from vae_jax.validate_model import check_model, check_scoring, select_computable
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
+FRAMINGS = ("crop", "stretch", "pad")
 NORMALISATIONS = ("none", "material")
 MODELS = ("vae", "ae", "linear")
 LATENTS = ("auto", "vector", "spatial")
@@ -35,7 +36,8 @@ PARALLEL = ("auto", "jit", "pmap", "sharded")
 # Field -> the names it may hold.
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
-    "data.normalise": NORMALISATIONS, "data.mask_like_images": ("refuse", "images"),
+    "data.framing": FRAMINGS, "data.normalise": NORMALISATIONS,
+    "data.mask_like_images": ("refuse", "images"),
     "model.kind": MODELS, "model.latent": LATENTS, "model.likelihood": LIKELIHOODS,
     "model.activation": ACTIVATIONS,
     "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,

@@ -66,6 +66,21 @@ def test_values_are_rounded_after_the_image_is_resized():
     assert (decode.decode_image(ENCODE["png"](values + 8), 4, 1, 1.0) == 128).all()
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("framing", ["crop", "stretch", "pad"])
+def test_deep_images_are_framed_like_images_with_8_bits(framing, channels):
+    levels = np.random.default_rng(0).integers(0, 256, (20, 50), np.uint8)
+    shallow = decode.decode_image(
+        _encode(Image.fromarray(levels)), 24, channels, 0.9, FULL, framing
+    )
+    window = Intensity("window", 0, 255 * 16)
+    deep = decode.decode_image(
+        ENCODE["png"](levels.astype(int) * 16), 24, channels, 0.9, window, framing
+    )
+    assert deep.shape == shallow.shape == (24, 24, channels)
+    np.testing.assert_allclose(deep.astype(int), shallow.astype(int), atol=1)
+
+
 def test_values_outside_the_window_are_black_or_white():
     values = np.array([[0, 99, 100], [150, 200, 201], [1000, 65535, 120]])
     decoded = decode.decode_image(ENCODE["png"](values), 3, 1, 1.0, Intensity("window", 100, 200))

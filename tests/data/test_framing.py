@@ -114,10 +114,52 @@ def test_dropping_all_crops_keeps_the_size_of_a_crop(strip):
     assert len(crops.offsets) == len(crops.has_defect) == 0
 
 
+@pytest.mark.parametrize("high", [False, True])
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_an_anomaly_at_the_end_of_a_strip_is_seen_unless_the_strip_is_cropped(strip, framing, high):
+    mask = np.zeros_like(strip)
+    mask[:, -6:] = 255
+    strip[:, -6:] = 255
+    if high:
+        strip, mask = strip.T.copy(), mask.T.copy()
+    cropped = cut_crops(encode(strip), encode(mask), Framing(15, 1))
+    whole = cut_crops(encode(strip), encode(mask), Framing(15, 1, framing=framing))
+    assert not cropped.has_defect.any()
+    assert not cropped.masks.any()
+    assert whole.has_defect.tolist() == [True]
+    assert whole.masks.any()
+    assert whole.images[..., 0][whole.masks == 1].min() > whole.images[whole.masks == 0].mean()
+    if framing == "pad":
+        # What is added is black and is no anomaly, here a half and a bit of the square.
+        black = whole.images[..., 0] == 0
+        assert 0.5 < black.mean() < 0.8
+        assert not whole.masks[black].any()
+
+
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_a_defect_that_the_small_mask_loses_is_still_known(strip, framing):
+    mask = np.zeros_like(strip)
+    mask[0, 0] = 255
+    crops = cut_crops(encode(strip), encode(mask), Framing(2, 1, framing=framing))
+    assert not crops.masks.any()
+    assert crops.has_defect.tolist() == [True]
+
+
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_near_white_pixels_are_counted_in_the_whole_image_without_what_is_added(strip, framing):
+    strip[:, :10] = 255  # a third of the image, none of the central square
+    for limit, count in ((0.3, 0), (0.4, 1)):
+        crops = cut_crops(encode(strip), None, Framing(8, 1, framing=framing, max_saturated=limit))
+        assert len(crops.images) == count
+    assert len(cut_crops(encode(strip), None, Framing(8, 1, max_saturated=0.01)).images) == 1
+
+
 def test_a_framing_takes_its_fields_from_the_data_group():
     data_config = default().data
     data_config.image_size, data_config.channels, data_config.tile_stride = 16, 3, 4
     assert Framing.from_config(data_config) == Framing(16, 3, tile_stride=4)
+    data_config.tile_stride, data_config.framing = 0, "pad"
+    assert Framing.from_config(data_config) == Framing(16, 3, framing="pad")
 
 
 def test_tiles_and_a_crop_cannot_be_combined():
@@ -125,15 +167,37 @@ def test_tiles_and_a_crop_cannot_be_combined():
         Framing(8, 1, crop=0.5, tile_stride=4)
 
 
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_tiles_can_be_neither_stretched_nor_padded(framing):
+    with pytest.raises(UserError, match=rf"data.framing is {framing} and data.tile_stride is 4"):
+        Framing(8, 1, tile_stride=4, framing=framing)
+
+
 def test_percentiles_and_a_limit_of_near_white_pixels_cannot_be_combined():
     with pytest.raises(UserError, match=r"percentile and data.max_saturated is 0.5"):
         Framing(8, 1, max_saturated=0.5, intensity=parse_intensity("percentile:1,99"))
 
 
-@pytest.mark.parametrize("framing", [Framing(8, 1, tile_stride=7), Framing(8, 1)])
+@pytest.mark.parametrize(
+    "framing",
+    [
+        Framing(8, 1, tile_stride=7),
+        Framing(8, 1),
+        Framing(30, 1, framing="pad"),  # the strip is 30 pixels long, so that nothing is resized
+    ],
+)
 def test_visible_values_are_those_of_the_pixels_that_are_decoded(strip, framing):
+    strip = np.maximum(strip, 1)  # 0 is the colour of padding
     values = read_visible_values(encode(strip), framing)
-    assert set(values) == set(cut_crops(encode(strip), None, framing).images.ravel())
+    assert set(values) == set(cut_crops(encode(strip), None, framing).images.ravel()) - {0}
+
+
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_the_values_of_the_whole_image_count_for_percentiles_unless_it_is_cropped(strip, framing):
+    np.testing.assert_array_equal(
+        np.sort(read_visible_values(encode(strip), Framing(8, 1, framing=framing))),
+        np.sort(strip.ravel()),
+    )
 
 
 def test_framings_with_different_crops_have_different_keys():
@@ -142,6 +206,9 @@ def test_framings_with_different_crops_have_different_keys():
         Framing(16, 1),
         Framing(8, 3),
         Framing(8, 1, crop=0.5),
+        Framing(8, 1, framing="stretch"),
+        Framing(8, 1, framing="pad"),
+        Framing(8, 1, crop=0.5, framing="pad"),
         Framing(8, 1, tile_stride=4),
         Framing(8, 1, tile_stride=5),
         Framing(8, 1, max_saturated=0.5),

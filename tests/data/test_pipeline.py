@@ -85,6 +85,33 @@ def test_a_class_that_does_not_exist_is_refused_before_any_file_is_read(data_con
         pipeline.load_dataset(data_config, seed=0)
 
 
+@pytest.mark.parametrize(
+    "start", [pipeline.prepare_datasets, lambda data: pipeline.load_dataset(data, 0)]
+)
+def test_tiles_that_are_stretched_are_refused_before_any_file_is_read(data_config, start):
+    data_config.dataset, data_config.manual_dir = "kvasir", "/nowhere"
+    data_config.anomaly_classes = ("polyps",)
+    data_config.tile_stride, data_config.framing = 64, "stretch"
+    with pytest.raises(UserError, match=r"^data.framing is stretch and data.tile_stride is 64"):
+        start(data_config)
+
+
+def test_another_framing_does_not_reuse_decoded_images(make_kvasir, kvasir_config):
+    # The images have 24x20 pixels, and the left half of a mask is white.
+    kvasir_config.manual_dir = str(make_kvasir({"polyps": 4, "normal-cecum": 30}, masks=4))
+    tests = {}
+    for kvasir_config.framing in ("crop", "stretch", "pad"):
+        tests[kvasir_config.framing] = pipeline.load_dataset(kvasir_config, seed=0).test
+    for framing, test in tests.items():
+        black = (test.images == 0).all((0, 2, 3)).sum()  # rows
+        assert black == (16 - round(16 * 20 / 24) if framing == "pad" else 0)
+        shares = test.masks[test.labels == 1].mean((1, 2))
+        np.testing.assert_allclose(shares, shares[0])
+    images = [test.images for test in tests.values()]
+    assert not any((a == b).all() for a, b in zip(images, images[1:] + images[:1], strict=True))
+    assert tests["crop"].files == tests["pad"].files == tests["stretch"].files
+
+
 def test_the_official_test_split_becomes_the_test_role(make_idx, data_config):
     folder, arrays = make_idx()
     data_config.dataset, data_config.manual_dir = "mnist", str(folder)

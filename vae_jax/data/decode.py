@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from vae_jax.data.intensity import EIGHT_BITS, FULL, Intensity
+from vae_jax.data.squaring import cut_centre, fit_square
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
 VERSION = 1
@@ -103,10 +104,11 @@ def measure_levels(image: Image.Image) -> tuple[int, int, int, int]:
     return EIGHT_BITS
 
 
-def read_values(image: Image.Image, channels: int, crop: float) -> np.ndarray:
-    """Returns the values of the central square that `decode_image` maps to grey levels, not resized."""
-    square = _central_square(image, crop)
-    return np.asarray(_convert_unless_deep(square, channels))
+def read_values(
+    image: Image.Image, channels: int, crop: float, framing: str = "crop"
+) -> np.ndarray:
+    """Returns the values of the visible part that `decode_image` maps to grey levels, not resized."""
+    return np.asarray(_convert_unless_deep(cut_centre(image, crop, framing), channels))
 
 
 def _has_deep_colour(image: Image.Image) -> bool:
@@ -131,55 +133,61 @@ def _get_type_max(image: Image.Image) -> int:
 
 def decode_image(
     stored: bytes | Image.Image,
-    image_size: int,
+    image_size: int | None,
     channels: int,
     crop: float,
     intensity: Intensity = FULL,
+    framing: str = "crop",
 ) -> UInt8[np.ndarray, "H W C"]:
-    """Returns the central square, resized with antialiasing and converted to `channels`.
+    """Returns the visible part, resized with antialiasing and converted to `channels`.
 
     Args:
         stored: bytes of the file, or an image from `open_upright`.
-        image_size: H and W, pixels.
+        image_size: H and W, pixels; None does not resize, so that the image may not be square.
         channels: C. Colour becomes grey by ITU-R 601-2 luma, grey is repeated, transparency is dropped.
-        crop: side of the square as a fraction of the shorter side, in (0, 1].
+        crop: share of the sides that is visible, in (0, 1]; see `squaring.cut_centre`.
         intensity: how stored values become grey levels.
+        framing: how an image that is not square becomes one; see `squaring`.
     """
-    image = _central_square(stored, crop)
+    image = _cut_visible_part(stored, crop, framing)
     if _is_deep(image) or intensity.kind != "full":
-        return _decode_values(image, image_size, channels, intensity)
+        return _decode_values(image, image_size, channels, intensity, framing)
     image = _convert_unless_deep(image, channels)
-    image = _resize(image, image_size, Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(image_size, image_size, channels)
+    if image_size is not None:
+        image = fit_square(image, image_size, framing, Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def _decode_values(
-    square: Image.Image, image_size: int, channels: int, intensity: Intensity
+    image: Image.Image, image_size: int | None, channels: int, intensity: Intensity, framing: str
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns an image whose values are resized as float32 numbers and rounded afterwards."""
-    type_max = _get_type_max(square) if _is_deep(square) else 255
-    values = np.asarray(_convert_unless_deep(square, channels), np.float64)
+    type_max = _get_type_max(image) if _is_deep(image) else 255
+    values = np.asarray(_convert_unless_deep(image, channels), np.float64)
     levels = np.atleast_3d(intensity.map_values(values, type_max).astype(np.float32))
-    bands = [
-        _resize(Image.fromarray(levels[..., band]), image_size, Image.Resampling.BILINEAR)
-        for band in range(levels.shape[-1])
-    ]
-    pixels = np.rint(np.stack([np.asarray(band) for band in bands], -1)).clip(0, 255)
-    return np.broadcast_to(pixels.astype(np.uint8), (image_size, image_size, channels))
+    if image_size is not None:
+        bands = [Image.fromarray(levels[..., band]) for band in range(levels.shape[-1])]
+        resampling = Image.Resampling.BILINEAR
+        bands = [fit_square(band, image_size, framing, resampling) for band in bands]
+        levels = np.stack([np.asarray(band) for band in bands], -1)
+    pixels = np.rint(levels).clip(0, 255).astype(np.uint8)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
 
 
 def decode_mask(
-    stored: bytes | Image.Image, image_size: int, crop: float
+    stored: bytes | Image.Image, image_size: int | None, crop: float, framing: str = "crop"
 ) -> UInt8[np.ndarray, "H W"]:
     """Returns 1 where the mask is brighter than half; it is cropped and resized like its image.
 
     Args:
         stored: bytes of the file, or a mask from `open_upright`.
-        image_size: H and W, pixels.
-        crop: side of the square as a fraction of the shorter side, in (0, 1].
+        image_size: H and W, pixels; None does not resize.
+        crop: as in `decode_image`.
+        framing: as in `decode_image`.
     """
-    image = _convert(_central_square(stored, crop), "L")
-    image = _resize(image, image_size, Image.Resampling.NEAREST)
+    image = _convert(_cut_visible_part(stored, crop, framing), "L")
+    if image_size is not None:
+        image = fit_square(image, image_size, framing, Image.Resampling.NEAREST)
     return (np.asarray(image) > _HALF).astype(np.uint8)
 
 
@@ -188,19 +196,9 @@ def decode_whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
     return (np.asarray(_convert(open_upright(encoded), "L")) > _HALF).astype(np.uint8)
 
 
-def _central_square(stored: bytes | Image.Image, crop: float) -> Image.Image:
+def _cut_visible_part(stored: bytes | Image.Image, crop: float, framing: str) -> Image.Image:
     image = open_upright(stored) if isinstance(stored, bytes) else stored
-    width, height = image.size
-    side = max(1, round(crop * min(width, height)))
-    left, top = (width - side) // 2, (height - side) // 2
-    return image.crop((left, top, left + side, top + side))
-
-
-def _resize(image: Image.Image, image_size: int, resampling: Image.Resampling) -> Image.Image:
-    # The image is cropped first. The `box` argument of Pillow's resize would let the filter use pixels
-    # outside the box, for example those of a black border.
-    size = (image_size, image_size)
-    return image if image.size == size else image.resize(size, resampling)
+    return cut_centre(image, crop, framing)
 
 
 def _convert_unless_deep(image: Image.Image, channels: int) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Which parts of a stored image the model sees: the central square, or tiles along the longer side.
+"""Which parts of a stored image the model sees: one square of it, or tiles along the longer side.
 
 T crops of one image, H W image that the model sees, C channels.
 """
@@ -24,10 +24,11 @@ class Framing:
     Attributes:
         image_size: H and W, pixels.
         channels: C, 1 grey or 3 RGB.
-        crop: side of the central square as a fraction of the shorter side.
-        tile_stride: pixels of the stored image from one tile to the next; 0 takes the central square.
+        crop: share of the sides that is visible; see `squaring.cut_centre`.
+        tile_stride: pixels of the stored image from one tile to the next; 0 takes one square.
         max_saturated: a crop with a larger share of near-white pixels is not used.
         intensity: how stored values become grey levels.
+        framing: how an image that is not square becomes one, "crop", "stretch" or "pad"; see `squaring`.
     """
 
     image_size: int
@@ -36,8 +37,14 @@ class Framing:
     tile_stride: int = 0
     max_saturated: float = 1.0
     intensity: Intensity = FULL
+    framing: str = "crop"
 
     def __post_init__(self) -> None:
+        if self.tile_stride and self.framing != "crop":
+            raise UserError(
+                f"data.framing is {self.framing} and data.tile_stride is {self.tile_stride}, but tiles are "
+                "squares that show the whole image already; set data.framing=crop, or data.tile_stride=0"
+            )
         if self.tile_stride and self.crop != 1:
             raise UserError(
                 f"data.crop is {self.crop:g} and data.tile_stride is {self.tile_stride}, but a tile always "
@@ -55,8 +62,8 @@ class Framing:
         """Returns the framing that the `data` group of the config describes.
 
         Raises:
-            UserError: if the group asks for tiles and a crop at the same time, or for percentiles and a
-                limit of near-white pixels.
+            UserError: if the group asks for tiles together with a crop, stretching or padding, or for
+                percentiles together with a limit of near-white pixels.
         """
         fields = {field.name: data_config[field.name] for field in dataclasses.fields(cls)}
         return cls(**fields | {"intensity": parse_intensity(data_config.intensity)})
@@ -65,6 +72,8 @@ class Framing:
     def key(self) -> str:
         """Part of a file name; different framings have different keys."""
         parts = [f"{self.image_size}px", f"{self.channels}c", f"crop{self.crop:g}"]
+        if self.framing != "crop":
+            parts.append(self.framing)
         if self.tile_stride:
             parts.append(f"tiles{self.tile_stride}")
         if self.max_saturated < 1:
@@ -83,7 +92,7 @@ class Crops:
         masks: 1 where a pixel is abnormal; None where the image has no mask.
         has_defect: whether the stored mask, before it was resized, marks a pixel of the crop.
         offsets: left edge of each tile (upper edge in an image that is higher than wide), pixels of the
-            stored image; 0 for the central square.
+            stored image; 0 where images are not cut into tiles.
         stored_levels: range of the stored values of the whole image; see `Examples.stored_levels`.
     """
 
@@ -130,17 +139,15 @@ def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> C
     else:
         offsets, pieces, mask_pieces = [0], [image], [] if mask is None else [mask]
     usable = [i for i, piece in enumerate(pieces) if not _is_saturated(piece, framing)]
-    size, channels, crop = framing.image_size, framing.channels, framing.crop
+    size, channels = framing.image_size, framing.channels
     images = np.empty((len(usable), size, size, channels), np.uint8)
     masks = None if mask is None else np.empty((len(usable), size, size), np.uint8)
     has_defect = np.zeros(len(usable), bool)
     for row, i in enumerate(usable):
-        images[row] = decode.decode_image(pieces[i], size, channels, crop, framing.intensity)
+        images[row] = _decode_piece(pieces[i], size, channels, framing)
         if masks is not None:
-            masks[row] = decode.decode_mask(mask_pieces[i], size, crop)
-            stored_mask = decode.decode_mask(
-                mask_pieces[i], _stored_side(mask_pieces[i], crop), crop
-            )
+            masks[row] = decode.decode_mask(mask_pieces[i], size, framing.crop, framing.framing)
+            stored_mask = decode.decode_mask(mask_pieces[i], None, framing.crop, framing.framing)
             has_defect[row] = stored_mask.any()
     return Crops(
         images,
@@ -158,7 +165,10 @@ def read_visible_values(encoded: bytes, framing: Framing) -> np.ndarray:
         pieces = [_cut_tile(image, offset) for offset in _tile_offsets(image, min(image.size))]
     else:
         pieces = [image]
-    values = [decode.read_values(piece, framing.channels, framing.crop) for piece in pieces]
+    values = [
+        decode.read_values(piece, framing.channels, framing.crop, framing.framing)
+        for piece in pieces
+    ]
     return np.concatenate([array.ravel() for array in values])
 
 
@@ -194,11 +204,13 @@ def _is_saturated(piece: Image.Image, framing: Framing) -> bool:
     """Returns whether the crop, at its stored size, has too large a share of near-white pixels."""
     if framing.max_saturated >= 1:
         return False
-    side = _stored_side(piece, framing.crop)
-    grey = decode.decode_image(piece, side, 1, framing.crop, framing.intensity)
+    grey = _decode_piece(piece, None, 1, framing)
     return float((grey >= _NEAR_WHITE).mean()) > framing.max_saturated
 
 
-def _stored_side(piece: Image.Image, crop: float) -> int:
-    """Returns the side of the central square in pixels of the stored image, at which nothing is resized."""
-    return max(1, round(crop * min(piece.size)))
+def _decode_piece(
+    piece: Image.Image, image_size: int | None, channels: int, framing: Framing
+) -> UInt8[np.ndarray, "H W C"]:
+    return decode.decode_image(
+        piece, image_size, channels, framing.crop, framing.intensity, framing.framing
+    )

@@ -30,14 +30,15 @@ _log = logging.getLogger(__name__)
 
 @list_folders_once()
 def prepare_datasets(data_config: ml_collections.ConfigDict) -> None:
-    """Prepares the datasets that the `data` group names; checks names before any image is read.
+    """Prepares the datasets that the `data` group names; checks the group before any image is read.
 
     It does not start JAX.
 
     Raises:
-        UserError: if files are missing or damaged, or a class does not exist.
+        UserError: if files are missing or damaged, a class does not exist, or two fields contradict.
     """
     class_roles.choose_class_roles(data_config)
+    Framing.from_config(data_config)
     _prepare(data_config, data_config.dataset, data_config.manual_dir)
     if data_config.anomaly_dataset:
         _prepare(data_config, data_config.anomaly_dataset, data_config.anomaly_manual_dir)
@@ -196,10 +197,10 @@ def _log_labels(examples: Examples, dataset: str) -> None:
 def _log_cropping(examples: Examples, data_config: ml_collections.ConfigDict) -> None:
     """Logs how much of the user's own images the model does not see because they are not square."""
     short, long = np.sort(examples.stored_size[:, :2]).T
-    if (short < long).any():
+    if data_config.framing == "crop" and (short < long).any():
         _log.info(
             "%s: %d of %d images are not square; the model sees their centre, on average %.0f %% of the "
-            "longer side",
+            "longer side; data.framing=stretch or pad shows them whole",
             data_config.dataset, (short < long).sum(), len(short),
             100 * np.mean(data_config.crop * short / long),
         )  # fmt: skip

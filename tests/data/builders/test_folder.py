@@ -316,6 +316,21 @@ def test_the_log_reports_images_that_are_not_square(make, data_config, caplog):
     assert "on average 96 % of the longer side" in caplog.text
 
 
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_the_log_reports_nothing_out_of_view_if_images_are_shown_whole(
+    make, data_config, caplog, framing
+):
+    folder = make(*many("good", 19))
+    write(folder / "good/wide.png", np.zeros((10, 40, 3), np.uint8))
+    data_config.dataset, data_config.manual_dir, data_config.channels = "folder", str(folder), 3
+    data_config.normal_classes, data_config.anomaly_classes = (), ()
+    data_config.framing = framing
+    with caplog.at_level(logging.INFO):
+        pipeline.load_dataset(data_config, seed=0)
+    assert "(20)" in caplog.text  # how many images are normal
+    assert "centre" not in caplog.text
+
+
 def test_the_users_own_images_cannot_be_downloaded(data_config):
     data_config.dataset = "folder"
     data_config.normal_classes, data_config.anomaly_classes = (), ()
