@@ -5,12 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.evaluate import evaluate, write_report
+from vae_jax.observation.observed import ObservedImages
 from vae_jax.scoring.scores import NEEDS_POSTERIOR
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
@@ -200,3 +202,89 @@ def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
     workdir_lib.claim_workdir(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         evaluate(config, tmp_path, dataset)
+
+
+def read_column(evaluation, name):
+    return np.array([row[name] for row in evaluation.rows])
+
+
+def test_a_baseline_that_decides_is_a_score_of_the_run(run, dataset):
+    config, workdir = run
+    config.scoring.decision = "nearest_neighbour"
+    evaluation = evaluate(config, workdir, dataset)
+    results = evaluation.results
+    assert results["decision"]["score"] == "nearest_neighbour"
+    assert list(results["detection"]) == [*FEW_SCORES, "nearest_neighbour"]
+    assert "nearest_neighbour" not in results["baselines"]
+    assert "pca" in results["baselines"]
+    ranked = results["detection"] | results["baselines"]
+    assert set(results["differences"]) == set(ranked) - {"nearest_neighbour"}
+    x, normals, test = (
+        getattr(dataset, role).images.reshape(-1, 64) / 255
+        for role in ("train", "calibration", "test")
+    )
+    expected = cdist(test, x).min(axis=1) / 8
+    np.testing.assert_allclose(read_column(evaluation, "nearest_neighbour"), expected, rtol=1e-4)
+    entry = results["detection"]["nearest_neighbour"]
+    assert entry["auroc"]["value"] == pytest.approx(roc_auc_score(dataset.test.labels, expected))
+    usual = cdist(normals, x).min(axis=1) / 8
+    p_values = [(1 + np.sum(usual >= score)) / 26 for score in expected]
+    np.testing.assert_allclose(read_column(evaluation, "p_value"), p_values)
+    anomalous = read_column(evaluation, "anomalous") == 1
+    np.testing.assert_array_equal(anomalous, expected > entry["threshold"] * (1 + 1e-6))
+
+
+def test_a_baseline_decides_about_a_test_set_without_anomalies(run, dataset):
+    config, workdir = run
+    config.scoring.names = ("band_pca", "pca")
+    normals = dataset.test.take(np.flatnonzero(dataset.test.labels == 0))
+    evaluation = evaluate(config, workdir, dataclasses.replace(dataset, test=normals))
+    assert evaluation.results["decision"]["score"] == "band_pca"
+    assert set(evaluation.results["detection"]) == {"band_pca", "pca"}
+    assert evaluation.results["baselines"] == evaluation.results["differences"] == {}
+    assert np.isfinite(read_column(evaluation, "pca")).all()
+
+
+@pytest.fixture
+def observed_dataset(dataset):
+    """The discs and rings with features at four places, which are larger for rings, and with masks."""
+
+    def observe(examples, seed):
+        count = len(examples)
+        features = np.random.default_rng(seed).normal(size=(count, 4, 4, 6))
+        features[examples.labels == 1, 1:3, 1:3] += 6
+        arrays = {"features": features.astype(np.float16), "pooled": features[:, :2, 0]}
+        masks = np.zeros((count, 8, 8), np.uint8)
+        masks[examples.labels == 1, 2:6, 2:6] = 1
+        return dataclasses.replace(
+            examples,
+            observed=ObservedImages(arrays, np.arange(count, dtype=np.int32)),
+            masks=masks,
+            has_mask=np.ones(count, bool),
+        )
+
+    roles = ("train", "val", "calibration", "test")
+    return dataclasses.replace(
+        dataset, **{role: observe(getattr(dataset, role), i) for i, role in enumerate(roles)}
+    )
+
+
+def test_a_run_on_features_decides_by_a_rule_on_the_same_features(
+    tmp_path, config, observed_dataset
+):
+    config.model.observations = ("features",)
+    config.model.grid, config.model.feature_channels = 4, 6
+    config.model.feature_widths = (8,)
+    config.scoring.names, config.scoring.fusion = ("features_mse_max",), ("features_mse",)
+    config.scoring.decision = "padim_max"
+    config.train.epochs = 1
+    workdir_lib.claim_workdir(tmp_path, config)
+    train_lib.train(config, tmp_path, observed_dataset)
+    results = evaluate(config, tmp_path, observed_dataset).results
+    assert results["decision"]["score"] == "padim_max"
+    assert list(results["detection"]) == ["features_mse_max", "padim_max"]
+    assert set(results["baselines"]) >= {"padim_mean", "patchcore_mean", "patchcore_max", "pca"}
+    assert "padim_max" not in results["baselines"]
+    assert results["detection"]["padim_max"]["auroc"]["value"] == 1
+    for name in ("padim", "patchcore"):
+        assert results["localisation"][name]["pixel_auroc"] > 0.9

@@ -19,8 +19,9 @@ from vae_jax.observation.observed import get_inputs, observe_dataset, select_inp
 from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
+from vae_jax.score_names import list_scores
 from vae_jax.scoring.anomaly_maps import measure_localisation
-from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.baselines import Baselines, score_baselines
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.robustness import measure_noise_robustness
@@ -86,13 +87,18 @@ def evaluate(
     """
     processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
     setup = load_setup(config, workdir, dataset)
-    names = select_supported_scores(setup.trained.model, config.scoring.names, "scoring.names")
+    scoring_config = config.scoring
+    wanted = list_scores(scoring_config.names, scoring_config.decision)
+    names = select_supported_scores(setup.trained.model, wanted, "scoring.names")
     role_scores = score_calibration_and_test(setup, names)
     if not processes.is_first():
         return None
-    decision = decide(names, role_scores, config.scoring)
-    baselines = Baselines(dataset.train, config.scoring.pca_components, config.seed)
-    comparison = _compare(setup, names, role_scores.test, baselines)
+    baselines = Baselines(dataset.train, scoring_config.pca_components, config.seed, dataset.region)
+    is_judged = results_lib.has_both_labels(dataset.test)
+    baseline_scores = score_baselines(baselines, dataset, names, all_on_test=is_judged)
+    role_scores = role_scores.join(baseline_scores)
+    decision = decide(names, role_scores, scoring_config)
+    comparison = _compare(setup, names, role_scores.test, baseline_scores.test)
     localisation = _localise(setup, names, role_scores, baselines)
     results = (
         _describe_detection(setup, role_scores.test, decision, comparison)
@@ -125,12 +131,12 @@ def write_report(workdir: pathlib.Path, evaluation: Evaluation) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Comparison:
-    """Scores beside baseline scores; both parts are empty unless the test set has both labels.
+    """Scores beside baseline scores.
 
     Attributes:
         columns: scores and baseline scores of the test images, by name.
-        baseline_names: which of the columns are baseline scores.
-        rankings: how well each column ranks anomalies above normals.
+        baseline_names: columns of baselines that are not among the scores of the run.
+        rankings: how well each column ranks anomalies above normals; empty without both labels.
     """
 
     columns: Columns
@@ -166,15 +172,14 @@ def load_setup(
 
 
 def _compare(
-    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baselines: Baselines
+    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baseline_columns: Columns
 ) -> _Comparison:
-    """Computes the baseline scores, and ranks the test images by every score and baseline score."""
-    test = setup.dataset.test
-    baseline_scores = baselines.score(test) if results_lib.has_both_labels(test) else {}
-    columns = {name: test_columns[name] for name in names} | baseline_scores
+    """Ranks the test images by every score and baseline score."""
+    columns = {name: test_columns[name] for name in names} | baseline_columns
     resamples = setup.scoring_config.bootstrap_resamples
-    rankings = results_lib.rank_columns(test, columns, resamples, setup.seed)
-    return _Comparison(columns, list(baseline_scores), rankings)
+    rankings = results_lib.rank_columns(setup.dataset.test, columns, resamples, setup.seed)
+    others = [name for name in baseline_columns if name not in names]
+    return _Comparison(columns, others, rankings)
 
 
 def _localise(

@@ -41,11 +41,10 @@ MEASURES = {
 FUSIONS = ("fusion", "fusion_mean", "fusion_max", "fusion_contrast")
 COMBINATIONS = (*FUSIONS, "hedge", "harmonic")
 
-# Scores without a model, which may decide as well.
-BASELINES = (
-    "pca", "nearest_neighbour", "band_energy", "band_pca", "padim_mean", "padim_max", "patchcore_mean",
-    "patchcore_max",
-)  # fmt: skip
+# Scores without a model, which may decide as well. Those of the first kind exist where the model observes
+# features.
+FEATURE_BASELINES = ("padim_mean", "padim_max", "patchcore_mean", "patchcore_max")
+BASELINES = ("pca", "nearest_neighbour", "band_energy", "band_pca", *FEATURE_BASELINES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +113,22 @@ def is_combination(name: str) -> bool:
 def is_baseline(name: str) -> bool:
     """Returns whether a score needs no model."""
     return name in BASELINES
+
+
+def list_baselines(observations: Sequence[str]) -> list[str]:
+    """Returns the baselines that exist beside a model with these observations."""
+    has_features = "features" in observations
+    return [name for name in BASELINES if has_features or name not in FEATURE_BASELINES]
+
+
+def list_scores(names: Sequence[str], decision: str) -> list[str]:
+    """Returns the scores to compute: the named ones, and the baseline that decides if it is not named.
+
+    Args:
+        names: `scoring.names`.
+        decision: `scoring.decision`.
+    """
+    return list(dict.fromkeys((*names, decision) if is_baseline(decision) else names))
 
 
 def select_member_names(name: str, members: Sequence[str]) -> list[str]:

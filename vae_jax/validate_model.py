@@ -9,12 +9,13 @@ import ml_collections
 
 from vae_jax.errors import UserError
 from vae_jax.score_names import (
-    BASELINES,
     COMBINATIONS,
     OBSERVATIONS,
     is_baseline,
     is_combination,
+    list_baselines,
     list_score_names,
+    list_scores,
     parse_score_name,
     select_member_names,
 )
@@ -120,10 +121,18 @@ def check_scoring(config: ml_collections.ConfigDict) -> None:
             _check_score("scoring.names", name, observations)
     for name in scoring.fusion:
         _check_score("scoring.fusion", name, observations)
-    if scoring.decision and scoring.decision not in (*scoring.names, *BASELINES):
+    baselines = list_baselines(observations)
+    for name in list_scores(scoring.names, scoring.decision):
+        if is_baseline(name) and name not in baselines:
+            field = "names" if name in scoring.names else "decision"
+            raise UserError(
+                f"scoring.{field} names {name}, a baseline on features, but model.observations is "
+                f"{', '.join(observations)}; add features there, or use one of {', '.join(baselines)}"
+            )
+    if scoring.decision and scoring.decision not in (*scoring.names, *baselines):
         raise UserError(
             f"scoring.decision is {scoring.decision!r}; valid: {', '.join(scoring.names)}, and the "
-            f"baselines {', '.join(BASELINES)}"
+            f"baselines {', '.join(baselines)}"
         )
     combinations = [name for name in scoring.names if is_combination(name)]
     members = [name for c in combinations for name in select_member_names(c, scoring.fusion)]
@@ -137,7 +146,7 @@ def check_scoring(config: ml_collections.ConfigDict) -> None:
 
 
 def _list_valid(observations: tuple[str, ...]) -> list[str]:
-    return [*list_score_names(observations), *COMBINATIONS, *BASELINES]
+    return [*list_score_names(observations), *COMBINATIONS, *list_baselines(observations)]
 
 
 def _check_score(field: str, name: str, observations: tuple[str, ...]) -> None:

@@ -1,12 +1,17 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from vae_jax.data.examples import Examples
+from vae_jax.data.region import Region
 from vae_jax.metrics import detection
+from vae_jax.observation.observed import ObservedImages
+from vae_jax.score_names import BASELINES, FEATURE_BASELINES
 from vae_jax.scoring import baselines
-from vae_jax.scoring.baselines import Baselines, fit_pca
+from vae_jax.scoring.baselines import Baselines, fit_pca, score_baselines
 
 
 def make_blobs(count, seed, size=12, channels=3, sigma=1.5):
@@ -172,3 +177,87 @@ def test_pca_is_fitted_once(monkeypatch):
     fits.score(make_examples(make_blobs(9, 1)))
     assert fits.pca is fits.pca
     assert len(calls) == 1
+
+
+def observe(examples, seed, copies=0):
+    """Adds features; the augmented copies behind those of the images are far from all of them."""
+    count = len(examples)
+    features = np.random.default_rng(seed).normal(size=(count, 3, 3, 4))
+    features = np.concatenate([features, np.full((copies, 3, 3, 4), 50.0)]).astype(np.float16)
+    observed = ObservedImages({"features": features}, np.arange(count + copies, dtype=np.int32))
+    return dataclasses.replace(examples, observed=observed)
+
+
+@pytest.fixture(scope="module")
+def observed():
+    """Training and test images with features."""
+    train, test = make_examples(make_blobs(60, 0)), make_examples(make_blobs(25, 1))
+    return observe(train, 0), observe(test, 1)
+
+
+@pytest.fixture(scope="module")
+def every_score(observed):
+    """All baseline scores of the test images."""
+    train, test = observed
+    return Baselines(train, pca_components=5, seed=0).score(test)
+
+
+def test_a_model_of_features_has_the_baselines_on_features(observed, every_score):
+    scores = every_score
+    o, test_o = (examples.observed.arrays["features"].astype(float) for examples in observed)
+    nearest = cdist(test_o.reshape(-1, 4), o.reshape(-1, 4)).min(axis=1).reshape(25, 9)
+    np.testing.assert_allclose(scores["patchcore_mean"], nearest.mean(axis=1), rtol=1e-4)
+    assert set(scores) >= {"padim_mean", "padim_max", "patchcore_max", "pca", "mean"}
+    for name, values in scores.items():
+        assert values.shape == (25,), name
+        assert values.dtype == np.float64, name
+
+
+def test_augmented_copies_are_no_training_normals_of_a_baseline(observed, every_score):
+    train, test = observed
+    with_copies = Baselines(observe(train, 0, copies=30), 5, 0).score(test)
+    for name, values in every_score.items():
+        np.testing.assert_array_equal(with_copies[name], values, err_msg=name)
+
+
+def test_baselines_on_features_read_the_region_of_the_grid(observed):
+    train, test = observed
+    mask = np.zeros((12, 12), bool)
+    mask[:8] = True  # two of the three rows of the grid
+    scores = Baselines(train, 5, 0, Region(mask)).score_named(test, ["patchcore_mean"])
+    o, test_o = (e.observed.arrays["features"][:, :2].astype(float) for e in observed)
+    nearest = cdist(test_o.reshape(-1, 4), o.reshape(-1, 4)).min(axis=1).reshape(25, 6)
+    np.testing.assert_allclose(scores["patchcore_mean"], nearest.mean(axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_named_baseline_has_its_score_and_no_other_is_computed(
+    observed, every_score, monkeypatch, name
+):
+    train, test = observed
+    monkeypatch.setattr(baselines.trivial, "compute_features", None)
+    functions = {"pca": "fit_pca", "band_energy": "fit_band_energy", "band_pca": "fit_band_pca"}
+    for other, function in functions.items():
+        if other != name:
+            monkeypatch.setattr(baselines, function, None)
+    if name not in FEATURE_BASELINES:
+        monkeypatch.setattr(baselines, "FeatureBaselines", None)
+    scores = Baselines(train, 5, 0).score_named(test, [name])
+    assert list(scores) == [name]
+    np.testing.assert_allclose(scores[name], every_score[name], rtol=1e-6)
+
+
+def test_calibration_images_are_scored_by_the_baselines_of_a_run_alone(
+    observed, every_score, dataset
+):
+    train, test = observed
+    roles = dataclasses.replace(dataset, train=train, calibration=observe(train, 2), test=test)
+    fits = Baselines(train, 5, 0)
+    few = score_baselines(fits, roles, ["padim_max", "mse", "pca"], all_on_test=False)
+    assert set(few.calibration) == set(few.test) == {"padim_max", "pca"}
+    assert (few.calibration["pca"].shape, few.test["pca"].shape) == ((60,), (25,))
+    every = score_baselines(fits, roles, ["padim_max"], all_on_test=True)
+    assert set(every.calibration) == {"padim_max"}
+    assert set(every.test) == set(every_score)
+    none = score_baselines(fits, roles, ["mse"], all_on_test=False)
+    assert none.calibration == none.test == {}

@@ -57,3 +57,19 @@ def test_the_two_sided_rule_promises_no_rate(config, role_scores):
     outside = (decision.scores > threshold.upper) | (decision.scores < threshold.lower)
     np.testing.assert_array_equal(decision.anomalous, outside)
     assert decision.promised_rate is None
+
+
+def test_a_baseline_decides_like_any_other_score(config, role_scores):
+    rng = np.random.default_rng(1)
+    baselines = RoleScores(
+        {"padim_max": rng.normal(size=59)},
+        {"padim_max": rng.normal(1, 2, 40), "pca": rng.normal(size=40)},
+    )
+    config.scoring.decision = "padim_max"
+    joined = role_scores.join(baselines)
+    decision = decide((*NAMES, "padim_max"), joined, config.scoring)
+    assert decision.score == "padim_max"
+    assert set(decision.thresholds) == {*NAMES, "padim_max"}
+    expected = calibration.p_values(baselines.calibration["padim_max"], baselines.test["padim_max"])
+    np.testing.assert_array_equal(decision.p_values, expected)
+    np.testing.assert_array_equal(decision.anomalous, expected <= 0.05)

@@ -5,9 +5,12 @@ N images, H W image, C channels.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int
+
+Store = TypeVar("Store")  # `Images`, or another object with a method `take`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ImagesOnDisk:
 Images = np.ndarray | ImagesOnDisk
 
 
-def take_images(images: Images, rows: np.ndarray) -> Images:
+def take_images(images: Store, rows: np.ndarray) -> Store:
     """Returns the images at these integers, or where these booleans are true; reads none from disk.
 
     It takes rows of other stores, too: of any object with a method `take`.

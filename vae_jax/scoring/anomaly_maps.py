@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
@@ -31,9 +32,10 @@ from vae_jax.score_names import (
     select_member_names,
 )
 from vae_jax.scoring.band_pca import enlarge_maps
-from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.baselines import Baselines, get_features
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.error_maps import compute_map
+from vae_jax.scoring.feature_baselines import RULES
 from vae_jax.scoring.gradient import compute_gradient_maps
 from vae_jax.scoring.place_maps import upsample_maps
 from vae_jax.scoring.scorer import build_view, build_views
@@ -173,15 +175,21 @@ def make_model_mapper(setup: ScoringSetup, names: Sequence[str], fits: dict[str,
 
 
 def make_baseline_mapper(baselines: Baselines) -> Mapper:
-    """Makes a function that computes the maps of the baselines `pca` and `band_pca`."""
+    """Makes a function that computes the map of each baseline that has one, at the size of the image."""
 
     def compute_maps(examples):
         images = examples.images
         bands = baselines.band_pca.compute_maps(compute_stored_bands(images))
-        return {
+        maps = {
             "pca": baselines.pca.squared_errors(images),
             "band_pca": enlarge_maps(bands, *images.shape[1:3]),
         }
+        if baselines.features is not None:
+            o = get_features(examples)
+            for rule in RULES:
+                places = jnp.asarray(baselines.features.compute_maps(rule, o))
+                maps[rule] = np.asarray(upsample_maps(places, images.shape[1]))
+        return maps
 
     return compute_maps
 

@@ -4,23 +4,29 @@ A higher score means a more anomalous image. The direction of every score is fix
 seen.
 
 N test images, n training normals, H W image, C channels, P = H W C pixel values, h w cells of a grid, K
-channels of `observation.bands`.
+channels of an observation.
 """
 
 import dataclasses
 import functools
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 from sklearn.decomposition import PCA
 
-from vae_jax.data.examples import Examples
+from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.image_store import Images
+from vae_jax.data.region import Region
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.observation.bands import compute_stored_bands
+from vae_jax.score_names import BASELINES, FEATURE_BASELINES, is_baseline
 from vae_jax.scoring import trivial
-from vae_jax.scoring.band_energy import fit_band_energy
+from vae_jax.scoring.band_energy import BandEnergyDistance, fit_band_energy
 from vae_jax.scoring.band_pca import BandPCA, fit_band_pca
+from vae_jax.scoring.feature_baselines import FeatureBaselines
 from vae_jax.scoring.nearest import measure_nearest
+from vae_jax.scoring.role_scores import RoleScores
 
 # Random choices of training normals, which bound time and memory.
 _MAX_TRIVIAL = 2_000  # images that a trivial feature is compared with
@@ -54,10 +60,14 @@ class Baselines:
         train: training normals.
         pca_components: number of components of the `pca` baseline, `scoring.pca_components`.
         seed: seed of the random choice of training normals.
+        region: region of interest, which the baselines on features respect; None if all pixels count.
     """
 
-    def __init__(self, train: Examples, pca_components: int, seed: int):
+    def __init__(
+        self, train: Examples, pca_components: int, seed: int, region: Region | None = None
+    ):
         self._train, self._pca_components, self._seed = train, pca_components, seed
+        self._region = region
         count, num_values = len(train.images), int(np.prod(train.images.shape[1:]))
         rng = np.random.default_rng(seed)
         self._trivial_rows = draw_rows(count, _MAX_TRIVIAL, rng, in_order=True)
@@ -76,46 +86,125 @@ class Baselines:
         return fit_band_pca(self._train_bands, self._seed)
 
     @functools.cached_property
+    def features(self) -> FeatureBaselines | None:
+        """The baselines on features, which also give maps; None if the model does not observe features."""
+        o = get_features(self._train)
+        if o is None:
+            return None
+        region = None if self._region is None else self._region.shrink(o.shape[1]).mask
+        return FeatureBaselines(o, region, self._seed)
+
+    @functools.cached_property
+    def _band_energy(self) -> BandEnergyDistance:
+        return fit_band_energy(self._train_bands, self._seed)
+
+    @functools.cached_property
     def _train_bands(self) -> Float[np.ndarray, "n h w K"]:
         return compute_stored_bands(self._train.images[self._neighbour_rows])
+
+    @functools.cached_property
+    def _usual(self) -> dict[str, Float[np.ndarray, "n"]]:
+        train, rows = self._train, self._trivial_rows
+        return trivial.compute_features(train.images[rows], train.stored_size[rows])
 
     def score(self, test: Examples) -> dict[str, Float[np.ndarray, "N"]]:
         """Computes every baseline score of each test image; the test images are read once.
 
         Returns:
-            `trivial.rarity` of each of `trivial.compute_features`, under the name of the feature. `pca`:
-            the mean squared error of a reconstruction from the leading principal components, per pixel of
-            a [0, 1] image; this is the best linear autoencoder. `nearest_neighbour`: the root mean
-            squared difference to the nearest training image, in [0, 1]. `band_energy`: the distance to
-            the nearest training image in energies of bands. `band_pca`: the highest value of the map of
-            squared errors of bands that their leading principal components reconstruct.
+            `trivial.rarity` of each of `trivial.compute_features`, under the name of the feature, and the
+            scores of `score_named`.
         """
-        train = self._train
-        usual = trivial.compute_features(
-            train.images[self._trivial_rows], train.stored_size[self._trivial_rows]
-        )
-        pca = self.pca
-        neighbours = train.images[self._neighbour_rows]
-        energy_distance = fit_band_energy(self._train_bands, self._seed)
-        flat_neighbours = _flatten(neighbours)
+        names = [name for name in BASELINES if self.features or name not in FEATURE_BASELINES]
+        return self._score(test, names, with_trivial=True)
+
+    def score_named(
+        self, examples: Examples, names: Collection[str]
+    ) -> dict[str, Float[np.ndarray, "N"]]:
+        """Computes some baseline scores of each image; no other baseline is fitted.
+
+        Args:
+            examples: images of any role.
+            names: names in `score_names.BASELINES`.
+
+        Returns:
+            `pca`: the mean squared error of a reconstruction from the leading principal components, per
+            pixel of a [0, 1] image; this is the best linear autoencoder. `nearest_neighbour`: the root mean
+            squared difference to the nearest training image, in [0, 1]. `band_energy`: the distance to the
+            nearest training image in energies of bands. `band_pca`: the highest value of the map of
+            squared errors of bands that their leading principal components reconstruct. `padim_*` and
+            `patchcore_*`: mean and highest value of the maps of `FeatureBaselines`.
+        """
+        return self._score(examples, names, with_trivial=False)
+
+    def _score(
+        self, examples: Examples, names: Collection[str], *, with_trivial: bool
+    ) -> dict[str, Float[np.ndarray, "N"]]:
         parts, bands = [], []
-        for start in range(0, len(test.images), _CHUNK):
+        if "nearest_neighbour" in names:
+            neighbours = _flatten(self._train.images[self._neighbour_rows])
+        for start in range(0, len(examples), _CHUNK):
             rows = slice(start, start + _CHUNK)
-            images = test.images[rows]
-            bands.append(compute_stored_bands(images))
-            distance = measure_nearest(flat_neighbours, _flatten(images))
-            parts.append(
-                trivial.compute_features(images, test.stored_size[rows])
-                | {
-                    "pca": pca.squared_errors(images).mean(axis=(1, 2), dtype=np.float64),
-                    "nearest_neighbour": distance / np.sqrt(flat_neighbours.shape[1]),
-                    "band_pca": self.band_pca.compute_scores(bands[-1]),
-                }
-            )
+            images = examples.images[rows]
+            part = {}
+            if with_trivial:
+                part |= trivial.compute_features(images, examples.stored_size[rows])
+            if "pca" in names:
+                errors = self.pca.squared_errors(images)
+                part["pca"] = errors.mean(axis=(1, 2), dtype=np.float64)
+            if "nearest_neighbour" in names:
+                distance = measure_nearest(neighbours, _flatten(images))
+                part["nearest_neighbour"] = distance / np.sqrt(neighbours.shape[1])
+            if "band_pca" in names or "band_energy" in names:
+                bands.append(compute_stored_bands(images))
+            if "band_pca" in names:
+                part["band_pca"] = self.band_pca.compute_scores(bands[-1])
+            part |= self._score_features(examples, rows, names)
+            parts.append(part)
         values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        rarities = {name: trivial.rarity(usual[name], values[name]) for name in usual}
-        # All test images at once, because a matrix product may round differently in chunks.
-        return values | rarities | {"band_energy": energy_distance.distances(np.concatenate(bands))}
+        if with_trivial:
+            values |= {
+                name: trivial.rarity(self._usual[name], values[name]) for name in self._usual
+            }
+        if "band_energy" in names:
+            # All images at once, because a matrix product may round differently in chunks.
+            values["band_energy"] = self._band_energy.distances(np.concatenate(bands))
+        return values
+
+    def _score_features(
+        self, examples: Examples, rows: slice, names: Collection[str]
+    ) -> dict[str, Float[np.ndarray, "N"]]:
+        on_features = [name for name in FEATURE_BASELINES if name in names]
+        if not on_features:
+            return {}
+        o = get_features(examples)[rows]
+        return {name: self.features.compute_score(name, o) for name in on_features}
+
+
+def score_baselines(
+    baselines: Baselines, dataset: Dataset, names: Sequence[str], *, all_on_test: bool
+) -> RoleScores:
+    """Scores the calibration and the test images by the baselines that may decide.
+
+    Args:
+        baselines: baselines of the dataset.
+        dataset: images of all roles.
+        names: scores of a run; those that are no baselines are skipped.
+        all_on_test: whether to score the test images by every other baseline, too.
+    """
+    named = [name for name in names if is_baseline(name)]
+    if all_on_test:
+        test = baselines.score(dataset.test)
+    else:
+        test = baselines.score_named(dataset.test, named) if named else {}
+    calibration = baselines.score_named(dataset.calibration, named) if named else {}
+    return RoleScores(calibration, test)
+
+
+def get_features(examples: Examples) -> Float[Images, "N h w K"] | None:
+    """Returns the features of images, without those of augmented copies; None if there are none."""
+    if examples.observed is None or "features" not in examples.observed.arrays:
+        return None
+    return examples.observed.arrays["features"][: len(examples)]
 
 
 def fit_pca(train: UInt8[np.ndarray, "n H W C"], num_components: int, seed: int) -> PCAResidual:

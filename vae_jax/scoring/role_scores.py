@@ -50,6 +50,10 @@ class RoleScores:
     test: Columns
     fits: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def join(self, other: "RoleScores") -> "RoleScores":
+        """Returns the columns of both, with the fits of this one."""
+        return RoleScores(self.calibration | other.calibration, self.test | other.test, self.fits)
+
 
 def select_supported_scores(model: Model, names: Sequence[str], field: str) -> list[str]:
     """Selects the scores that the model supports; an autoencoder has no posterior.
