@@ -91,10 +91,24 @@ def test_latent_counts_the_dimensions_whose_mean_varies():
     rng = np.random.default_rng(0)
     mu = np.stack([rng.normal(size=500), np.zeros(500), 0.2 * rng.normal(size=500)], axis=1)
     logvar = np.tile(np.array([-2.0, 0, 0]), (500, 1))
-    section = results.measure_latent(Posterior(mu.astype(np.float32), logvar.astype(np.float32)))
+    posterior = Posterior(mu.astype(np.float32), logvar.astype(np.float32))
+    section = results.measure_latent([posterior])
     assert section["active_units"] == 2
     expected = 0.5 * (np.square(mu[:, 0]).mean() + math.exp(-2) - 1 + 2)
     np.testing.assert_allclose(section["kl_per_dimension"][:2], [expected, 0], rtol=1e-5)
+
+
+def test_latent_dimensions_of_all_branches_are_counted_together():
+    rng = np.random.default_rng(0)
+    branches = [
+        Posterior(rng.normal(size=(50, size)).astype(np.float32), np.zeros((50, size), np.float32))
+        for size in (2, 3)
+    ]
+    together = results.measure_latent(branches)
+    alone = [results.measure_latent([posterior]) for posterior in branches]
+    assert together["active_units"] == 5
+    expected = [*alone[0]["kl_per_dimension"], *alone[1]["kl_per_dimension"]]
+    assert together["kl_per_dimension"] == pytest.approx(expected)
 
 
 def test_rows_hold_the_scores_the_pca_baseline_and_the_decision(test_set):

@@ -29,7 +29,10 @@ def test_every_list_of_names_is_resolved():
     [
         ({"scoring.names": ()}, "scoring.names is empty"),
         ({"scoring.fusion": ()}, "scoring.fusion is empty"),
-        ({"scoring.fusion": ("fusion",)}, "scoring.fusion contains 'fusion'; valid: mse,"),
+        (
+            {"scoring.fusion": ("fusion",)},
+            "scoring.fusion contains 'fusion', which combines scores itself; name single scores, at",
+        ),
         ({"scoring.decision": "nll"}, "scoring.decision is 'nll'; valid: mse,"),
         (
             {"scoring.names": ("ms_ssim",)},

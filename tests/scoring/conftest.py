@@ -17,15 +17,21 @@ from vae_jax.scoring.view import TrainingNormals, View
 
 @pytest.fixture
 def make_view(config):
-    """Returns a function that makes a view from its parts; every part that is left out is zero."""
+    """Returns a function that makes a view from its parts; every part that is left out is zero.
+
+    The output of the decoder, `raw`, is the one that stands for `x_hat`.
+    """
     without_params = BoundModel(build_model(config), {})
 
     def make_view(count, **parts):
         zero_images = jnp.zeros((count, 8, 8, 1))
         zeros = jnp.zeros(count)
+        likelihood = parts.get("bound", without_params).model.likelihood
         defaults = {
             "x": zero_images,
             "x_hat": zero_images,
+            "raw": likelihood.likeliest_raw(parts.get("x_hat", zero_images)),
+            "sampled_raws": None,
             "posterior": Posterior(jnp.zeros((count, 2)), jnp.zeros((count, 2))),
             "terms": Terms(zeros, zeros, zeros),
             "x_hat_noisy": zero_images,
@@ -42,10 +48,16 @@ def make_view(config):
 
 @pytest.fixture
 def make_normals(config):
-    """Returns a function that makes training normals from their posterior."""
+    """Returns a function that makes training normals; every quantity that is left out is None."""
 
-    def make_normals(posterior):
-        return TrainingNormals(lambda: posterior, lambda name: None, config.scoring, config.seed)
+    def make_normals(posterior=None, *, residuals=None, pooled=None):
+        quantities = (posterior, residuals, pooled)
+        return TrainingNormals(
+            *(lambda quantity=quantity: quantity for quantity in quantities),
+            lambda measure: None,
+            config.scoring,
+            config.seed,
+        )
 
     return make_normals
 
@@ -55,7 +67,7 @@ def make_setup(config, dataset):
     """Returns a function that makes the setup of an untrained model; roles may replace the dataset's."""
 
     def make_setup(**roles):
-        model = build_model(config, roles.pop("region", None))
+        model = build_model(config, roles.get("region"))
         params = init_params(model, jax.random.key(0))
         trained = TrainedModel(model, params, config.scoring.batch_size)
         data = dataclasses.replace(dataset, **roles)

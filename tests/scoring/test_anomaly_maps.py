@@ -16,7 +16,7 @@ MEASURES = ("pixel_auroc", "pixel_ap", "aupro")
 
 
 def measure(setup, names=NAMES):
-    return measure_localisation(setup, names, Baselines(setup.dataset.train, 16, 0))
+    return measure_localisation(setup, names, Baselines(setup.dataset.train, 16, 0), {})
 
 
 @pytest.fixture
@@ -108,13 +108,14 @@ def test_a_pixel_that_never_varies_gets_a_tenth_of_the_mean_deviation():
 def test_scale_is_measured_on_all_calibration_normals(make_setup):
     setup = make_setup()
     setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(7))
-    images = setup.dataset.calibration.images
+    normals = setup.dataset.calibration
 
-    def mapper(images):
-        return {"a": images[..., 0] / 255}
+    def mapper(examples):
+        return {"a": examples.images[..., 0] / 255}
 
-    in_chunks = measure_scale(mapper, setup).apply(mapper(images))
-    together = MapScale([mapper(images)], setup.scoring_config.map_smoothing).apply(mapper(images))
+    in_chunks = measure_scale(mapper, setup).apply(mapper(normals))
+    smoothing = setup.scoring_config.map_smoothing
+    together = MapScale([mapper(normals)], smoothing).apply(mapper(normals))
     np.testing.assert_allclose(in_chunks["a"], together["a"], atol=1e-9)
 
 

@@ -6,7 +6,7 @@ import pytest
 from vae_jax.errors import UserError
 from vae_jax.scoring.fusion import fuse_scores
 from vae_jax.scoring.role_scores import score_calibration_and_test, select_supported_scores
-from vae_jax.scoring.scores import COLUMNS, SCORES
+from vae_jax.scoring.scores import SCORES
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -48,7 +48,7 @@ def test_nll_brings_bits_per_dim_because_it_costs_nothing(make_setup, config):
 
 
 def test_a_score_that_is_not_finite_is_refused_by_name(make_setup, monkeypatch):
-    monkeypatch.setitem(COLUMNS, "l1", lambda view: SCORES["mse"](view) / 0 * 0)
+    monkeypatch.setitem(SCORES, "l1", lambda view: SCORES["mse"](view) / 0 * 0)
     with pytest.raises(
         UserError, match=r"the score l1 is nan for calibration/0.png \(calibration\); in total"
     ):

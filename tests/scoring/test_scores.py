@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from vae_jax import config as config_lib
-from vae_jax import validate as validate_lib
 from vae_jax.data.region import load_region
 from vae_jax.model.vae import BoundModel, build_model, init_params
+from vae_jax.score_names import MEASURES
 from vae_jax.scoring.fits import FITS, fit_scores
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
@@ -23,20 +23,22 @@ from vae_jax.scoring.scores import (
     SCORES,
     deciding_score,
 )
+from vae_jax.validate_model import MIN_MS_SSIM_SIZE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
 NUM_IMAGES, SEED = 11, 0
-# The scores that work on small images; ms_ssim needs large ones.
-SMALL = tuple(name for name in SCORES if name != "ms_ssim")
+PIXEL_SCORES = MEASURES["pixels"]
+# The scores that work on small grey images; ms_ssim needs large ones, and a grey pixel has no direction.
+SMALL = tuple(name for name in PIXEL_SCORES if name not in ("ms_ssim", "cosine"))
 
 
 class Subject:
     """An untrained model and images, with the scores of the images."""
 
-    def __init__(self, image_size, names, roi=""):
+    def __init__(self, image_size, names, roi="", channels=1):
         config = config_lib.default()
-        config.data.image_size, config.data.channels = image_size, 1
+        config.data.image_size, config.data.channels = image_size, channels
         config.model.widths, config.model.latent_dim = (2, 4), 3
         config.model.likelihood = "continuous_bernoulli"
         config.scoring.importance_samples = 3
@@ -48,8 +50,9 @@ class Subject:
         params = init_params(model, jax.random.key(0))
         self.trained = TrainedModel(model, params, NUM_IMAGES)
         rng = np.random.default_rng(0)
-        normals = rng.integers(0, 256, (30, image_size, image_size, 1), np.uint8)
-        self.images = rng.integers(0, 256, (NUM_IMAGES, image_size, image_size, 1), np.uint8)
+        shape = (image_size, image_size, channels)
+        normals = rng.integers(0, 256, (30, *shape), np.uint8)
+        self.images = rng.integers(0, 256, (NUM_IMAGES, *shape), np.uint8)
         if roi:
             inside = model.region.mask[:, :, None]
             normals, self.images = normals * inside, self.images * inside
@@ -77,8 +80,11 @@ def small():
 @pytest.fixture(scope="module")
 def subjects(small):
     """Name of a score -> subject with this score."""
-    large = Subject(validate_lib.MIN_MS_SSIM_SIZE, ("ms_ssim",))
-    return {name: large if name == "ms_ssim" else small for name in SCORES}
+    others = {
+        "ms_ssim": Subject(MIN_MS_SSIM_SIZE, ("ms_ssim",)),
+        "cosine": Subject(8, ("cosine",), channels=3),
+    }
+    return {name: others.get(name, small) for name in PIXEL_SCORES}
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +103,13 @@ def assert_same(score, actual, expected):
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=tolerance * np.std(expected))
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", PIXEL_SCORES)
 def test_score_does_not_depend_on_batches_padding_and_devices(subjects, score):
     in_padded_batches_on_eight_devices = subjects[score].score(batch_size=8, num_devices=8)
     assert_same(score, in_padded_batches_on_eight_devices[score], subjects[score].score()[score])
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", PIXEL_SCORES)
 def test_score_differs_between_images_and_is_finite(subjects, score):
     values = subjects[score].score()[score]
     assert values.shape == (NUM_IMAGES,)
@@ -111,7 +117,7 @@ def test_score_differs_between_images_and_is_finite(subjects, score):
     assert len(np.unique(values)) == NUM_IMAGES
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", PIXEL_SCORES)
 def test_score_does_not_depend_on_the_order_of_images(subjects, score):
     order = np.random.default_rng(1).permutation(NUM_IMAGES)
     values = subjects[score].score(rows=tuple(order.tolist()))[score]
@@ -146,8 +152,8 @@ def test_errors_of_a_region_are_means_over_the_region(in_ellipse):
     np.testing.assert_allclose(in_ellipse.score()["mse"], expected, rtol=1e-5)
 
 
-def test_config_names_the_scores():
-    assert set(validate_lib.SCORES) == {*SCORES, "fusion"}
+def test_every_measure_that_a_name_may_have_has_a_function():
+    assert set(SCORES) == {measure for measures in MEASURES.values() for measure in measures}
 
 
 def test_fits_and_host_features_and_posterior_needs_belong_to_scores():

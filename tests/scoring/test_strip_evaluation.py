@@ -22,7 +22,7 @@ def measure(make_setup, make_tiles, tiles):
     def measure(test=tiles, batch_size=256, names=("mse", "kl")):
         setup = make_setup(train=train, calibration=calibration, test=test)
         setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(batch_size))
-        return evaluate_strips(setup, names, Baselines(train, 16, 0))
+        return evaluate_strips(setup, names, Baselines(train, 16, 0), {})
 
     return measure
 

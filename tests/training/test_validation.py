@@ -80,16 +80,15 @@ def test_a_validation_updates_the_plateau_scheduler_if_it_has_a_patience(state, 
 def make_validator(train_config, distortions):
     """A validator whose validation images have these distortions, one after the other."""
     values = iter(distortions)
-
-    def score(value):
-        return {
-            name: np.array([value])
-            for name in ("reconstruction", "kl", *validation.QUALITY_COLUMNS)
-        }
-
     config = default()
     config.model.widths = (4,)
-    recipe = make_recipe(config, build_model(config), 1)
+    model = build_model(config)
+    recipe = make_recipe(config, model, 1)
+
+    def score(value):
+        names = ("reconstruction", "kl", *validation.list_quality_columns(model))
+        return {name: np.array([value]) for name in names}
+
     return validation.Validator(
         recipe=recipe,
         train_config=train_config,

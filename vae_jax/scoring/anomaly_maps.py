@@ -178,7 +178,7 @@ def make_baseline_mapper(baselines: Baselines) -> Mapper:
     """Makes a function that computes the map of each baseline that has one, at the size of the image."""
 
     def compute_maps(examples):
-        images = examples.images
+        images = examples.images[:]
         bands = baselines.band_pca.compute_maps(compute_stored_bands(images))
         maps = {
             "pca": baselines.pca.squared_errors(images),

@@ -104,7 +104,7 @@ class TrainingNormals:
         posterior: () -> q(z | x) of all images as NumPy arrays [n, Z].
         residuals: () -> observations minus reconstructions of at most `MAX_RESIDUALS` images.
         pooled: () -> `View.pooled` of all images; None if the model does not observe features.
-        score: name in `scores.COLUMNS` that needs no fit -> its values, float64 [n].
+        score: measure that needs no fit -> its values on the observation, float64 [n].
         scoring_config: the `scoring` group of the config.
         seed: seed of the run, for fits that draw random numbers.
     """
