@@ -19,7 +19,8 @@ from vae_jax.report import drawing
 from vae_jax.report.exploration import parts
 from vae_jax.report.exploration.page import Section, write_page
 from vae_jax.report.numerals import format_quantity
-from vae_jax.scoring.scores import SCORES, deciding_score
+from vae_jax.score_names import is_score
+from vae_jax.scoring.scores import deciding_score
 
 # Columns of scores.csv that are read in addition to the score.
 _REQUIRED_COLUMNS = {"file", "p_value", "anomalous"}
@@ -123,7 +124,7 @@ def read_score_lines(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
         rows = list(csv.DictReader(stream))
     if not rows:
         raise UserError(f"{path} has no rows; run --mode=evaluate again")
-    score_names = [name for name in rows[0] if name in (*SCORES, "fusion")]
+    score_names = [name for name in rows[0] if is_score(name)]
     missing = sorted(_REQUIRED_COLUMNS - rows[0].keys())
     if not score_names:
         missing.append("a score")

@@ -115,6 +115,17 @@ def is_baseline(name: str) -> bool:
     return name in BASELINES
 
 
+def is_score(name: str) -> bool:
+    """Returns whether a score of this name exists, of any model or without one."""
+    if is_combination(name) or is_baseline(name):
+        return True
+    try:
+        parse_score_name(name)
+    except UserError:
+        return False
+    return True
+
+
 def list_baselines(observations: Sequence[str]) -> list[str]:
     """Returns the baselines that exist beside a model with these observations."""
     has_features = "features" in observations
