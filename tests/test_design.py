@@ -29,7 +29,7 @@ BESIDE = (
     "runtime",
     "metrics",
 )
-TOP = {"train", "evaluate", "explore", "ablate", "results", "grid"}
+TOP = {"train", "evaluate", "select_scores", "explore", "ablate", "results", "grid"}
 
 
 def locate(path):

@@ -21,6 +21,7 @@ from vae_jax.runtime.cluster import Cluster
 MODES = {
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
     "evaluate": "score and report again, from the best checkpoint",
+    "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
     "explore": "samples, traversals and maps of the latent space",
     "ablate": "train a grid of configs (ablate.factors) and compare them",
 }

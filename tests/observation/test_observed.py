@@ -42,7 +42,7 @@ def dataset():
 def config(tmp_path):
     config = default()
     config.data.dir = str(tmp_path)
-    config.model.observations = ("bands", "pixels")
+    config.model.observations = ("bands",)
     config.model.band_size = 32
     return config
 
@@ -67,7 +67,7 @@ def test_images_in_memory_are_observed_as_those_of_the_dataset_and_not_written(
     for role in ("val", "test"):
         examples = getattr(observed, role)
         ours = observe_images(examples.images, observers, config.model)
-        assert ours.arrays.keys() == examples.observed.arrays.keys() == {"bands", "pixels"}
+        assert ours.arrays.keys() == examples.observed.arrays.keys() == {"bands"}
         for name, values in ours.arrays.items():
             np.testing.assert_array_equal(values, examples.observed.arrays[name])
         np.testing.assert_array_equal(ours.content_index, examples.observed.content_index)

@@ -33,7 +33,7 @@ class ObservedImages:
 
     Attributes:
         arrays: `features` [N, h, w, K] and `pooled` [N, 2, F] and `bands` [N, h, w, K], standardised,
-            float16; `pixels` [N, H, W, C], uint8. Only those that the model reads.
+            float16. Only those that the model reads.
         content_index: number of each image that depends on its pixels alone.
     """
 
@@ -60,7 +60,10 @@ class ObservedImages:
 
 
 def observe_dataset(
-    dataset: Dataset, config: ml_collections.ConfigDict, roles: Sequence[str] = ROLES
+    dataset: Dataset,
+    config: ml_collections.ConfigDict,
+    roles: Sequence[str] = ROLES,
+    observers: Sequence[FittedObserver] | None = None,
 ) -> Dataset:
     """Returns the dataset with `observed` in its roles; a model of pixels alone needs none.
 
@@ -71,13 +74,15 @@ def observe_dataset(
         dataset: images of all roles.
         config: resolved config of the run.
         roles: roles to observe; no image of another role except `train` is read.
+        observers: the result of `fit_observers` for this dataset; None fits them here.
 
     Raises:
         UserError: if the weights of the feature network are missing, or the disk cannot be written.
     """
     if tuple(config.model.observations) == ("pixels",):
         return dataset
-    observers = fit_observers(dataset.train.images, config)
+    if observers is None:
+        observers = fit_observers(dataset.train.images, config)
     observed = {}
     for role in roles:
         examples = getattr(dataset, role)
@@ -85,7 +90,7 @@ def observe_dataset(
         if role == "train" and config.model.augmented_copies:
             copies = join_images([*_make_copies(dataset, config)])
             images = join_images([images, copies])
-        arrays = {"pixels": images} if "pixels" in config.model.observations else {}
+        arrays = {}
         for observer in observers:
             arrays |= observer.read_training(copies) if role == "train" else observer.read(images)
         observed[role] = dataclasses.replace(examples, observed=_join_arrays(arrays, images))
@@ -111,7 +116,7 @@ def observe_images(
     """
     if tuple(model_config.observations) == ("pixels",):
         return None
-    arrays = {"pixels": images} if "pixels" in model_config.observations else {}
+    arrays = {}
     for observer in observers:
         arrays |= observer.compute(images, description)
     return _join_arrays(arrays, images)

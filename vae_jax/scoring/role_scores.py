@@ -103,7 +103,8 @@ def score_examples(
         setup: model, data and scoring config; the fits come from its training images, the scales of the
             combinations from its validation images.
         names: scores that the model supports.
-        role_examples: name of a set of images -> the images, observed if the model observes.
+        role_examples: name of a set of images -> the images, observed if the model observes. The
+            validation images themselves may be such a set; they are not scored twice then.
         with_figures: whether to compute the figures of the model as well.
 
     Returns:
@@ -131,7 +132,11 @@ def score_examples(
     columns = tuple(dict.fromkeys((*singles, *figures)))
     by_role = _score_roles(setup, columns, fits, role_examples)
     if members:
-        validation = _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"]
+        validation = next(
+            (by_role[role] for role, e in role_examples.items() if e is setup.dataset.val), None
+        )
+        if validation is None:
+            validation = _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"]
         for role_columns in by_role.values():
             for name in combinations:
                 role_columns[name] = combine_scores(

@@ -21,6 +21,8 @@ from vae_jax.metrics.detection import auroc
 from vae_jax.selection.aggregation import WHOLE_IMAGE
 
 MODEL_FAMILY = "model"
+# A power of 0.5 is that of a score that does not react to corruptions; one near it is no information.
+MIN_POWER = 0.55
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +123,16 @@ def choose(candidates: Iterable[Candidate]) -> str:
         )
     (ranked,) = groups.values()
     return ranked[0].name
+
+
+def find_choice(ranked: Sequence[Candidate]) -> str | None:
+    """Returns the name of the best candidate of a ranking by `rank_groups`, if there is one.
+
+    The result is None if the candidate has no other beside it, or if its power is below MIN_POWER.
+    """
+    if len(ranked) < 2 or ranked[0].power < MIN_POWER:
+        return None
+    return choose(ranked)
 
 
 def rank_agreement(
