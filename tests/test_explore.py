@@ -239,7 +239,8 @@ def test_score_lines_follow_the_deciding_score(explored):
 def test_score_lines_name_a_score_of_any_kind(tmp_path, decision):
     path = tmp_path / "scores.csv"
     path.write_text(f"file,label,mse,{decision},p_value,anomalous\na,1,0.25,0.5,1,0\n")
-    assert explore_lib.read_score_lines(path, decision)["a"][0] == f"{decision} {format_quantity(0.5)}"
+    lines = explore_lib.read_score_lines(path, decision)
+    assert lines["a"][0] == f"{decision} {format_quantity(0.5)}"
 
 
 def test_a_run_without_scores_has_no_score_lines(tmp_path):
