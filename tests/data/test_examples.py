@@ -5,6 +5,7 @@ import pytest
 
 from vae_jax.data.examples import Examples, join_examples
 from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.observation.observed import ObservedImages
 
 
 def make_examples(count, **columns):
@@ -23,7 +24,7 @@ def make_examples(count, **columns):
 
 
 def make_full_examples(count):
-    """Returns examples that have every optional column."""
+    """Returns examples that have every optional column of a dataset that is not yet observed."""
     rows = np.arange(count)
     return make_examples(
         count,
@@ -44,9 +45,19 @@ def assert_equal(examples, expected):
         np.testing.assert_array_equal(column, values)
 
 
-def test_the_full_examples_of_these_tests_have_every_column():
+def test_the_full_examples_of_these_tests_have_every_column_but_observations():
     examples = make_full_examples(4)
-    assert all(getattr(examples, field.name) is not None for field in dataclasses.fields(Examples))
+    empty = [f.name for f in dataclasses.fields(Examples) if getattr(examples, f.name) is None]
+    assert empty == ["observed"]
+
+
+def test_observations_are_taken_with_the_images():
+    arrays = {"bands": np.arange(12, dtype=np.float16).reshape(6, 1, 1, 2)}
+    observed = ObservedImages(arrays, np.arange(10, 16, dtype=np.int32))
+    taken = make_examples(6, observed=observed).take(np.array([4, 0, 4])).observed
+    assert len(taken) == 3
+    assert taken.content_index.tolist() == [14, 10, 14]
+    np.testing.assert_array_equal(taken[:]["bands"], arrays["bands"][[4, 0, 4]])
 
 
 def test_rows_are_taken_from_every_column_in_the_given_order():
