@@ -10,6 +10,7 @@ from vae_jax import validate
 from vae_jax.config import default
 from vae_jax.data.region import Region, load_region
 from vae_jax.errors import UserError
+from vae_jax.model.branched import build_branches
 from vae_jax.model.distributions import LIKELIHOODS
 from vae_jax.model.objective import compute_terms
 from vae_jax.model.vae import (
@@ -21,6 +22,7 @@ from vae_jax.model.vae import (
     count_params,
     init_params,
 )
+from vae_jax.observation.data_package import is_installed
 
 CONFIGS = {path.stem: path for path in (pathlib.Path(__file__).parents[2] / "configs").glob("*.py")}
 
@@ -30,19 +32,26 @@ NUM_PARAMS = {
     "aitex:both": 12_960_865,
     "aitex:pixel": 12_960_865,
     "aitex:frequency": 12_960_865,
+    # Linear: 2 + 2 Z numbers for each value of an observation, Z = 16, and Z + 1 numbers more.
+    "aitex:bands": 208_913,
+    "aitex:features": 3_690_530,
     "aitex_ablation": 12_960_865,
     "chest_xray": 21_055_969,
     "chest_xray:128": 21_055_969,
     "chest_xray:256": 21_071_873,
     "chest_xray:512": 21_080_097,
+    "chest_xray:features": 902_700,
     "chest_xray:generation": 21_055_969,
     "fashion_mnist": 1_688_289,
     "fashion_mnist:mnist": 1_688_289,
-    "folder": 7_688_131,
+    "fashion_mnist:mnist_features": 509_740,
+    "folder": 902_700,
     "kvasir": 4_928_451,
     "kvasir:ae": 3_748_675,
     "kvasir:beta": 4_928_451,
+    "kvasir:features": 902_700,
     "kvasir:tight": 4_928_451,
+    "kvasir:tight_features": 902_700,
     "kvasir_ablation": 4_928_451,
     "mnist": 1_688_289,
     "mnist:fashion_mnist": 1_688_289,
@@ -59,13 +68,16 @@ def load_config(stem, variant=""):
 
 
 def compute_param_shapes(config):
-    """The shapes of the parameters; nothing is compiled or drawn."""
-    return init_params.eval_shape(build_model(config), jax.random.key(0))
+    """The shapes of the parameters of each branch; nothing is compiled or drawn."""
+    branches = build_branches(config).branches.items()
+    return {name: init_params.eval_shape(vae, jax.random.key(0)) for name, vae in branches}
 
 
 @pytest.mark.parametrize("name", NUM_PARAMS)
 def test_a_shipped_model_keeps_its_number_of_parameters(name):
     stem, _, variant = name.partition(":")
+    if stem == "folder" and not is_installed():
+        pytest.skip("without the extra `features` a folder is explained by its bands alone")
     assert count_params(compute_param_shapes(load_config(stem, variant))) == NUM_PARAMS[name]
 
 
