@@ -92,23 +92,27 @@ def test_latent_counts_the_dimensions_whose_mean_varies():
     mu = np.stack([rng.normal(size=500), np.zeros(500), 0.2 * rng.normal(size=500)], axis=1)
     logvar = np.tile(np.array([-2.0, 0, 0]), (500, 1))
     posterior = Posterior(mu.astype(np.float32), logvar.astype(np.float32))
-    section = results.measure_latent([posterior])
+    section = results.measure_latent({"pixels": posterior})
     assert section["active_units"] == 2
+    # The third mean varies by a fifth of the width of its posterior: 0.02 nats.
+    assert section["informative_units"] == 1
+    assert "branches" not in section
     expected = 0.5 * (np.square(mu[:, 0]).mean() + math.exp(-2) - 1 + 2)
     np.testing.assert_allclose(section["kl_per_dimension"][:2], [expected, 0], rtol=1e-5)
 
 
-def test_latent_dimensions_of_all_branches_are_counted_together():
+def test_latent_of_several_branches_is_measured_branch_by_branch():
     rng = np.random.default_rng(0)
-    branches = [
-        Posterior(rng.normal(size=(50, size)).astype(np.float32), np.zeros((50, size), np.float32))
-        for size in (2, 3)
-    ]
-    together = results.measure_latent(branches)
-    alone = [results.measure_latent([posterior]) for posterior in branches]
-    assert together["active_units"] == 5
-    expected = [*alone[0]["kl_per_dimension"], *alone[1]["kl_per_dimension"]]
-    assert together["kl_per_dimension"] == pytest.approx(expected)
+    used = Posterior(rng.normal(size=(50, 3)).astype(np.float32), np.full((50, 3), -4, np.float32))
+    unused = Posterior(np.zeros((50, 2), np.float32), np.zeros((50, 2), np.float32))
+    section = results.measure_latent({"features": used, "bands": unused})
+    assert (section["active_units"], section["informative_units"]) == (3, 3)
+    assert len(section["kl_per_dimension"]) == 5
+    branches = section["branches"]
+    assert branches["bands"] == {
+        "dimensions": 2, "active_units": 0, "informative_units": 0, "kl_nats": 0.0
+    }  # fmt: skip
+    assert branches["features"]["kl_nats"] == pytest.approx(sum(section["kl_per_dimension"]))
 
 
 def test_rows_hold_the_scores_the_pca_baseline_and_the_decision(test_set):

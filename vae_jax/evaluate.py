@@ -24,6 +24,7 @@ from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.reconstruction_check import measure_reconstruction_errors
 from vae_jax.scoring.robustness import measure_noise_robustness
 from vae_jax.scoring.role_scores import (
     Columns,
@@ -239,15 +240,21 @@ def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dic
         sections["robustness"] = measure_noise_robustness(
             setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
         )
+    sections["reconstruction_errors"] = measure_reconstruction_errors(
+        setup.trained.with_max_batch_size(_MAX_BATCH_SIZE),
+        get_inputs(setup.dataset.train),
+        get_inputs(setup.dataset.val),
+        setup.seed,
+    )
     if setup.trained.model.sampled:
         sections["likelihood"] = results_lib.measure_likelihood(
             test_columns, test.labels, scoring_config.importance_samples
         )
         sections["latent"] = results_lib.measure_latent(
-            [
-                setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
+            {
+                branch: setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
                 for branch in setup.trained.model.branches
-            ]
+            }
         )
     return sections
 

@@ -6,7 +6,7 @@ N test images, n calibration normals.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -22,6 +22,9 @@ from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.training.history import read_metrics
+
+# Mean KL of a latent dimension that tells something about the image, nats.
+INFORMATIVE_KL = 0.05
 
 # Baseline scores that are written to scores.csv, because the report draws their curves.
 _WRITTEN_BASELINES = ("pca",)
@@ -167,18 +170,37 @@ def compare_aurocs(
     return differences
 
 
-def measure_latent(calibration: Sequence[Posterior]) -> dict:
-    """Measures the KL of each latent dimension over calibration normals, nats, and counts active ones.
+def measure_latent(calibration: Mapping[str, Posterior]) -> dict:
+    """Measures the KL of each latent dimension over calibration normals, nats, and counts dimensions.
+
+    `active_units` are the dimensions whose posterior mean varies; `informative_units` those whose KL is
+    above `INFORMATIVE_KL`. The mean of a dimension may vary by less than the width of its posterior: it is
+    active, and tells hardly anything about the image.
 
     Args:
-        calibration: posteriors of the calibration normals, one for each branch of the model.
+        calibration: name of a branch of the model -> posteriors of the calibration normals.
     """
-    kl = np.concatenate([kl_to_standard_normal(q.mu, q.logvar).mean(axis=0) for q in calibration])
-    variance = np.concatenate([q.mu.var(axis=0) for q in calibration])
-    return {
-        "active_units": int(np.sum(variance > ACTIVE_VARIANCE)),
-        "kl_per_dimension": [float(value) for value in kl],
+    kl, active, informative = {}, {}, {}
+    for name, posterior in calibration.items():
+        kl[name] = kl_to_standard_normal(posterior.mu, posterior.logvar).mean(axis=0)
+        active[name] = int(np.sum(posterior.mu.var(axis=0) > ACTIVE_VARIANCE))
+        informative[name] = int(np.sum(kl[name] > INFORMATIVE_KL))
+    latent = {
+        "active_units": sum(active.values()),
+        "informative_units": sum(informative.values()),
+        "kl_per_dimension": [float(value) for values in kl.values() for value in values],
     }
+    if len(calibration) > 1:
+        latent["branches"] = {
+            name: {
+                "dimensions": len(kl[name]),
+                "active_units": active[name],
+                "informative_units": informative[name],
+                "kl_nats": float(kl[name].sum()),
+            }
+            for name in calibration
+        }
+    return latent
 
 
 def measure_cost(workdir: pathlib.Path, params: dict) -> dict:

@@ -12,7 +12,7 @@ from PIL import Image
 from vae_jax import config as config_lib
 from vae_jax.data.region import load_region
 from vae_jax.model.vae import BoundModel, build_model, init_params
-from vae_jax.score_names import MEASURES
+from vae_jax.score_names import COMBINATIONS, MEASURES
 from vae_jax.scoring.fits import FITS, fit_scores
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
@@ -163,7 +163,8 @@ def test_fits_and_host_features_and_posterior_needs_belong_to_scores():
 def test_the_documentation_lists_every_score():
     text = (pathlib.Path(__file__).parents[2] / "docs" / "scores.md").read_text(encoding="utf-8")
     listed = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
-    assert listed == [*SCORES, "fusion"]
+    scores = [name if name in MEASURES["pixels"] else f"features_{name}" for name in SCORES]
+    assert listed == [*scores, *COMBINATIONS]
 
 
 def test_the_configured_score_decides_then_fusion_then_the_first():

@@ -83,8 +83,6 @@ _PIXEL_TEXTS = {
     "ssim": "One minus the structural similarity of the image and its reconstruction.",
     "cosine": "One minus the cosine of the angle between the channels of a pixel and their reconstruction.",
     "place_nll": "The mean negative log-likelihood of a pixel given the latent code, in nats.",
-    "place_gaussian": "How unusual the error of each pixel is among the errors of training images at the "
-    "same pixel.",
 }
 
 _SURPRISE = (

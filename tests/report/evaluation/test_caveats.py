@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from vae_jax.report.evaluation.caveats import list_caveats
+from vae_jax.scoring.calibration import false_alarm_interval
 
 
 def _baseline(value: float) -> dict:
@@ -51,24 +53,63 @@ def test_interval_of_the_false_alarm_rate_agrees_with_simulated_calibrations(res
     np.testing.assert_allclose([float(end) for end in interval], [low, high], atol=0.15)
 
 
-def test_more_false_alarms_than_chance_explains_are_reported(results):
-    results["detection"]["mse"]["fpr"] = 0.1
-    assert list_caveats(results, "mse", 0.05) == []
-    results["detection"]["mse"]["fpr"] = 0.2
-    [caveat] = list_caveats(results, "mse", 0.05)
-    assert "flags 20.0 % of the normal test images, but its threshold promises 5.0 %" in caveat
-    assert list_caveats(results, "mse") == []  # another rule promises no rate
+def test_a_baseline_that_decides_is_not_called_the_model(results):
+    results["detection"]["padim_max"] = results["detection"]["mse"]
+    results["baselines"] |= {"padim_max": _baseline(0.91), "patchcore_max": _baseline(0.90)}
+    [caveat] = list_caveats(results, "padim_max")
+    assert caveat.startswith("patchcore_max (0.900) separates")
+    assert "padim_max does, the baseline that decides: its AUROC is 0.910" in caveat
+    assert "model" not in caveat
+
+
+def test_a_better_baseline_that_may_decide_is_named_with_its_field(results):
+    results["baselines"] |= {"mean": _baseline(0.99), "padim_max": _baseline(0.95)}
+    [caveat] = list_caveats(results, "mse")
+    assert "with scoring.decision=padim_max" in caveat
+    assert "a choice made on test data" in caveat
+    results["baselines"]["padim_max"] = _baseline(0.9)  # as good, but not better
+    [caveat] = list_caveats(results, "mse")
+    assert "padim_max (0.900)" in caveat
+    assert "scoring.decision" not in caveat
 
 
 @pytest.mark.parametrize(
-    ("active", "total", "is_reported"),
-    [(0, 4, True), (1, 4, False), (0, 128, True), (12, 128, True), (13, 128, False), (1, 1, False)],
+    ("num_flagged", "reason"),
+    [
+        (6, None),
+        (12, "The choice of the 150 calibration images may explain the difference"),
+        (24, "near-duplicates between training and calibration images"),
+    ],
 )
-def test_unused_latent_dimensions_are_reported(results, active, total, is_reported):
-    results["latent"] = {"active_units": active, "kl_per_dimension": [0.5] * total}
-    caveats = list_caveats(results, "mse")
-    assert len(caveats) == is_reported
-    if is_reported:
-        assert f"{active} of {total} latent dimensions" in caveats[0]
-        # The KL is 2 nats for 4 dimensions and 64 nats for 128.
-        assert ("collapsed" in caveats[0]) == (total == 4)
+def test_a_broken_promise_is_said_with_its_likely_reason(results, num_flagged, reason):
+    results["decision"]["false_alarms"] = false_alarm_interval(num_flagged, 120)
+    caveats = list_caveats(results, "mse", 0.05)
+    assert len(caveats) == (reason is not None)
+    if reason:
+        low, high = stats.binomtest(num_flagged, 120).proportion_ci()
+        assert f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %)" in caveats[0]
+        assert "its threshold promises 5.0 %" in caveats[0]
+        assert reason in caveats[0]
+    assert list_caveats(results, "mse") == []  # another rule promises no rate
+
+
+def test_too_few_false_alarms_are_said_too(results):
+    results["dataset"]["counts"] |= {"calibration": 2000, "test_normal": 2000}
+    results["decision"]["false_alarms"] = false_alarm_interval(20, 2000)
+    [caveat] = list_caveats(results, "mse", 0.05)
+    assert caveat.startswith("mse flags 1.0 % of the normal test images")
+    assert "anomalies are missed" in caveat
+
+
+def test_chance_of_the_calibration_agrees_with_simulation(results):
+    """The limit between the two explanations is that of 1 % of simulated runs."""
+    n, n_test, alpha = 150, 120, 0.05
+    rng = np.random.default_rng(0)
+    scores = np.sort(rng.uniform(size=(40_000, n)), axis=1)
+    thresholds = scores[:, int(np.ceil((1 - alpha) * (n + 1))) - 1]
+    flagged = rng.binomial(n_test, 1 - thresholds)
+    limit = int(np.quantile(flagged, 0.99))
+    for num_flagged, is_chance in ((limit - 1, True), (limit + 2, False)):
+        results["decision"]["false_alarms"] = false_alarm_interval(num_flagged, n_test)
+        [caveat] = list_caveats(results, "mse", alpha)
+        assert ("may explain" in caveat) == is_chance

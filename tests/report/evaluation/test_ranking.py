@@ -22,3 +22,9 @@ def test_a_value_is_returned_with_or_without_an_interval_in_the_results(results)
     assert row.get_value("auroc") == 0.91
     assert row.get_value("recall") == 0.76
     assert row.get_value("unknown") is None
+
+
+def test_a_baseline_that_decides_has_one_row_and_stays_a_baseline(results):
+    results["detection"]["pca"] = results["detection"]["mse"]
+    rows = [row for row in rank_results(results) if row.name == "pca"]
+    assert [(row.is_baseline, row.get_value("recall")) for row in rows] == [(True, 0.76)]

@@ -26,7 +26,6 @@ from vae_jax.report.evaluation.run_files import RunFiles, read_run_files
 from vae_jax.report.film import FILM_CAPTIONS
 from vae_jax.report.images import SMALL, list_scale_colours
 from vae_jax.scoring.score_texts import describe_score
-from vae_jax.scoring.scores import deciding_score
 
 # Attribute of ReportImages -> heading of its gallery; the template explains each gallery.
 _GALLERIES = {
@@ -133,9 +132,9 @@ def _collect_images(report_images: ReportImages) -> dict[str, Any]:
 
 def _collect_results(run: RunFiles) -> dict[str, Any]:
     """Returns what the template needs for the head of the page and the sections with results."""
-    config, results = run.config, run.results
+    results = run.results
     detection, decision = results.get("detection", {}), results.get("decision", {})
-    deciding = deciding_score(config.scoring.decision, list(detection)) if detection else ""
+    deciding = decision.get("score", "")
     promised_rate = decision.get("promised")
     rows = rank_results(results)
     # The axis of the bars begins at a multiple of 0.1, at 0.5 or below every interval.

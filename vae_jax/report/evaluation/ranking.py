@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from vae_jax.score_names import is_baseline
+
 
 @dataclasses.dataclass(frozen=True)
 class ResultRow:
@@ -38,6 +40,11 @@ def rank_results(results: dict[str, Any]) -> list[ResultRow]:
     Returns:
         The rows, the highest AUROC first and rows without an AUROC last.
     """
-    rows = [ResultRow(name, False, entry) for name, entry in results.get("detection", {}).items()]
-    rows += [ResultRow(name, True, entry) for name, entry in results.get("baselines", {}).items()]
+    detection = results.get("detection", {})
+    rows = [ResultRow(name, is_baseline(name), entry) for name, entry in detection.items()]
+    rows += [
+        ResultRow(name, True, entry)
+        for name, entry in results.get("baselines", {}).items()
+        if name not in detection  # a baseline that decides has its row already, with a threshold
+    ]
     return sorted(rows, key=lambda row: -row.auroc["value"] if row.auroc else 1.0)
