@@ -75,9 +75,6 @@ def _list_observation_facts(config: ml_collections.ConfigDict) -> list[Fact]:
     facts = [("observations", ", ".join(model_config.observations))]
     sizes = {"features": model_config.feature_size, "bands": model_config.band_size}
     for name, branch in build_branches(config).branches.items():
-        if name == "pixels":
-            facts += _list_pixel_facts(model_config)
-            continue
         cells, latent_dim = branch.image_size, branch.latent_dim
         latent = f"{branch.latent_size:,} dimensions"
         if branch.network == "spatial":
@@ -93,6 +90,8 @@ def _list_observation_facts(config: ml_collections.ConfigDict) -> list[Fact]:
 
 
 def _list_pixel_facts(model_config: ml_collections.ConfigDict) -> list[Fact]:
+    if model_config.kind == "linear":
+        return [("likelihood", "normal"), ("latent dimensions", f"{model_config.latent_dim:,}")]
     sigma = f", sigma {model_config.sigma:g}" if model_config.likelihood == "gaussian" else ""
     return [
         ("likelihood", f"{model_config.likelihood}{sigma}"),
