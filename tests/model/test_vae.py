@@ -97,7 +97,7 @@ def test_the_table_of_parameters_has_no_config_that_is_not_shipped():
 
 def test_autoencoder_lacks_only_the_logvar_head():
     vae, autoencoder = (compute_param_shapes(load_config("kvasir", kind)) for kind in ("", "ae"))
-    logvar = vae["encoder"].pop("logvar")
+    logvar = vae["pixels"]["encoder"].pop("logvar")
     assert {name: leaf.shape for name, leaf in logvar.items()} == {
         "kernel": (9216, 128),
         "bias": (128,),
