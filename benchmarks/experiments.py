@@ -16,18 +16,13 @@ shorten them.
 """
 
 import argparse
-import concurrent.futures
 import json
-import os
 import pathlib
-import queue
-import subprocess
 import sys
 import time
 
 from figures import read_table
-
-_CONFIGS = pathlib.Path(__file__).resolve().parents[1] / "configs"
+from run_steps import CONFIGS, Step, run_chains
 
 # Experiment -> its steps: workdir, folder of the data, arguments. The longest experiment comes first.
 STEPS: dict[str, list[tuple[str, str, list[str]]]] = {
@@ -114,19 +109,13 @@ def main() -> int:
             )
             return 2
     started = time.perf_counter()
-    shares = _divide_cores(arguments.jobs)
-
-    def run(name: str) -> bool:
-        cores = shares.get()
-        try:
-            return all(
-                _run_step(*step, arguments.data, arguments.runs, cores) for step in STEPS[name]
-            )
-        finally:
-            shares.put(cores)
-
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        done = list(pool.map(run, experiments))
+    done = run_chains(
+        [
+            [_make_step(*step, arguments.data, arguments.runs) for step in STEPS[name]]
+            for name in experiments
+        ],
+        arguments.jobs,
+    )
     seconds = round(time.perf_counter() - started)
     rows = read_table(arguments.runs)
     print("\n| figure | ours | source | protocol |\n|---|---|---|---|")
@@ -137,55 +126,18 @@ def main() -> int:
             {"seconds": seconds, "figures": {name: row["ours"] for name, row in rows.items()}}
         )
     )
-    return 0 if all(done) else 1
+    return 0 if done else 1
 
 
-def _divide_cores(jobs: int) -> "queue.Queue[set[int]]":
-    """Returns one set of cores per job, from the cores that this process may use."""
-    cores = sorted(os.sched_getaffinity(0))
-    shares: queue.Queue[set[int]] = queue.Queue()
-    for job in range(jobs):
-        shares.put(set(cores[job::jobs]) or set(cores))
-    return shares
-
-
-def _run_step(
-    workdir: str,
-    data: str,
-    arguments: list[str],
-    folder: pathlib.Path,
-    runs: pathlib.Path,
-    cores: set[int],
-) -> bool:
-    """Runs one step unless it is finished; returns whether it is finished now."""
-    mode = next((a.removeprefix("--mode=") for a in arguments if a.startswith("--mode=")), "train")
-    # An ablation writes its page after every cell and skips finished cells itself, so it always runs.
-    last_file = {"train": "report.html", "explore": "explore.html"}.get(mode)
-    if last_file and (runs / workdir / last_file).exists():
-        print(f"{workdir}, {mode}: finished earlier", flush=True)
-        return True
+def _make_step(
+    workdir: str, data: str, arguments: list[str], folder: pathlib.Path, runs: pathlib.Path
+) -> Step:
     # The steps name a config by its file name alone.
-    overrides = [a.replace("--config=", f"--config={_CONFIGS}/") for a in arguments]
+    overrides = [a.replace("--config=", f"--config={CONFIGS}/") for a in arguments]
     if data:
         overrides.append(f"--config.data.manual_dir={folder / data}")
         overrides.append(f"--config.data.anomaly_manual_dir={folder / 'fashion_mnist'}")
-    command = [sys.executable, "-m", "vae_jax.main", f"--workdir={runs / workdir}", *overrides]
-    runs.mkdir(parents=True, exist_ok=True)
-    log = runs / f"{workdir.partition('/')[0]}.{mode}.log"
-    # This limits only this thread; the process that it starts inherits the limit.
-    os.sched_setaffinity(0, cores)
-    started = time.perf_counter()
-    with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(
-            status
-        )  # otherwise Popen would wait for it again
-    times = (
-        f"{time.perf_counter() - started:.0f} s, processor {used.ru_utime + used.ru_stime:.0f} s"
-    )
-    print(f"{workdir}, {mode}: {times}" + (f", FAILED: see {log}" if status else ""), flush=True)
-    return status == 0
+    return Step(runs, workdir, overrides)
 
 
 if __name__ == "__main__":

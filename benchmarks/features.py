@@ -19,46 +19,54 @@ import turns
 _GRID = 14
 
 
-def make_ours(size: int, batch: int, cores: int):
+def make_ours(size: int, batch: int, cores: int, precision: str = "float32"):
     """Returns the work of the features of one batch with this package."""
     os.sched_setaffinity(0, _choose_cores(cores))
-    models.set_up_process("float32")
+    models.set_up_process(precision)
     import jax
 
     from vae_jax.observation.features import compute_features
-    from vae_jax.observation.weights import load_weights
 
-    params = jax.device_put(load_weights("").params)
+    params = jax.device_put(_load_params())
     images = jax.device_put(_draw_images(size, batch))
-    compute = jax.jit(compute_features, static_argnums=(2, 3))
+    compute = jax.jit(compute_features, static_argnums=(2, 3, 4))
     return turns.Work(
-        lambda: jax.block_until_ready(compute(params, images, size, _GRID)),
+        lambda: jax.block_until_ready(compute(params, images, size, _GRID, precision)),
         jax.devices()[0].device_kind,
     )
 
 
-def make_torch(size: int, batch: int, cores: int, normalised: bool):
-    """Returns the work of the features of one batch with PyTorch, eager, channels_last."""
+def make_torch(
+    size: int,
+    batch: int,
+    cores: int,
+    normalised: bool,
+    precision: str = "float32",
+    compiled: bool = False,
+):
+    """Returns the work of the features of one batch with PyTorch, in channels_last.
+
+    bfloat16 means autocast. With `compiled`, torch.compile compiles the network.
+    """
     os.sched_setaffinity(0, _choose_cores(cores))
     import torch
     from torch.nn import functional
 
     from vae_jax.observation.efficientnet import BLOCKS
     from vae_jax.observation.features import LAYERS
-    from vae_jax.observation.weights import load_weights
 
     torch.set_num_threads(cores)
-    params = load_weights("").params
-    images = torch.from_numpy(_draw_images(size, batch)).permute(0, 3, 1, 2)
+    params, device = _load_params(), models.choose_torch_device()
+    images = torch.from_numpy(_draw_images(size, batch)).to(device).permute(0, 3, 1, 2)
 
     def make_layer(layer, stride=1, depthwise=False):
-        kernel = torch.from_numpy(layer["kernel"])
+        kernel = torch.from_numpy(layer["kernel"]).to(device)
         if depthwise:
             kernel = kernel[:, :, None]
         elif kernel.ndim == 2:
             kernel = kernel[None, None]
         kernel = kernel.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
-        bias, size = torch.from_numpy(layer["bias"]), kernel.shape[2]
+        bias, size = torch.from_numpy(layer["bias"]).to(device), kernel.shape[2]
         ones, zeros = torch.ones_like(bias), torch.zeros_like(bias)
 
         def apply(x):
@@ -80,9 +88,7 @@ def make_torch(size: int, batch: int, cores: int, normalised: bool):
         depthwise = make_layer(group["depthwise"], block.stride, True)
         layers.append((block, expand, depthwise, make_layer(group["project"])))
 
-    @torch.inference_mode()
-    def compute():
-        x = images.contiguous(memory_format=torch.channels_last)
+    def compute(x):
         x = functional.relu6(stem((x * 255 - 127) / 128))
         maps = []
         for index, (block, expand, depthwise, project) in enumerate(layers):
@@ -90,7 +96,7 @@ def make_torch(size: int, batch: int, cores: int, normalised: bool):
             y = project(functional.relu6(depthwise(y)))
             x = y + x if block.stride == 1 and block.inputs == block.outputs else y
             if index in LAYERS:
-                y = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+                y = functional.avg_pool2d(x.float(), 3, 1, 1, count_include_pad=False)
                 sides = {"size": (_GRID, _GRID), "mode": "bilinear", "align_corners": False}
                 down = y.shape[2] % _GRID == 0
                 maps.append(
@@ -100,7 +106,47 @@ def make_torch(size: int, batch: int, cores: int, normalised: bool):
                 )
         return torch.cat(maps, dim=1)
 
-    return turns.Work(compute, "cpu")
+    if compiled:
+        compute = torch.compile(compute)
+
+    @torch.inference_mode()
+    def run():
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            features = compute(images.contiguous(memory_format=torch.channels_last))
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return features
+
+    return turns.Work(run, str(device))
+
+
+def _load_params():
+    """Returns the ImageNet weights, or random ones if they are not installed: both take the same time."""
+    from vae_jax.observation.data_package import is_installed
+    from vae_jax.observation.weights import load_weights
+
+    return load_weights("").params if is_installed() else _draw_params()
+
+
+def _draw_params():
+    import numpy as np
+
+    from vae_jax.observation.efficientnet import BLOCKS
+
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        scale = np.float32(np.prod(shape[:-1])) ** -0.5
+        bias = np.zeros(shape[-1], np.float32)
+        return {"kernel": scale * rng.standard_normal(shape, np.float32), "bias": bias}
+
+    params = {"stem": draw(3, 3, 3, BLOCKS[0].inputs)}
+    for index, block in enumerate(BLOCKS):
+        group = {"expand": draw(block.inputs, block.width)} if block.expansion > 1 else {}
+        group["depthwise"] = draw(block.kernel_size, block.kernel_size, block.width)
+        group["project"] = draw(block.width, block.outputs)
+        params[f"block_{index}"] = group
+    return params
 
 
 def _choose_cores(cores: int) -> set[int]:

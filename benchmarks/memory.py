@@ -29,11 +29,8 @@ def measure_training(file: str, variant: str) -> dict[str, int]:
 
     config = models.load_config(file, variant)
     models.set_up_process(config.train.precision)
-    size, channels = config.data.image_size, config.data.channels
     recipe, state, hyperparameters = models.make_our_training(config, _STEPS)
-    batch = models.make_our_batch(
-        models.make_scrolled_images(config.train.batch_size, size, channels)
-    )
+    batch = models.make_our_batch(config, config.train.batch_size)
     jax.block_until_ready((state, batch))
     before = measure_peak_memory_bytes()
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)

@@ -8,6 +8,7 @@ import numpy as np
 ROOT = pathlib.Path(__file__).parents[1]
 # Name -> config file of the model, and the variant of that file.
 MODELS = {"kvasir": ("kvasir", ""), "mnist": ("mnist", ""), "chest_xray": ("chest_xray", "512")}
+MODELS["features"] = ("kvasir", "features")
 
 
 def set_up_process(precision: str) -> None:
@@ -25,9 +26,14 @@ def load_config(file: str, variant: str = ""):
 
 
 def make_comparable_config(model: str, precision: str):
-    """Returns the config of a model that PyTorch can match: cross-entropy and no augmentation."""
+    """Returns the config of a model that PyTorch can match: no augmentation, and for pixels cross-entropy.
+
+    The model of features has no other branch.
+    """
     config = load_config(*MODELS[model])
     config.model.likelihood = "bernoulli"
+    if model == "features":
+        config.model.observations = ("features",)
     config.augment.strength = 0.0
     config.train.precision = precision
     return config
@@ -42,30 +48,54 @@ def make_scrolled_images(count: int, size: int, channels: int) -> np.ndarray:
     return np.moveaxis(np.lib.stride_tricks.sliding_window_view(rows, size, axis=0), -1, 1)
 
 
+def make_inputs(config, count: int):
+    """Returns what the model reads of `count` images: scrolled pixels, or features drawn at random."""
+    if tuple(config.model.observations) == ("pixels",):
+        return make_scrolled_images(count, config.data.image_size, config.data.channels)
+    from vae_jax.observation.observed import ObservedImages
+
+    return ObservedImages(
+        {"features": draw_features(config, count)}, np.arange(count, dtype=np.int32)
+    )
+
+
+def draw_features(config, count: int) -> np.ndarray:
+    """Returns standard normal features [count, g, g, K], float16, as they are stored."""
+    shape = (count, config.model.grid, config.model.grid, config.model.feature_channels)
+    return np.random.default_rng(0).standard_normal(shape, np.float32).astype(np.float16)
+
+
 def make_our_training(config, steps_per_epoch: int):
     """Returns the recipe, the state before the first step, and the traced hyperparameters."""
-    from vae_jax.model.vae import build_model
+    from vae_jax.model.branched import build_branches
     from vae_jax.training.recipe import make_recipe
     from vae_jax.training.state import create_state
     from vae_jax.training.step import TracedHyperparameters
 
-    recipe = make_recipe(config, build_model(config), steps_per_epoch)
+    recipe = make_recipe(config, build_branches(config), steps_per_epoch)
     hyperparameters = TracedHyperparameters(
         np.uint32(config.seed), np.float32(config.objective.beta)
     )
     return recipe, create_state(recipe, config.seed), hyperparameters
 
 
-def make_our_batch(images: np.ndarray):
-    """Returns images as a batch on the device without padding."""
+def make_our_batch(config, count: int):
+    """Returns a batch of `make_inputs` on the device without padding."""
+    import jax
     import jax.numpy as jnp
 
     from vae_jax.data.batches import Batch
 
-    count = len(images)
-    return Batch(
-        jnp.asarray(images), jnp.arange(count), jnp.ones(count), jnp.zeros(count, jnp.int32)
-    )
+    inputs = jax.tree.map(jnp.asarray, make_inputs(config, count)[:])
+    return Batch(inputs, jnp.arange(count), jnp.ones(count), jnp.zeros(count, jnp.int32))
+
+
+def choose_torch_device():
+    """Returns the device of PyTorch, and lets products of float32 on a GPU use TF32, as XLA does."""
+    import torch
+
+    torch.set_float32_matmul_precision("high")
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def make_torch_network(config):
@@ -76,7 +106,7 @@ def make_torch_network(config):
     channels, widths = config.data.channels, config.model.widths
     hidden, latent = config.model.hidden_dim, config.model.latent_dim
     flat = (config.data.image_size // 2 ** len(widths)) ** 2 * widths[-1]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_torch_device()
     encoder, decoder, channels_in = [], [], channels
     for width in widths:
         encoder += [nn.Conv2d(channels_in, width, 4, 2, 1), nn.ReLU()]
@@ -115,3 +145,11 @@ def make_torch_pixels(config, batch: int, device):
     size = config.data.image_size
     pixels = torch.randint(0, 256, (batch, config.data.channels, size, size), dtype=torch.uint8)
     return pixels.to(device).contiguous(memory_format=torch.channels_last)
+
+
+def make_torch_features(config, batch: int, device):
+    """Returns the features [B, K, g, g] of `draw_features` in the format channels_last."""
+    import torch
+
+    features = torch.from_numpy(draw_features(config, batch)).to(device)
+    return features.permute(0, 3, 1, 2)

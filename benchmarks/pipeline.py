@@ -27,9 +27,7 @@ def make_bare(model: str, batch: int, num_steps: int, cache: str):
     config = models.make_comparable_config(model, "float32")
     recipe, state, hyperparameters = models.make_our_training(config, num_steps)
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
-    images = models.make_our_batch(
-        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
-    )
+    images = models.make_our_batch(config, batch)
 
     def epoch():
         nonlocal state
@@ -55,13 +53,13 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     recipe, state, hyperparameters = models.make_our_training(config, num_steps)
     run_steps = make_run_steps(recipe, "jit", batch, jax.devices())
     count = batch * num_steps
-    images = models.make_scrolled_images(count, config.data.image_size, config.data.channels)
+    images = models.make_inputs(config, count)
     if cache == "none":
         with tempfile.TemporaryFile() as file:
             images.tofile(file)
             images = ImagesOnDisk.from_parts([np.memmap(file, np.uint8, "r", shape=images.shape)])
-    else:
-        images = images.copy()
+    elif isinstance(images, np.ndarray):
+        images = images.copy()  # stored images are contiguous in memory
     placement = place_images(images, cache)
     epoch_number = 0
 

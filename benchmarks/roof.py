@@ -58,9 +58,7 @@ def measure_roof(model: str, batch: int, precision: str) -> Roof:
     models.set_up_process(precision)
     config = models.make_comparable_config(model, precision)
     recipe, state, hyperparameters = models.make_our_training(config, steps_per_epoch=100)
-    images = models.make_our_batch(
-        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
-    )
+    images = models.make_our_batch(config, batch)
     cost = (
         jax.jit(make_train_step(recipe))
         .lower(state, images, hyperparameters)

@@ -7,8 +7,9 @@ torch.compile, and the roof (roof.py), which is the limit that arithmetic and me
 This is meant for a GPU.
 
 This needs the extra `bench`. Both sides run the same architecture on uint8 images that are already in
-memory, without augmentation: forward pass, backward pass, clipping by global norm, AdamW. The ratio is
-the median over pairs of turns of our speed over that of PyTorch. The last line is one JSON object.
+memory (`--model=features`: on float16 features), without augmentation: forward pass, backward pass,
+clipping by global norm, AdamW. The ratio is the median over pairs of turns of our speed over that of
+PyTorch. The last line is one JSON object.
 
 Measure only on an idle machine. The threads of PyTorch wait for each other after every operation, so
 other work on the same cores slows PyTorch much more than XLA, and the ratio becomes too good for us.
@@ -26,8 +27,8 @@ import versus
 _EPOCH_STEPS = 32  # steps of the epoch through the pipeline
 
 
-def make_ours(model: str, batch: int, precision: str):
-    """Returns the work of one training step of this package."""
+def make_ours(model: str, batch: int, precision: str, num_steps: int = 1):
+    """Returns the work of `num_steps` training steps of this package."""
     import jax
 
     from vae_jax.training.step import make_train_step
@@ -36,32 +37,68 @@ def make_ours(model: str, batch: int, precision: str):
     config = models.make_comparable_config(model, precision)
     recipe, state, hyperparameters = models.make_our_training(config, steps_per_epoch=100)
     train_step = jax.jit(make_train_step(recipe), donate_argnums=0)
-    images = models.make_our_batch(
-        models.make_scrolled_images(batch, config.data.image_size, config.data.channels)
-    )
+    images = models.make_our_batch(config, batch)
 
-    def step():
+    def run():
         nonlocal state
-        state, metrics = train_step(state, images, hyperparameters)
+        for _ in range(num_steps):
+            state, metrics = train_step(state, images, hyperparameters)
         jax.block_until_ready((state, metrics))
 
-    return turns.Work(step, jax.devices()[0].device_kind)
+    return turns.Work(run, jax.devices()[0].device_kind, num_steps)
 
 
-def make_epoch(model: str, batch: int, precision: str):
+def make_epoch(model: str, batch: int, precision: str, num_steps: int = _EPOCH_STEPS):
     """Returns the work of one epoch of this package, with the images on the device."""
-    return pipeline.make_pipeline(model, batch, _EPOCH_STEPS, "device", precision)
+    return pipeline.make_pipeline(model, batch, num_steps, "device", precision)
 
 
-def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
-    """Returns the work of one training step in PyTorch, in channels_last; bfloat16 means autocast."""
+def make_torch(model: str, batch: int, precision: str, num_steps: int = 1, compiled: bool = False):
+    """Returns the work of `num_steps` training steps in PyTorch, in channels_last.
+
+    bfloat16 means autocast. With `compiled`, torch.compile compiles the computation of the loss.
+    """
     import torch
-    from torch.nn import functional
     from torch.nn.utils import clip_grad_norm_
 
     config = models.make_comparable_config(model, precision)
+    network, compute_loss, read_inputs = _make_torch_model(config, batch, precision)
+    if compiled:
+        compute_loss = torch.compile(compute_loss)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), config.train.learning_rate, weight_decay=config.train.weight_decay
+    )
+    device = next(network.parameters()).device
+
+    def run():
+        for _ in range(num_steps):
+            loss = compute_loss(read_inputs())
+            optimizer.zero_grad()
+            loss.backward()
+            clip_grad_norm_(network.parameters(), config.train.clip_norm)
+            optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return turns.Work(run, str(device), num_steps)
+
+
+def _make_torch_model(config, batch: int, precision: str):
+    """Returns the network, its loss as a function of the inputs, and a function that reads the inputs."""
+    import torch
+    from torch.nn import functional
+
+    if tuple(config.model.observations) == ("features",):
+        import torch_features
+
+        network = torch_features.make_network(config, models.choose_torch_device())
+        features = models.make_torch_features(config, batch, network.places.device)
+        return (
+            network,
+            lambda x: torch_features.compute_loss(network, x, precision),
+            lambda: features.float(),
+        )
     network, device = models.make_torch_network(config)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-5)
     pixels = models.make_torch_pixels(config, batch, device)
 
     def compute_loss(x):
@@ -74,24 +111,12 @@ def make_torch(model: str, batch: int, precision: str, compiled: bool = False):
         loss = functional.binary_cross_entropy_with_logits(logits.float(), x, reduction="sum")
         return (loss + 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum()) / batch
 
-    if compiled:
-        compute_loss = torch.compile(compute_loss)
-
-    def step():
-        loss = compute_loss(pixels.float() / 255)
-        optimizer.zero_grad()
-        loss.backward()
-        clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return turns.Work(step, str(device))
+    return network, compute_loss, lambda: pixels.float() / 255
 
 
-def make_torch_compiled(model: str, batch: int, precision: str):
-    """Returns the work of one training step in PyTorch with torch.compile."""
-    return make_torch(model, batch, precision, compiled=True)
+def make_torch_compiled(model: str, batch: int, precision: str, num_steps: int = 1):
+    """Returns the work of `num_steps` training steps in PyTorch with torch.compile."""
+    return make_torch(model, batch, precision, num_steps, compiled=True)
 
 
 def print_all(options, sides: dict[str, turns.Side]) -> None:

@@ -10,6 +10,8 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import NamedTuple
 
 MIN_TURNS = 7  # for a median that is quoted
@@ -66,6 +68,64 @@ def warn_if_unreliable(turns: int) -> None:
         print(f"warning: {turns} turns; a median needs at least {MIN_TURNS}")
 
 
+class Race:
+    """Sides that are measured in turns; the processes of the sides end with the context.
+
+    Args:
+        warm_up: number of calls of each side before its first turn.
+    """
+
+    def __init__(self, warm_up: int = 3):
+        self._warm_up = warm_up
+        self._runners: list[tuple[Side, Connection, SpawnProcess]] = []
+
+    def __enter__(self) -> "Race":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for _, pipe, process in self._runners:
+            pipe.close()  # this ends the process of the side
+            process.join()
+
+    def add(self, make: Make, arguments: tuple) -> Side:
+        """Starts a side, waits until it is warm, and returns it; it has no times yet.
+
+        Args:
+            make: function that makes the work; it and its arguments are sent to the new process.
+            arguments: arguments of the function.
+
+        Raises:
+            EOFError: if the process of the side ended before its work was ready.
+        """
+        spawn = multiprocessing.get_context("spawn")
+        pipe, child_pipe = spawn.Pipe()
+        process = spawn.Process(target=_serve, args=(child_pipe, make, arguments, self._warm_up))
+        process.start()
+        child_pipe.close()  # then `recv` fails if the process of the side ends
+        try:
+            side = Side(pipe.recv(), [])
+        except BaseException:
+            pipe.close()
+            process.join()
+            raise
+        self._runners.append((side, pipe, process))
+        return side
+
+    def take_turns(self, turns: int, calls: int = 1) -> None:
+        """Measures all sides in turns; times of earlier turns are forgotten.
+
+        Args:
+            turns: number of turns of each side.
+            calls: number of calls per turn.
+        """
+        for side, _, _ in self._runners:
+            side.seconds.clear()
+        for _ in range(turns):
+            for side, pipe, _ in self._runners:
+                pipe.send(calls)
+                side.seconds.append(pipe.recv())
+
+
 def measure_sides(
     sides: Sequence[tuple[Make, tuple]], turns: int, calls: int = 1, warm_up: int = 3
 ) -> list[Side]:
@@ -78,26 +138,9 @@ def measure_sides(
         calls: number of calls per turn.
         warm_up: number of calls of each side before the first turn.
     """
-    spawn = multiprocessing.get_context("spawn")
-    processes, pipes, measured = [], [], []
-    try:
-        for make, arguments in sides:
-            pipe, child_pipe = spawn.Pipe()
-            pipes.append(pipe)
-            processes.append(
-                spawn.Process(target=_serve, args=(child_pipe, make, arguments, warm_up))
-            )
-            processes[-1].start()
-            child_pipe.close()  # then `recv` fails if the process of the side ends
-            measured.append(Side(pipe.recv(), []))
-        for _ in range(turns):
-            for pipe, side in zip(pipes, measured, strict=True):
-                pipe.send(calls)
-                side.seconds.append(pipe.recv())
-    finally:
-        for pipe, process in zip(pipes, processes, strict=True):
-            pipe.close()  # this ends the process of the side
-            process.join()
+    with Race(warm_up) as race:
+        measured = [race.add(make, arguments) for make, arguments in sides]
+        race.take_turns(turns, calls)
     return measured
 
 
