@@ -51,6 +51,8 @@ def default() -> ml_collections.ConfigDict:
     data.test_fraction = (
         0.15  # share of the normals for testing; unused with an official test split
     )
+    # Puts normal images that nearly agree (frames of a video, an object in several lights) into one group.
+    data.group_near_duplicates = False
     data.balanced_test = False  # test on as many anomalies as normals, drawn at random
     # Stored values of a mask that are abnormal: above:N | below:N | auto (above 0; aitex: above half).
     data.mask_values = "auto"

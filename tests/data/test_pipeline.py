@@ -248,6 +248,40 @@ def test_images_and_masks_are_black_outside_the_region_of_interest(make_kvasir, 
 
 
 @pytest.fixture
+def pair_folder(tmp_path):
+    """A folder with 40 scenes, each of them twice: once as it is, and once with other light."""
+    folder = tmp_path / "pairs"
+    (folder / "good").mkdir(parents=True)
+    for i in range(40):
+        coarse = np.random.default_rng([i, 3]).integers(40, 160, (8, 8), np.uint8)
+        scene = Image.fromarray(coarse).resize((48, 32), Image.Resampling.BICUBIC)
+        for kind, factor in (("a", 1.0), ("b", 1.3)):
+            scene.point(lambda level, factor=factor: int(level * factor)).save(
+                folder / f"good/{kind}{i:02}.png"
+            )
+    return folder
+
+
+@pytest.mark.parametrize("intensity", ["full", "window:0,255", "percentile:1,99"])
+@pytest.mark.parametrize("framing", ["crop", "stretch", "pad"])
+def test_near_duplicates_are_never_in_two_roles(pair_folder, data_config, framing, intensity):
+    data_config.dataset, data_config.manual_dir = "folder", str(pair_folder)
+    data_config.anomaly_classes, data_config.image_size = (), 32
+    data_config.framing, data_config.intensity = framing, intensity
+    num_split = {}
+    for data_config.group_near_duplicates in (False, True):
+        dataset = pipeline.load_dataset(data_config, seed=0)
+        role_of = {file: role for role in ROLES for file in getattr(dataset, role).files}
+        assert len(role_of) == 80
+        assert set(role_of.values()) == set(ROLES)
+        num_split[data_config.group_near_duplicates] = sum(
+            role_of[f"good/a{i:02}.png"] != role_of[f"good/b{i:02}.png"] for i in range(40)
+        )
+    assert num_split[False] > 5
+    assert num_split[True] == 0
+
+
+@pytest.fixture
 def deep_folder(tmp_path):
     """A folder of 16-bit images whose values grow from image to image; bad ones are far brighter."""
     rng = np.random.default_rng(0)

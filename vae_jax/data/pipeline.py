@@ -3,23 +3,24 @@
 N images, M images of a role.
 """
 
-import collections
 import dataclasses
 import hashlib
 import logging
 
 import ml_collections
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from vae_jax.data import class_roles, splits
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
+from vae_jax.data.folder_log import log_cropping, log_labels
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.intensity import FULL, check_levels
 from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
+from vae_jax.data.near_duplicates import group_near_duplicates
 from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.record_decoding import fit_window
@@ -58,14 +59,17 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     """
     framing = Framing.from_config(data_config)
     region = load_region(data_config)
+    groups = None
     if framing.intensity.kind == "percentile":
-        framing = _fit_intensity(data_config, framing, seed)
-    examples, rows_of_role, builder, fingerprint = _read_with_roles(data_config, framing, seed)
+        framing, groups = _fit_intensity(data_config, framing, seed)
+    examples, rows_of_role, builder, fingerprint = _read_with_roles(
+        data_config, framing, seed, groups
+    )
     if region is not None and region.digest:
         fingerprint = _join_fingerprints(fingerprint, region.digest)
     if builder.CLASSES is None:
-        _log_labels(examples, data_config.dataset)
-        _log_cropping(examples, data_config)
+        log_labels(examples, data_config.dataset)
+        log_cropping(examples, data_config)
     train_rows = rows_of_role["train"]
     levels = examples.stored_levels
     check_levels(levels, levels[train_rows], framing.intensity, data_config.dataset)
@@ -81,11 +85,14 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     )
 
 
-def _fit_intensity(data_config: ml_collections.ConfigDict, framing: Framing, seed: int) -> Framing:
-    """Returns a framing with a window in place of the percentiles.
+def _fit_intensity(
+    data_config: ml_collections.ConfigDict, framing: Framing, seed: int
+) -> tuple[Framing, list[str]]:
+    """Returns a framing with a window in place of the percentiles, and the group of each image.
 
-    Roles depend on labels, groups and the seed, but not on pixels. The images are therefore decoded once
-    with another intensity, to learn which ones train the model.
+    Roles depend on labels, groups and the seed. The images are therefore decoded once with another
+    intensity, to learn which ones train the model. With the window, other images could nearly agree, so
+    the groups are kept.
     """
     first = dataclasses.replace(framing, intensity=FULL)
     examples, rows_of_role, builder, _ = _read_with_roles(data_config, first, seed)
@@ -95,13 +102,19 @@ def _fit_intensity(data_config: ml_collections.ConfigDict, framing: Framing, see
         "%s: data.intensity=%s is %s of the stored values of %d training images",
         data_config.dataset, data_config.intensity, window.key, len(files),
     )  # fmt: skip
-    return dataclasses.replace(framing, intensity=window)
+    return dataclasses.replace(framing, intensity=window), examples.groups
 
 
 def _read_with_roles(
-    data_config: ml_collections.ConfigDict, framing: Framing, seed: int
+    data_config: ml_collections.ConfigDict,
+    framing: Framing,
+    seed: int,
+    groups: list[str] | None = None,
 ) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, str]:
-    """Returns all images, role -> rows of its images, the builder of the dataset, and the fingerprint."""
+    """Returns all images, role -> rows of its images, the builder of the dataset, and the fingerprint.
+
+    `groups` replaces the groups of the dataset, unless it is None.
+    """
     normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
     builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
     examples = read_prepared_images(builder, framing, data_config.cache)
@@ -116,7 +129,13 @@ def _read_with_roles(
         fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
     else:
         examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
-    return examples, _assign_roles(examples, builder, data_config, seed), builder, fingerprint
+    test_only = np.isin(examples.classes, list(builder.CLEAN_TILES.values()))
+    if groups is None and data_config.group_near_duplicates:
+        padded = framing.framing == "pad"
+        groups = group_near_duplicates(examples, test_only, padded, data_config.dataset)
+    if groups is not None:
+        examples = dataclasses.replace(examples, groups=groups)
+    return examples, _assign_roles(examples, test_only, data_config, seed), builder, fingerprint
 
 
 def _prepare(
@@ -185,30 +204,9 @@ def _append_anomalies(examples: Examples, anomalies: Examples) -> Examples:
     return join_examples([examples, dataclasses.replace(anomalies, official_test=official_test)])
 
 
-def _log_labels(examples: Examples, dataset: str) -> None:
-    """Logs which classes of the user's own images are normal, abnormal or not used."""
-    for label, meaning in ((0, "normal"), (1, "abnormal"), (NO_LABEL, "not used")):
-        counts = collections.Counter(np.array(examples.classes)[examples.labels == label].tolist())
-        if counts:
-            listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-            _log.info("%s: %s: %s", dataset, meaning, listed)
-
-
-def _log_cropping(examples: Examples, data_config: ml_collections.ConfigDict) -> None:
-    """Logs how much of the user's own images the model does not see because they are not square."""
-    short, long = np.sort(examples.stored_size[:, :2]).T
-    if data_config.framing == "crop" and (short < long).any():
-        _log.info(
-            "%s: %d of %d images are not square; the model sees their centre, on average %.0f %% of the "
-            "longer side; data.framing=stretch or pad shows them whole",
-            data_config.dataset, (short < long).sum(), len(short),
-            100 * np.mean(data_config.crop * short / long),
-        )  # fmt: skip
-
-
 def _assign_roles(
     examples: Examples,
-    builder: ImageDatasetBuilder,
+    test_only: Bool[np.ndarray, "N"],
     data_config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict[str, Int[np.ndarray, "M"]]:
@@ -221,7 +219,7 @@ def _assign_roles(
             data_config.val_fraction, data_config.calibration_fraction, data_config.test_fraction
         ),
         seed,
-        test_only=np.isin(examples.classes, list(builder.CLEAN_TILES.values())),
+        test_only=test_only,
     )
     if data_config.balanced_test:
         rows_of_role["test"] = splits.balance_test(
