@@ -24,7 +24,10 @@ from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.inference import TrainedModel
-from vae_jax.scoring.reconstruction_check import measure_reconstruction_errors
+from vae_jax.scoring.reconstruction_check import (
+    choose_samples,
+    measure_reconstruction_errors,
+)
 from vae_jax.scoring.robustness import measure_noise_robustness
 from vae_jax.scoring.role_scores import (
     Columns,
@@ -169,7 +172,14 @@ def load_setup(
     model = build_branches(config, dataset.region)
     params = load_best_params(workdir, dataset.fingerprint)
     trained = TrainedModel(model, params, config.scoring.batch_size)
-    return ScoringSetup(trained, dataset, config.scoring, config.seed)
+    errors = measure_reconstruction_errors(
+        trained.with_max_batch_size(_MAX_BATCH_SIZE),
+        get_inputs(dataset.train),
+        get_inputs(dataset.val),
+        config.seed,
+    )
+    scoring_config = choose_samples(config.scoring, errors)
+    return ScoringSetup(trained, dataset, scoring_config, config.seed, errors)
 
 
 def _compare(
@@ -240,12 +250,7 @@ def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dic
         sections["robustness"] = measure_noise_robustness(
             setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
         )
-    sections["reconstruction_errors"] = measure_reconstruction_errors(
-        setup.trained.with_max_batch_size(_MAX_BATCH_SIZE),
-        get_inputs(setup.dataset.train),
-        get_inputs(setup.dataset.val),
-        setup.seed,
-    )
+    sections["reconstruction_errors"] = setup.reconstruction_errors
     if setup.trained.model.sampled:
         sections["likelihood"] = results_lib.measure_likelihood(
             test_columns, test.labels, scoring_config.importance_samples

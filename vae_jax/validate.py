@@ -61,7 +61,7 @@ _MINIMUM = {
     "train.early_stopping_patience": 0, "train.epochs_per_validation": 1,
     "train.epochs_per_checkpoint": 1, "train.epochs_per_frame": 0, "train.steps_per_call": 1,
     "scoring.batch_size": 1, "scoring.bootstrap_resamples": 100, "scoring.pca_components": 1,
-    "scoring.samples": 0, "scoring.importance_samples": 1, "scoring.noise_std": 0,
+    "scoring.samples": -1, "scoring.importance_samples": 1, "scoring.noise_std": 0,
     "scoring.map_smoothing": 0,
     "scoring.knn_k": 1, "scoring.gmm_components": 1, "scoring.regret_steps": 1,
     "scoring.restoration_steps": 1, "scoring.restoration_tv": 0, "report.cases": 1, "report.samples": 1,

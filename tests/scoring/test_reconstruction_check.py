@@ -2,11 +2,12 @@ import jax
 import numpy as np
 import pytest
 
+from vae_jax.config import default
 from vae_jax.model.branched import build_branches, init_branches
 from vae_jax.model.vae import build_model, init_params
 from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.scoring.inference import TrainedModel
-from vae_jax.scoring.reconstruction_check import measure_reconstruction_errors
+from vae_jax.scoring.reconstruction_check import choose_samples, measure_reconstruction_errors
 
 
 def test_errors_of_pixels_agree_with_reconstructions(config, dataset):
@@ -58,3 +59,15 @@ def test_bands_are_compared_in_standardised_units_so_the_mean_explains_nothing(
     # Over the training images themselves each band has a variance of 1.
     of_train = measure_reconstruction_errors(trained, train, train, seed=0)
     assert of_train["bands"]["mean_image"] == pytest.approx(1, abs=0.1)
+
+
+def test_samples_are_used_where_one_of_them_reconstructs_validation_normals_better():
+    worse_mean = {"pixels": {"posterior_mean": 0.2, "posterior_sample": 0.1, "mean_image": 0.3}}
+    better_mean = {"pixels": {"posterior_mean": 0.1, "posterior_sample": 0.2, "mean_image": 0.3}}
+    autoencoder = {"pixels": {"posterior_mean": 0.1, "mean_image": 0.3}}
+    scoring_config = default().scoring
+    assert choose_samples(scoring_config, worse_mean).samples > 1
+    assert choose_samples(scoring_config, better_mean).samples == 0
+    assert choose_samples(scoring_config, autoencoder).samples == 0
+    scoring_config.samples = 3
+    assert choose_samples(scoring_config, worse_mean).samples == 3

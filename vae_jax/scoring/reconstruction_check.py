@@ -7,8 +7,11 @@ Neither the loss nor the number of active units shows this.
 B batch, n training normals, H W pixels or cells, C channels.
 """
 
+import logging
+
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -22,6 +25,10 @@ from vae_jax.observation.observed import ObservedImages, select_inputs
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.inference import TrainedModel
 
+_log = logging.getLogger(__name__)
+
+CHOOSE_SAMPLES = -1  # value of `scoring.samples` that leaves the choice to validation normals
+_NUM_SAMPLES = 8  # posterior samples where they are better than the posterior mean
 _CHUNK = 256  # training normals in memory as floats at the same time
 
 
@@ -65,6 +72,34 @@ def measure_reconstruction_errors(
         lambda params, batch: compute_errors(params, batch, np.uint32(seed), mean_images), val
     )
     return jax.tree.map(lambda values: float(values.mean(dtype=np.float64)), errors)
+
+
+def choose_samples(
+    scoring_config: ml_collections.ConfigDict, errors: dict[str, dict[str, float]]
+) -> ml_collections.ConfigDict:
+    """Returns the config with a number of posterior samples in place of `CHOOSE_SAMPLES`.
+
+    Reconstructions come from the posterior mean, unless a branch reconstructs validation normals better
+    from a sample of the posterior.
+
+    Args:
+        scoring_config: the `scoring` group of the config.
+        errors: result of `measure_reconstruction_errors`.
+    """
+    if scoring_config.samples != CHOOSE_SAMPLES:
+        return scoring_config
+    chosen = scoring_config.copy_and_resolve_references()
+    samples_are_better = any(
+        error.get("posterior_sample", np.inf) < error["posterior_mean"] for error in errors.values()
+    )
+    chosen.samples = _NUM_SAMPLES if samples_are_better else 0
+    if chosen.samples:
+        _log.info(
+            "reconstructions come from %d posterior samples, because the posterior mean reconstructs "
+            "validation normals worse than one sample does",
+            chosen.samples,
+        )
+    return chosen
 
 
 def _compute_branch_errors(

@@ -125,7 +125,7 @@ def _decode_samples(
     bound: BoundModel, posterior: Posterior, keys: Key[Array, "B"], num_samples: int
 ) -> Float[Array, "L B H W P"] | None:
     """Decodes posterior samples; the first ones do not depend on their number."""
-    if not num_samples or posterior.logvar is None:
+    if num_samples <= 0 or posterior.logvar is None:
         return None
 
     def decode(i):

@@ -18,12 +18,14 @@ class ScoringSetup:
         dataset: images of all roles.
         scoring_config: the `scoring` group of the config.
         seed: seed of the run.
+        reconstruction_errors: errors of validation normals, from `measure_reconstruction_errors`.
     """
 
     trained: TrainedModel
     dataset: Dataset
     scoring_config: ml_collections.ConfigDict
     seed: int
+    reconstruction_errors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
 
     def given_classes(self, examples: Examples) -> ClassIndices:
         """Returns the class index of each image that the scorer uses, or None.
