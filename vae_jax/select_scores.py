@@ -27,7 +27,7 @@ from vae_jax.observation.observed import observe_dataset, observe_images
 from vae_jax.report.selection_table import format_selection
 from vae_jax.score_names import is_baseline
 from vae_jax.scoring.role_scores import score_examples, select_supported_scores
-from vae_jax.selection.aggregation import AGGREGATIONS, find_aggregation
+from vae_jax.selection.aggregation import find_aggregation
 from vae_jax.selection.corruptions import CORRUPTIONS, make_corrupted_set
 from vae_jax.selection.ranking import (
     MODEL_FAMILY,
@@ -161,7 +161,7 @@ def _corrupt(
 
 
 def _describe_groups(candidates: list[Candidate]) -> dict[str, dict[str, Any]]:
-    """Returns name of an aggregation -> its ranking and its choice."""
+    """Returns name of an aggregation -> its choice and its ranking; in the order of the candidates."""
     ranked = rank_groups(candidates)
     return {
         aggregation: {
@@ -171,8 +171,7 @@ def _describe_groups(candidates: list[Candidate]) -> dict[str, dict[str, Any]]:
                 for c in ranked[MODEL_FAMILY, aggregation]
             ],
         }
-        for aggregation in AGGREGATIONS
-        if (MODEL_FAMILY, aggregation) in ranked
+        for aggregation in dict.fromkeys(candidate.aggregation for candidate in candidates)
     }
 
 

@@ -26,8 +26,8 @@ def make_scoring(aggregate="mean", fusion=("features_cosine", "bands_place_nll",
         ("fusion_mean", "mean"),
         ("fusion_max", "max"),
         ("fusion_contrast", "contrast"),
-        ("hedge", "several"),
-        ("harmonic", "several"),
+        ("hedge", "mean + max"),
+        ("harmonic", "mean + max + contrast"),
     ],
 )
 def test_a_score_has_the_aggregation_of_its_name_or_of_its_members(name, aggregation):
@@ -44,7 +44,7 @@ def test_a_name_without_an_aggregate_has_that_of_the_config():
     ("members", "aggregation"),
     [
         (("mse", "ssim", "knn"), "mean"),
-        (("mse", "ssim_max"), "several"),
+        (("ssim_max", "mse"), "mean + max"),
         (("mse_max", "cosine_max"), "max"),
         (("knn", "elbo"), "whole image"),
     ],

@@ -3,8 +3,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from vae_jax.score_names import AGGREGATES
 from vae_jax.selection import ranking
-from vae_jax.selection.aggregation import AGGREGATIONS, WHOLE_IMAGE
+from vae_jax.selection.aggregation import WHOLE_IMAGE
 from vae_jax.selection.ranking import Candidate
 
 
@@ -14,7 +15,7 @@ def make_candidate(name, power, family="model"):
 
 def find_ending(name):
     ending = name.rpartition("_")[2]
-    return ending if ending in AGGREGATIONS else WHOLE_IMAGE
+    return ending if ending in AGGREGATES else WHOLE_IMAGE
 
 
 def test_power_is_the_mean_over_kinds_of_the_auroc_of_sklearn():

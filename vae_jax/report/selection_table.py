@@ -24,7 +24,9 @@ _LIMITS = (
     ),
     (
         "Scores of one observation are ranked better than scores of two: on magnetic tiles, bands came "
-        "last by corruptions and first by real defects."
+        "last by corruptions and first by real defects. And a fusion just below the first is no worse: on "
+        "magnetic tiles and Kvasir it was 0.01 to 0.03 below by corruptions, and 0.01 to 0.02 above by "
+        "real anomalies."
     ),
     (
         "A power near 0.5 is no information: the score does not react to the corruptions. Where no score "

@@ -6,16 +6,13 @@ from vae_jax.score_names import AGGREGATES, is_combination, parse_score_name, se
 
 # Scores that are not an aggregate of a map, for example a distance of codes.
 WHOLE_IMAGE = "whole image"
-# Combinations of scores with different aggregates.
-SEVERAL = "several"
-
-AGGREGATIONS = (*AGGREGATES, WHOLE_IMAGE, SEVERAL)
 
 
 def find_aggregation(name: str, scoring_config: ml_collections.ConfigDict) -> str:
-    """Returns the aggregation of a score of a model: a name in AGGREGATIONS.
+    """Returns the aggregation of a score of a model: a name in AGGREGATES, or WHOLE_IMAGE.
 
-    A combination has the aggregation of its members; those that look at the whole image do not count.
+    A combination has the aggregation of its members; those that look at the whole image do not count. If
+    there are several, the result names all of them, for example "mean + max".
 
     Args:
         name: name of a score or of a combination.
@@ -28,10 +25,8 @@ def find_aggregation(name: str, scoring_config: ml_collections.ConfigDict) -> st
     if is_combination(name):
         members = select_member_names(name, scoring_config.fusion)
         aggregations = {find_aggregation(member, scoring_config) for member in members}
-        aggregations.discard(WHOLE_IMAGE)
-        if len(aggregations) > 1:
-            return SEVERAL
-        return aggregations.pop() if aggregations else WHOLE_IMAGE
+        names = [aggregate for aggregate in AGGREGATES if aggregate in aggregations]
+        return " + ".join(names) or WHOLE_IMAGE
     parsed = parse_score_name(name)
     if not parsed.has_map:
         return WHOLE_IMAGE

@@ -32,7 +32,7 @@ class Candidate:
     Attributes:
         name: name of the score.
         family: the method that the score belongs to: `model`, or that of a baseline.
-        aggregation: one of `aggregation.AGGREGATIONS`.
+        aggregation: how the values of all places became the score, from `aggregation.find_aggregation`.
         power_per_kind: AUROC of the corruptions of each kind against the clean normals.
     """
 
