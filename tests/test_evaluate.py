@@ -280,7 +280,8 @@ def test_a_run_on_features_decides_by_a_rule_on_the_same_features(
     config.train.epochs = 1
     workdir_lib.claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, observed_dataset)
-    results = evaluate(config, tmp_path, observed_dataset).results
+    evaluation = evaluate(config, tmp_path, observed_dataset)
+    results = evaluation.results
     assert results["decision"]["score"] == "padim_max"
     assert list(results["detection"]) == ["features_mse_max", "padim_max"]
     assert set(results["baselines"]) >= {"padim_mean", "patchcore_mean", "patchcore_max", "pca"}
@@ -288,3 +289,13 @@ def test_a_run_on_features_decides_by_a_rule_on_the_same_features(
     assert results["detection"]["padim_max"]["auroc"]["value"] == 1
     for name in ("padim", "patchcore"):
         assert results["localisation"][name]["pixel_auroc"] > 0.9
+    # The report shows maps in place of reconstructions, with the outline of the masks.
+    assert evaluation.images.map_name == "features_place_nll"
+    assert evaluation.images.anomalies.reconstructions is None
+    assert evaluation.images.anomalies.masks.any(axis=(1, 2)).all()
+    assert len(evaluation.images.samples) == 0
+    write_report(tmp_path, evaluation)
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "map: <code>features_place_nll</code>" in html
+    errors = workdir_lib.read_results(tmp_path)["reconstruction_errors"]["features"]
+    assert set(errors) == {"posterior_mean", "posterior_sample", "mean_image"}

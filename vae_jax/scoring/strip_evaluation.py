@@ -16,6 +16,7 @@ from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.anomaly_maps import (
     Mapper,
     Maps,
+    choose_maps,
     make_baseline_mapper,
     make_model_mapper,
     measure_scale,
@@ -73,13 +74,15 @@ def evaluate_strips(
     max_batch_size = max(map(len, tiles.rows_of_strip.values()))
     setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
     mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
+    map_names = choose_maps(setup.trained.model, names, setup.scoring_config.fusion)
+    order = list(map(str, map_names))
     files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
     with open_progress_bar(len(tiles.rows_of_strip) * len(mappers), "strips", unit="strip") as bar:
         for mapper in mappers:
             for name, measure in _measure_maps(
-                setup, tiles, mapper, names, files_to_show, bar.update
+                setup, tiles, mapper, order, files_to_show, bar.update
             ).items():
                 ranking = rank_strips_and_tiles(
                     tiles,
@@ -126,7 +129,7 @@ def _measure_maps(
     setup: ScoringSetup,
     tiles: TileGroups,
     mapper: Mapper,
-    names: Sequence[str],
+    order: Sequence[str],
     files_to_show: set[str],
     on_strips: Callable[[int], object],
 ) -> dict[str, _MapMeasure]:
@@ -137,7 +140,7 @@ def _measure_maps(
     measures: dict[str, _MapMeasure] = {}
     for file, rows in tiles.rows_of_strip.items():
         maps: Maps = scale.apply(mapper(test.take(rows)))
-        for name in sorted(maps, key=lambda name: _position(name, names)):
+        for name in sorted(maps, key=lambda name: _position(name, order)):
             values = maps[name]
             strip = assemble_strip(test, rows, name, values, region_mask)
             measure = measures.setdefault(
@@ -153,9 +156,9 @@ def _measure_maps(
     return measures
 
 
-def _position(name: str, names: Sequence[str]) -> int:
-    """Returns the position of a map among the scores; JAX returns dicts in alphabetical order."""
-    return names.index(name) if name in names else len(names)
+def _position(name: str, order: Sequence[str]) -> int:
+    """Returns the position of a map in the order of the maps; JAX returns dicts in alphabetical order."""
+    return order.index(name) if name in order else len(order)
 
 
 def _count(tiles: TileGroups) -> dict[str, int]:

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -47,3 +48,10 @@ def test_large_images_are_made_smaller(tmp_path, report_images):
     write_reconstructions(tmp_path, "base,seed=0", images)
     [row] = read_reconstructions(tmp_path, ["base,seed=0"])
     assert Image.open(io.BytesIO(row.images)).height == 96
+
+
+def test_a_setting_without_reconstructions_has_no_row(tmp_path, report_images):
+    cases = dataclasses.replace(report_images.normals, reconstructions=None)
+    images = dataclasses.replace(report_images, normals=cases, anomalies=cases)
+    write_reconstructions(tmp_path, "model.observations=bands,seed=0", images)
+    assert read_reconstructions(tmp_path, ["model.observations=bands,seed=0"]) == []

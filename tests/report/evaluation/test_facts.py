@@ -70,13 +70,28 @@ def test_headline_of_a_rule_that_promises_no_rate_shows_no_promise(results):
     ("section", "expected"),
     [
         ({"latent": {"active_units": 11, "kl": [0.1, 0.2]}}, [("latent.active_units", "11")]),
-        (
-            {"localisation": {"mse": {"aupro": 0.5, "intervals": {"aupro": {"low": 0.4, "high": 0.6}}}}},
-            [("localisation.mse.aupro", "0.5000 (0.400 to 0.600)")],
-        ),
+        ({"latent": {"branches": {"bands": {"kl": 0.5}}}}, [("latent.branches.bands.kl", "0.5000")]),
         ({"generation": {"classifier": "inception"}}, [("generation.classifier", "inception")]),
         ({"unknown": {"a": 1}}, []),
     ],
 )  # fmt: skip
-def test_other_measures_have_a_path_and_their_interval(section, expected):
+def test_other_measures_have_a_path(section, expected):
     assert facts.list_other_measures(section) == expected
+
+
+def test_maps_are_listed_with_their_intervals_and_the_best_first():
+    maps = {
+        "mse": {
+            "pixel_auroc": 0.6,
+            "aupro": 0.5,
+            "intervals": {"aupro": {"low": 0.4, "high": 0.6}},
+        },
+        "padim": {"pixel_auroc": 0.75, "pixel_ap": 0.1},
+        "pca": {},
+    }
+    assert facts.list_map_rows({"localisation": maps}) == [
+        ("padim", True, {"pixel_auroc": "0.750", "pixel_ap": "0.100"}),
+        ("mse", False, {"pixel_auroc": "0.600", "aupro": "0.500 (0.400 to 0.600)"}),
+        ("pca", True, {}),
+    ]
+    assert facts.list_map_rows({}) == []

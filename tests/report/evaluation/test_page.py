@@ -131,8 +131,7 @@ def test_numbers_of_optional_groups_are_shown(results, write):
     results["localisation"] = {"error": {"pixel_auroc": 0.8125}}
     results["latent"] = {"active_units": 11, "kl_per_dimension": [0.1, 0.2]}
     html = write()
-    assert "localisation.error.pixel_auroc" in html
-    assert "0.8125" in html
+    assert '<th scope="row">error</th><td class="n">0.812</td>' in html
     assert "latent.active_units" in html
 
 
@@ -147,8 +146,7 @@ def test_strips_are_compared_with_both_kinds_of_normal_tiles(results, strip_resu
     ]  # fmt: skip
     assert "8 normal and 48 anomalous strips" in html
     assert "different conditions" in html
-    assert "0.8430 (0.811 to 0.872)" in html
-    assert "localisation.mse.intervals" not in html
+    assert re.search(r'<th scope="row">mse</th><td class="n">0.843 \(0.811 to 0.872\)</td>', html)
 
 
 def test_films_are_embedded_with_their_captions(workdir, write):

@@ -39,13 +39,18 @@ def write_reconstructions(
 ) -> None:
     """Writes test images and their reconstructions by one cell, each as one row of images.
 
+    It writes nothing for a cell whose model has no reconstructions, because it explains other observations
+    than pixels.
+
     Args:
         workdir: folder of the ablation.
         cell_name: name of the cell.
         report_images: images of the cell's own report.
     """
-    (workdir / _FOLDER).mkdir(parents=True, exist_ok=True)
     galleries = (report_images.normals, report_images.anomalies)
+    if any(cases.reconstructions is None for cases in galleries):
+        return
+    (workdir / _FOLDER).mkdir(parents=True, exist_ok=True)
     images = np.concatenate([cases.images[:_MAX_IMAGES] for cases in galleries])
     reconstructions = np.concatenate([cases.reconstructions[:_MAX_IMAGES] for cases in galleries])
     images_path, reconstructions_path = _make_paths(workdir, cell_name)

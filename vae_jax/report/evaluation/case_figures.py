@@ -65,7 +65,7 @@ def _draw_pictures(
     maps = colour_errors(shrink(cases.error_maps[..., None])[..., 0], error_limit)
     if cases.masks is not None and len(cases.masks):
         masks = shrink(cases.masks[..., None].astype(np.float32))[..., 0] > 0
-        images = outline_masks(images, masks, drawing.GREEN)
+        images = outline_masks(images, masks, drawing.SKY)
         maps = outline_masks(maps, masks, drawing.SKY)
     if cases.reconstructions is None:
         return [images, maps]

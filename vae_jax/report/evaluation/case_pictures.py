@@ -29,6 +29,9 @@ from vae_jax.scoring.setup import ScoringSetup
 
 # The colour scale ends at this quantile of the maps of calibration normals, over all their pixels.
 _LIMIT_QUANTILE = 0.995
+# The map of other observations has few places, and an anomaly is many deviations above normals in most of
+# those that it touches: there the scale is longer, so that the map still shows where its highest place is.
+_MAP_STRETCH = 2.0
 _MAX_LIMIT_IMAGES = 256  # calibration normals that fix the colour scale
 _MIN_LIMIT = 1e-3  # the colour scale needs a length even if all reconstructions are perfect
 # Features come first: their maps show objects and not only texture.
@@ -77,6 +80,7 @@ def make_case_pictures(setup: ScoringSetup, score: str) -> CasePictures:
     _, maps = compute(calibration.take(rows))
     scale = MapScale([{"map": maps}], setup.scoring_config.map_smoothing)
     limit = float(np.quantile(scale.apply({"map": maps})["map"], _LIMIT_QUANTILE))
+    limit *= _MAP_STRETCH if map_name else 1
     return CasePictures(map_name, compute, scale, max(limit, _MIN_LIMIT))
 
 

@@ -12,6 +12,7 @@ from vae_jax.report.numerals import (
     format_rate,
     format_size,
 )
+from vae_jax.score_names import is_baseline
 
 Fact = tuple[str, str]  # a name, and its value with its unit
 
@@ -21,7 +22,9 @@ _KINDS = {
     "linear": "linear variational autoencoder, fitted in closed form",
 }
 # Groups of results.json whose numbers no other table of the page shows.
-_OTHER_GROUPS = ("likelihood", "localisation", "latent", "generation")
+_OTHER_GROUPS = ("likelihood", "latent", "generation")
+# Measure of an anomaly map against masks -> heading of its column.
+MAP_COLUMNS = {"pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "aupro": "AUPRO"}
 
 
 def summarise_run(
@@ -163,6 +166,33 @@ def list_headline_numbers(
     return numbers
 
 
+def list_map_rows(results: dict[str, Any]) -> list[tuple[str, bool, dict[str, str]]]:
+    """Returns a row for each anomaly map that was compared with masks, the highest pixel AUROC first.
+
+    Returns:
+        Name of the map, whether it is that of a baseline, and column of `MAP_COLUMNS` -> value as text,
+        with its 95 % interval.
+    """
+    maps = results.get("localisation", {})
+    rows = []
+    for name in sorted(maps, key=lambda name: -maps[name].get("pixel_auroc", 0)):
+        # A baseline with several aggregates, such as padim_max, has one map.
+        is_of_baseline = is_baseline(name) or is_baseline(f"{name}_max")
+        cells = {}
+        for column in MAP_COLUMNS:
+            if column in maps[name]:
+                interval = maps[name].get("intervals", {}).get(column)
+                cells[column] = format_rate(maps[name][column]) + _format_ends(interval)
+        rows.append((name, is_of_baseline, cells))
+    return rows
+
+
+def _format_ends(interval: dict[str, float] | None) -> str:
+    if not interval:
+        return ""
+    return f" ({format_rate(interval['low'])} to {format_rate(interval['high'])})"
+
+
 def list_other_measures(results: dict[str, Any]) -> list[Fact]:
     """Returns path and value of each number in the optional groups of `results.json`."""
     return [
@@ -172,16 +202,7 @@ def list_other_measures(results: dict[str, Any]) -> list[Fact]:
 
 def _flatten_facts(path: str, node: Any) -> list[Fact]:
     if isinstance(node, dict):
-        intervals = node.get("intervals", {})
-        facts = []
-        for name in node:
-            if name in intervals:
-                interval = intervals[name]
-                ends = f" ({format_rate(interval['low'])} to {format_rate(interval['high'])})"
-                facts.append((f"{path}.{name}", format_quantity(node[name]) + ends))
-            elif name != "intervals":
-                facts += _flatten_facts(f"{path}.{name}", node[name])
-        return facts
+        return [fact for name in node for fact in _flatten_facts(f"{path}.{name}", node[name])]
     if isinstance(node, str):
         return [(path, node)]
     return [] if isinstance(node, list) else [(path, format_quantity(node))]

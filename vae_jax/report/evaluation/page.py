@@ -152,6 +152,8 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
         "rules": sorted({entry["threshold_rule"] for entry in detection.values()}),
         "class_rows": _list_class_rows(run),
         "reconstruction": results.get("reconstruction", {}),
+        "map_rows": facts.list_map_rows(results),
+        "map_columns": facts.MAP_COLUMNS,
         "other_measures": facts.list_other_measures(results),
         "strip_rows": strips.list_strip_rows(results),
         "strip_columns": strips.STRIP_COLUMNS,
