@@ -99,17 +99,15 @@ def select_scores(
     Raises:
         UserError: if the workdir holds no checkpoint, or a score is not a finite number.
     """
-    setup = load_setup(config, workdir, dataset)
-    names = select_supported_scores(setup.trained.model, names, "scoring.names")
     observers = _fit_observers(dataset, config)
     dataset = observe_dataset(dataset, config, ("train", "val"), observers)
+    setup = load_setup(config, workdir, dataset)
+    names = select_supported_scores(setup.trained.model, names, "scoring.names")
     clean = dataset.val
     if len(clean) > _MAX_NORMALS:
         clean = clean.take(draw_rows(len(clean), _MAX_NORMALS, config.seed, in_order=True))
     corrupted, kinds = _corrupt(clean, dataset, observers, config)
-    columns, _ = score_examples(
-        dataclasses.replace(setup, dataset=dataset), names, {"val": clean, "corrupted": corrupted}
-    )
+    columns, _ = score_examples(setup, names, {"val": clean, "corrupted": corrupted})
     candidates = measure_candidates(
         *({name: columns[role][name] for name in names} for role in ("val", "corrupted")),
         kinds,
