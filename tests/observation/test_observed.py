@@ -5,10 +5,18 @@ import pytest
 
 from vae_jax.config import default
 from vae_jax.data.examples import Dataset, Examples
-from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.data.image_store import ImagesOnDisk, zero_outside_region
+from vae_jax.data.region import Region
 from vae_jax.errors import UserError
 from vae_jax.observation.fitted_observers import fit_observers
-from vae_jax.observation.observed import ROLES, observe_dataset, observe_images
+from vae_jax.observation.observed import (
+    ROLES,
+    get_inputs,
+    observe_dataset,
+    observe_images,
+    select_inputs,
+)
+from vae_jax.observation.store import ObservationStore
 
 
 class UnreadableImages(ImagesOnDisk):
@@ -121,3 +129,71 @@ def test_a_folder_that_cannot_be_written_is_named(dataset, config, tmp_path):
         UserError, match=r"observations cannot be written to .*vae_jax_observations"
     ):
         observe_dataset(dataset, config)
+
+
+def test_copies_are_those_of_the_seed_and_only_training_images_have_any(dataset, config):
+    config.model.augmented_copies, config.augment.brightness = 1, 0.5
+    first, again = (observe_dataset(dataset, config) for _ in range(2))
+    for role in ROLES:
+        ours, others = (getattr(observed, role).observed for observed in (first, again))
+        assert len(ours) == len(getattr(dataset, role)) * (2 if role == "train" else 1)
+        np.testing.assert_array_equal(ours.arrays["bands"], others.arrays["bands"])
+        np.testing.assert_array_equal(ours.content_index, others.content_index)
+    config.seed = 1
+    other = observe_dataset(dataset, config).train.observed
+    copies = slice(len(dataset.train), None)
+    assert not (other.content_index[copies] == first.train.observed.content_index[copies]).any()
+
+
+def test_copies_of_images_on_disk_are_black_outside_the_region(dataset, config, monkeypatch):
+    mask = np.zeros((16, 16), bool)
+    mask[4:12, 2:14] = True
+    stored = zero_outside_region(ImagesOnDisk.from_parts([dataset.train.images]), mask)
+    train = dataclasses.replace(dataset.train, images=stored)
+    config.model.augmented_copies, config.augment.rotation = 1, 45.0
+    observed_images = []
+    observe = ObservationStore.observe
+    monkeypatch.setattr(
+        ObservationStore,
+        "observe",
+        lambda store, images: observed_images.append(images) or observe(store, images),
+    )
+    data = dataclasses.replace(dataset, train=train, region=Region(mask))
+    observed = observe_dataset(data, config, ("train",)).train.observed
+    assert len(observed) == 140
+    copies = observed_images[-1]
+    assert copies.shape == (70, 16, 16, 1)
+    assert not copies[:, ~mask].any()
+    assert copies[:, mask].any(axis=1).all()
+
+
+def test_standardisation_does_not_depend_on_validation_and_calibration_images(dataset, config):
+    expected = observe_dataset(dataset, config)
+    dark = dataset.train.take(np.arange(5))
+    dark = dataclasses.replace(dark, images=dark.images // 9)
+    others = {"val": dark, "calibration": dark}
+    changed = observe_dataset(dataclasses.replace(dataset, **others), config)
+    for role in ("train", "test"):
+        np.testing.assert_array_equal(
+            getattr(changed, role).observed.arrays["bands"],
+            getattr(expected, role).observed.arrays["bands"],
+        )
+
+
+def test_an_image_has_the_same_number_in_every_role_and_order(dataset, config):
+    observed = observe_dataset(dataset, config).test.observed
+    order = np.array([3, 0, 5])
+    test = dataset.test.take(order)
+    other = observe_dataset(dataclasses.replace(dataset, val=test), config).val.observed
+    np.testing.assert_array_equal(other.content_index, observed.content_index[order])
+    np.testing.assert_array_equal(other.arrays["bands"], observed.arrays["bands"][order])
+    taken = observed.take(order)
+    np.testing.assert_array_equal(taken[:]["bands"], other.arrays["bands"])
+
+
+def test_inputs_of_a_model_are_observations_or_for_pixels_the_images(dataset, config):
+    assert get_inputs(dataset.val) is dataset.val.images
+    assert select_inputs(dataset.val.images, "pixels") is dataset.val.images
+    val = observe_dataset(dataset, config).val
+    assert get_inputs(val) is val.observed
+    assert select_inputs(val.observed, "bands") is val.observed.arrays["bands"]

@@ -18,7 +18,8 @@ from vae_jax import noise
 from vae_jax.data.augment import make_augmentation
 from vae_jax.data.batches import compute_content_index, map_batches, to_unit
 from vae_jax.data.examples import Dataset, Examples
-from vae_jax.data.image_store import Images, join_images, take_images
+from vae_jax.data.image_store import Images, take_images
+from vae_jax.data.region import Region
 from vae_jax.observation.fitted_observers import FittedObserver, fit_observers
 
 ROLES = ("train", "val", "calibration", "test")
@@ -86,14 +87,18 @@ def observe_dataset(
     observed = {}
     for role in roles:
         examples = getattr(dataset, role)
-        images, copies = examples.images, None
+        copies = None
         if role == "train" and config.model.augmented_copies:
-            copies = join_images([*_make_copies(dataset, config)])
-            images = join_images([images, copies])
+            copies = np.concatenate([*_make_copies(dataset, config)])
         arrays = {}
         for observer in observers:
-            arrays |= observer.read_training(copies) if role == "train" else observer.read(images)
-        observed[role] = dataclasses.replace(examples, observed=_join_arrays(arrays, images))
+            arrays |= (
+                observer.read_training(copies)
+                if role == "train"
+                else observer.read(examples.images)
+            )
+        images = [examples.images] if copies is None else [examples.images, copies]
+        observed[role] = dataclasses.replace(examples, observed=_join_arrays(arrays, *images))
     return dataclasses.replace(dataset, **observed)
 
 
@@ -137,9 +142,10 @@ def get_inputs(examples: Examples) -> Images | ObservedImages:
     return examples.images if examples.observed is None else examples.observed
 
 
-def _join_arrays(arrays: dict[str, Images], images: UInt8[Images, "N H W C"]) -> ObservedImages:
+def _join_arrays(arrays: dict[str, Images], *parts: UInt8[Images, "_ H W C"]) -> ObservedImages:
     indices = [
         compute_content_index(images[start : start + _AUGMENTATION_BATCH])
+        for images in parts
         for start in range(0, len(images), _AUGMENTATION_BATCH)
     ]
     return ObservedImages(arrays, np.concatenate(indices))
@@ -149,7 +155,7 @@ def _make_copies(
     dataset: Dataset, config: ml_collections.ConfigDict
 ) -> Iterator[UInt8[np.ndarray, "N H W C"]]:
     """Yields the training images once for each augmented copy, every image with its own noise."""
-    augment = _compile_augmentation(config.augment, config.seed)
+    augment = _compile_augmentation(config.augment, config.seed, dataset.region)
     for copy in range(config.model.augmented_copies):
         yield map_batches(
             functools.partial(augment, np.int32(copy)),
@@ -158,13 +164,17 @@ def _make_copies(
         )
 
 
-def _compile_augmentation(augment_config: ml_collections.ConfigDict, seed: int) -> Callable:
+def _compile_augmentation(
+    augment_config: ml_collections.ConfigDict, seed: int, region: Region | None
+) -> Callable:
     augmentation = make_augmentation(augment_config)
 
     @jax.jit
     def augment(copy, batch):
         keys = noise.example_keys(noise.stream_key(seed, "augment"), copy, batch.index)
         x = augmentation(to_unit(batch.image), keys)
+        if region is not None:
+            x = region.zero_outside(x)
         return jnp.round(255 * jnp.clip(x, 0, 1)).astype(jnp.uint8)
 
     return augment

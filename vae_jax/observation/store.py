@@ -71,7 +71,7 @@ class ObservationStore:
         }
 
     def _open(self, path: pathlib.Path) -> None:
-        """Adds a part to those that are open; a damaged one is left out."""
+        """Adds a part to those that are open; a damaged one is removed, so that it can be written again."""
         try:
             digests = np.load(path / "digests.npy", allow_pickle=False)
             arrays = {
@@ -83,6 +83,7 @@ class ObservationStore:
                 raise ValueError("an array lacks rows")
         except (OSError, ValueError, EOFError) as error:
             _log.warning("%s is damaged and will be made again (%s)", path, error)
+            shutil.rmtree(path, ignore_errors=True)
             return
         for row, digest in enumerate(digests):
             self._positions[digest.tobytes()] = self._count + row
