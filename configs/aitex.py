@@ -107,6 +107,5 @@ def _use_linear_model(config, observations):
     config.scoring.texture = True
     config.scoring.aggregate = "contrast"
     # Only scores of places: the joint Gaussian of a tile says nothing about a defect of a few pixels.
-    config.scoring.fusion = tuple(
-        name for name in config.scoring.fusion if name != "features_joint"
-    )
+    members = {"features": "features_cosine", "bands": "bands_place_nll"}
+    config.scoring.fusion = tuple(members[name] for name in observations)

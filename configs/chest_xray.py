@@ -84,4 +84,5 @@ def get_config(variant: str = ""):
         config.data.image_size = 224
         config.scoring.symmetry = True
         use_observations(config, "features", "bands")
+        config.scoring.fusion = ("bands_place_nll", "features_joint")
     return config

@@ -79,6 +79,9 @@ def get_config(variant: str = ""):
         config.data.calibration_fraction = 0.15
         config.data.test_fraction = 0.2
         use_observations(config, "features", "bands")
+        config.scoring.fusion = ("features_cosine", "bands_place_nll", "features_joint")
+        if variant == "tight_features":
+            config.scoring.fusion = ("features_cosine", "features_joint")
     elif variant == "ae":
         config.model.kind = "ae"
     elif variant == "beta":

@@ -213,8 +213,9 @@ def default() -> ml_collections.ConfigDict:
 def use_observations(config: ml_collections.ConfigDict, *observations: str) -> None:
     """Sets the fields that a model of features or bands needs, in place.
 
-    The settings come from comparisons on several datasets (docs/experiments.md). `scoring.fusion` names one
-    score of each kind: how well features and bands are explained, and the joint Gaussian of the image.
+    The settings come from comparisons on several datasets (docs/experiments.md). `scoring.fusion` names
+    scores that make different errors: how well the model explains features (cosine), how unusual its
+    residuals are at each place, how well it explains bands, and how unusual the whole image is (joint).
 
     Args:
         config: config to change.
@@ -243,7 +244,10 @@ def use_observations(config: ml_collections.ConfigDict, *observations: str) -> N
         for name in maps[observation]
         for aggregate in ("mean", "max", "contrast")
     ]
-    members = {"features": ("features_cosine", "features_joint"), "bands": ("bands_place_nll",)}
+    members = {
+        "features": ("features_cosine", "features_place_gaussian", "features_joint"),
+        "bands": ("bands_place_nll",),
+    }
     joint = ("features_joint",) if "features" in observations else ()
     config.scoring.names = (
         *names, *joint, "fusion_mean", "fusion_max", "fusion_contrast", "hedge", "harmonic",
