@@ -105,6 +105,11 @@ def _use_linear_model(config, observations):
     config.model.band_size = 256
     config.model.band_latent_dim = 16
     config.scoring.texture = True
+    config.scoring.names += tuple(
+        name.replace("_mean", "_contrast")
+        for name in config.scoring.names
+        if name.endswith("_mean") and name != "fusion_mean"
+    )
     config.scoring.aggregate = "contrast"
     # Only scores of places: the joint Gaussian of a tile says nothing about a defect of a few pixels.
     members = {"features": "features_cosine", "bands": "bands_place_nll"}

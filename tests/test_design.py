@@ -29,7 +29,16 @@ BESIDE = (
     "runtime",
     "metrics",
 )
-TOP = {"train", "evaluate", "select_scores", "explore", "ablate", "results", "grid"}
+TOP = {
+    "train",
+    "evaluate",
+    "select_scores",
+    "explore",
+    "ablate",
+    "results",
+    "model_sections",
+    "grid",
+}
 
 
 def locate(path):

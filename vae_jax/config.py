@@ -242,7 +242,7 @@ def use_observations(config: ml_collections.ConfigDict, *observations: str) -> N
         f"{name}_{aggregate}"
         for observation in observations
         for name in maps[observation]
-        for aggregate in ("mean", "max", "contrast")
+        for aggregate in ("mean", "max")
     ]
     members = {
         "features": ("features_cosine", "features_place_gaussian", "features_joint"),

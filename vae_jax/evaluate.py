@@ -12,10 +12,10 @@ from vae_jax import results as results_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
-from vae_jax.data.image_store import take_images
 from vae_jax.metrics.bootstrap import Ranking
 from vae_jax.model.branched import build_branches
-from vae_jax.observation.observed import get_inputs, observe_dataset, select_inputs
+from vae_jax.model_sections import describe_model
+from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
@@ -28,7 +28,6 @@ from vae_jax.scoring.reconstruction_check import (
     choose_samples,
     measure_reconstruction_errors,
 )
-from vae_jax.scoring.robustness import measure_noise_robustness
 from vae_jax.scoring.role_scores import (
     Columns,
     RoleScores,
@@ -107,7 +106,7 @@ def evaluate(
     results = (
         _describe_detection(setup, role_scores.test, decision, comparison)
         | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
-        | _describe_model(setup, role_scores.test)
+        | describe_model(setup, role_scores.test)
         | localisation.sections
     )
     return Evaluation(
@@ -234,34 +233,6 @@ def _describe_detection(
             test, comparison.columns, rankings, decision.score
         ),
     }
-
-
-def _describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dict | list]:
-    """Returns the sections about robustness to noise, likelihood and latent dimensions."""
-    sections: dict[str, dict | list] = {}
-    test, scoring_config = setup.dataset.test, setup.scoring_config
-    inputs = get_inputs(setup.dataset.calibration)
-    normal_images = take_images(test.images, test.labels == 0)
-    if "pixels" in setup.trained.model.branches:
-        sections["reconstruction"] = results_lib.measure_reconstruction(
-            test_columns, test.labels, scoring_config.noise_std
-        )
-    if len(normal_images) and "pixels" in setup.trained.model.branches:
-        sections["robustness"] = measure_noise_robustness(
-            setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
-        )
-    sections["reconstruction_errors"] = setup.reconstruction_errors
-    if setup.trained.model.sampled:
-        sections["likelihood"] = results_lib.measure_likelihood(
-            test_columns, test.labels, scoring_config.importance_samples
-        )
-        sections["latent"] = results_lib.measure_latent(
-            {
-                branch: setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
-                for branch in setup.trained.model.branches
-            }
-        )
-    return sections
 
 
 def _list_warnings(results: dict, decision: Decision) -> list[str]:
