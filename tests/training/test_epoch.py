@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vae_jax import noise
+from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.placement import place_images
@@ -121,3 +122,25 @@ def test_an_error_names_the_first_broken_step_and_there_the_term_that_is_compute
         )
     with pytest.raises(UserError, match="broke at step 7: gradient_norm is nan"):
         check(loss=[1.0, np.nan], gradient_norm=[np.nan, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("num_images", "epochs", "min_steps", "expected"),
+    [
+        (64, 5, 0, 5),
+        (64, 5, 20, 5),
+        (64, 5, 21, 6),
+        (65, 1, 10, 2),
+        (3, 1, 800, 800),
+        (10**6, 2, 800, 2),
+    ],
+)
+def test_epochs_are_added_until_there_are_enough_steps_and_never_removed(
+    num_images, epochs, min_steps, expected
+):
+    config = default()
+    config.train.batch_size, config.train.epochs, config.train.min_steps = 16, epochs, min_steps
+    extended = epoch_lib.extend_epochs(config, num_images)
+    assert extended.train.epochs == expected
+    assert extended.train.epochs * math.ceil(num_images / 16) >= min_steps
+    assert config.train.epochs == epochs
