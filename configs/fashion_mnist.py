@@ -1,6 +1,7 @@
 """Fashion-MNIST with 16 latent dimensions: the anomaly is the ankle boot, or all of MNIST.
 
     python -m vae_jax.main --config=configs/fashion_mnist.py
+    python -m vae_jax.main --config=configs/fashion_mnist.py:mnist_features
     python -m vae_jax.main --config=configs/fashion_mnist.py:mnist
 
 Data: Fashion-MNIST (Zalando, MIT) is downloaded, or read from the four official idx files in
@@ -13,6 +14,12 @@ image 0.970. The achieved false-alarm rates are between 0.042 and 0.059. Test MS
 on two cores: 5 minutes in all, half of this time shared with other work; 0.9 GiB. An earlier run computed
 further scores: input_complexity 1.000 [1.000, 1.000], nll 0.979, likelihood_regret 0.831 (all 20,000
 images, 28 images per second on one core).
+
+`:mnist_features` explains features and bands in place of pixels (extra `features`; 96 pixels, 6x6 cells).
+All 54,000 training images, 10,000 + 10,000 test images, seed 0: AUROC of hedge 0.991 [0.989, 0.992],
+harmonic 0.987, bands_place_nll_mean 0.983; baselines: band energy 0.989, nearest neighbour in pixels
+0.980, PaDiM 0.977, PatchCore 0.929. 4.8 % of the normals are flagged, 5 % are promised. Cost: 12 minutes
+of processor time, most of it for the features of 80,000 images; 5.2 GiB.
 
 One choice used test images: the likelihood is the one for grey images, but we had compared four
 likelihoods on 3,000 of the test images before we chose it.

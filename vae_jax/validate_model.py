@@ -134,6 +134,8 @@ def check_scoring(config: ml_collections.ConfigDict) -> None:
             f"scoring.decision is {scoring.decision!r}; valid: {', '.join(scoring.names)}, and the "
             f"baselines {', '.join(baselines)}"
         )
+    if config.data.channels == 1 and observations == ("pixels",):
+        _refuse_cosine_of_grey((*scoring.names, *scoring.fusion))
     combinations = [name for name in scoring.names if is_combination(name)]
     members = [name for c in combinations for name in select_member_names(c, scoring.fusion)]
     _check_ms_ssim({*scoring.names, *members}, config.data)
@@ -165,6 +167,15 @@ def _check_score(field: str, name: str, observations: tuple[str, ...]) -> None:
             f"{', '.join(observations)}; add {observation} there, or use scores of this model: "
             f"{', '.join(list_score_names(observations))}"
         )
+
+
+def _refuse_cosine_of_grey(names: Sequence[str]) -> None:
+    for name in names:
+        if name.startswith("cosine"):
+            raise UserError(
+                f"data.channels is 1; the score {name} compares the colours of a pixel: remove it from "
+                "scoring.names and scoring.fusion, or use mse"
+            )
 
 
 def _check_ms_ssim(computed: set[str], data: ml_collections.ConfigDict) -> None:
