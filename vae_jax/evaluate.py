@@ -171,11 +171,14 @@ def load_setup(
     model = build_branches(config, dataset.region)
     params = load_best_params(workdir, dataset.fingerprint)
     trained = TrainedModel(model, params, config.scoring.batch_size)
-    errors = measure_reconstruction_errors(
-        trained.with_max_batch_size(_MAX_BATCH_SIZE),
-        get_inputs(dataset.train),
-        get_inputs(dataset.val),
-        config.seed,
+    # Only the first process reads the training images for this; the others hold their share of them.
+    errors = processes.compute_on_first(
+        lambda: measure_reconstruction_errors(
+            trained.with_max_batch_size(_MAX_BATCH_SIZE),
+            get_inputs(dataset.train),
+            get_inputs(dataset.val),
+            config.seed,
+        )
     )
     scoring_config = choose_samples(config.scoring, errors)
     return ScoringSetup(trained, dataset, scoring_config, config.seed, errors)

@@ -34,6 +34,7 @@ SMALL = (
     "--config.train.steps_per_call=5",
     "--config.scoring.names=mse,elbo",
     "--config.scoring.batch_size=32",
+    "--config.scoring.samples=0",
     "--config.scoring.bootstrap_resamples=100",
     "--config.report.cases=2",
     "--config.report.samples=4",
@@ -91,6 +92,7 @@ def config(tmp_path_factory):
     config.train.steps_per_call = 5
     config.scoring.names = ("mse", "elbo")
     config.scoring.batch_size = 32
+    config.scoring.samples = 0
     config.data.dir = str(tmp_path_factory.mktemp("data"))
     validate.resolve_names(config)
     return config
