@@ -115,9 +115,14 @@ def is_baseline(name: str) -> bool:
     return name in BASELINES
 
 
+def is_single(name: str) -> bool:
+    """Returns whether a score is computed by a model directly: neither a combination nor a baseline."""
+    return not (is_combination(name) or is_baseline(name))
+
+
 def is_score(name: str) -> bool:
     """Returns whether a score of this name exists, of any model or without one."""
-    if is_combination(name) or is_baseline(name):
+    if not is_single(name):
         return True
     try:
         parse_score_name(name)
@@ -163,3 +168,15 @@ def select_member_names(name: str, members: Sequence[str]) -> list[str]:
         for member in members
     ]
     return list(dict.fromkeys(names))
+
+
+def list_members(names: Sequence[str], members: Sequence[str]) -> list[str]:
+    """Returns the scores that the combinations among `names` are computed from, each of them once.
+
+    Args:
+        names: names of scores.
+        members: `scoring.fusion`.
+    """
+    combinations = [name for name in names if is_combination(name)]
+    all_members = [m for name in combinations for m in select_member_names(name, members)]
+    return list(dict.fromkeys(all_members))

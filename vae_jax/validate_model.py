@@ -13,11 +13,12 @@ from vae_jax.score_names import (
     OBSERVATIONS,
     is_baseline,
     is_combination,
+    is_single,
     list_baselines,
+    list_members,
     list_score_names,
     list_scores,
     parse_score_name,
-    select_member_names,
 )
 
 MIN_MS_SSIM_SIZE = 176  # pixels: a window of 11 pixels fits the coarsest of five scales, 176 / 16
@@ -63,7 +64,7 @@ def check_model(config: ml_collections.ConfigDict) -> None:
             f"model.num_classes is {model.num_classes}; only a model of pixels alone can be conditional: "
             f"set it to 0, or model.observations=pixels (it is {', '.join(observations)})"
         )
-    if config.objective.frequency_weight and "pixels" not in observations:
+    if config.objective.frequency_weight:
         raise UserError(
             f"objective.frequency_weight is {config.objective.frequency_weight}; only pixels have a "
             f"spectrum: set it to 0 (model.observations is {', '.join(observations)})"
@@ -92,9 +93,7 @@ def select_computable(names: Sequence[str], observations: Sequence[str]) -> tupl
         computable = tuple(
             name
             for name in names
-            if is_combination(name)
-            or is_baseline(name)
-            or parse_score_name(name).observation in observations
+            if not is_single(name) or parse_score_name(name).observation in observations
         )
     except UserError:
         return tuple(names)
@@ -117,7 +116,7 @@ def check_scoring(config: ml_collections.ConfigDict) -> None:
         members = ", ".join(list_score_names(observations))
         raise UserError(f"scoring.fusion is empty; name at least one of {members}")
     for name in scoring.names:
-        if not (is_combination(name) or is_baseline(name)):
+        if is_single(name):
             _check_score("scoring.names", name, observations)
     for name in scoring.fusion:
         _check_score("scoring.fusion", name, observations)
@@ -136,9 +135,8 @@ def check_scoring(config: ml_collections.ConfigDict) -> None:
         )
     if config.data.channels == 1 and observations == ("pixels",):
         _refuse_cosine_of_grey((*scoring.names, *scoring.fusion))
-    combinations = [name for name in scoring.names if is_combination(name)]
-    members = [name for c in combinations for name in select_member_names(c, scoring.fusion)]
-    _check_ms_ssim({*scoring.names, *members}, config.data)
+    computed = {*scoring.names, *list_members(scoring.names, scoring.fusion)}
+    _check_ms_ssim(computed, config.data)
     if scoring.false_discovery and scoring.threshold_rule != "quantile":
         raise UserError(
             "scoring.false_discovery decides by p-values and ignores scoring.threshold_rule="

@@ -26,10 +26,9 @@ from vae_jax.observation.observed import get_inputs
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.score_names import (
     ScoreName,
-    is_baseline,
-    is_combination,
+    is_single,
+    list_members,
     parse_score_name,
-    select_member_names,
 )
 from vae_jax.scoring.band_pca import enlarge_maps
 from vae_jax.scoring.baselines import Baselines, get_features
@@ -202,14 +201,12 @@ def choose_maps(model: Model, names: Sequence[str], members: Sequence[str]) -> l
         names: names of scores.
         members: `scoring.fusion`.
     """
-    combined = [name for name in names if is_combination(name)]
-    of_combinations = [m for name in combined for m in select_member_names(name, members)]
-    singles = [name for name in names if not (is_combination(name) or is_baseline(name))]
+    singles = [name for name in names if is_single(name)]
     if isinstance(model, BranchedVAE):
         singles = [
             *(f"{branch}_place_nll" for branch in model.branches),
             *singles,
-            *of_combinations,
+            *list_members(names, members),
         ]
     parsed = [dataclasses.replace(parse_score_name(name), aggregate="") for name in singles]
     return [

@@ -17,7 +17,7 @@ from vae_jax.data.examples import Examples
 from vae_jax.errors import UserError
 from vae_jax.model.branched import Model
 from vae_jax.observation.observed import get_inputs
-from vae_jax.score_names import is_baseline, is_combination, select_member_names
+from vae_jax.score_names import is_combination, is_single, list_members
 from vae_jax.scoring.combinations import combine_scores
 from vae_jax.scoring.fits import fit_scores
 from vae_jax.scoring.scorer import make_scorer
@@ -114,12 +114,10 @@ def score_examples(
         UserError: if a score is not a finite number.
     """
     combinations = [name for name in names if is_combination(name)]
-    members = _select_members(setup, combinations)
-    singles = [
-        name
-        for name in dict.fromkeys((*names, *members))
-        if not (is_combination(name) or is_baseline(name))
-    ]
+    members = list_members(names, setup.scoring_config.fusion)
+    if members:
+        members = select_supported_scores(setup.trained.model, members, "scoring.fusion")
+    singles = [name for name in dict.fromkeys((*names, *members)) if is_single(name)]
     fits = fit_scores(
         singles,
         setup.trained,
@@ -151,20 +149,6 @@ def _select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:
     elbo = ("elbo",) if model.sampled else ()
     figures = _PIXEL_FIGURES if "pixels" in model.branches else ()
     return (*figures, *_FIGURES, *elbo, *likelihood)
-
-
-def _select_members(setup: ScoringSetup, combinations: Sequence[str]) -> list[str]:
-    """Returns the scores that the combinations are computed from, and that the model supports."""
-    members = [
-        member
-        for name in combinations
-        for member in select_member_names(name, setup.scoring_config.fusion)
-    ]
-    if not members:
-        return []
-    return select_supported_scores(
-        setup.trained.model, list(dict.fromkeys(members)), "scoring.fusion"
-    )
 
 
 def _score_roles(

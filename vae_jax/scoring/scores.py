@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from vae_jax.metrics import image_quality
-from vae_jax.score_names import is_baseline, is_combination, parse_score_name
+from vae_jax.score_names import is_single, parse_score_name
 from vae_jax.scoring.gradient import elbo_gradient, kl_gradient
 from vae_jax.scoring.joint_gaussian import joint
 from vae_jax.scoring.latent import gmm, knn, latent_statistics, mahalanobis
@@ -94,9 +94,7 @@ NEEDS_POSTERIOR = ("elbo", "kl", *BY_IMPORTANCE, "typicality", "likelihood_regre
 
 def needs_posterior(name: str) -> bool:
     """Returns whether an autoencoder lacks the score of this name."""
-    return not (is_combination(name) or is_baseline(name)) and (
-        parse_score_name(name).measure in NEEDS_POSTERIOR
-    )
+    return is_single(name) and parse_score_name(name).measure in NEEDS_POSTERIOR
 
 
 # These scores cost many passes per image.
@@ -152,14 +150,12 @@ def _images_in_region(view: View, other: Float[Array, "B H W C"]) -> tuple[Array
     return view.bound.model.select_region(view.x), view.bound.model.select_region(other)
 
 
-# Name -> figure of the model. A figure measures the model and not how abnormal an image is.
+# Name -> figure of a model of pixels. A figure measures the model and not how abnormal an image is.
 FIGURES: dict[str, Score] = {
     "quality_mse": quality_mse,
     "quality_psnr": quality_psnr,
     "quality_ssim": quality_ssim,
     "noisy_mse": noisy_mse,
-    "reconstruction": reconstruction,
-    "frequency": frequency,
 }
 
 # Figures that are a sum over the branches of a model.

@@ -18,10 +18,9 @@ from vae_jax.data.row_draw import draw_rows
 from vae_jax.model.branched import BranchedVAE, Model
 from vae_jax.score_names import (
     ScoreName,
-    is_baseline,
-    is_combination,
+    is_single,
+    list_members,
     parse_score_name,
-    select_member_names,
 )
 from vae_jax.scoring.anomaly_maps import MapScale, make_model_mapper
 from vae_jax.scoring.inference import TrainedModel
@@ -94,10 +93,7 @@ def choose_branch(model: Model, score: str, members: Sequence[str]) -> str:
         score: name of the score that decides.
         members: `scoring.fusion`.
     """
-    if is_combination(score):
-        names = select_member_names(score, members)
-    else:
-        names = [] if is_baseline(score) else [score]
+    names = [score] if is_single(score) else list_members([score], members)
     read = {parse_score_name(name).observation for name in names} & set(model.branches)
     return next(name for name in _ORDER if name in (read or model.branches))
 
