@@ -3,7 +3,7 @@
     python benchmarks/gpu_claims.py train --model=kvasir --precision=float32 --out=claims.jsonl [--tiny]
 
 Parts: `environment`, `train`, `scoring`, `extraction`, `tests`. A claim is written as soon as it is
-measured, so a part that is stopped loses only what it has not measured yet; a side that fails becomes a
+measured, so a part that is stopped keeps everything that it has measured; a side that fails becomes a
 line with the key `error`. This needs PyTorch. `--tiny` takes a few small steps, to test the script itself.
 
 On a GPU many steps run between two readings of the clock, and both sides may use TF32 for float32.

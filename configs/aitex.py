@@ -107,7 +107,7 @@ def get_config(variant: str = ""):
 
 def _use_linear_model(config, observations):
     """Explains features at twice the resolution, and bands, by a linear model of whole tiles."""
-    use_observations(config, *observations)
+    use_observations(config, *observations, aggregates=("mean", "max", "contrast"))
     config.model.kind = "linear"
     config.model.feature_size = 512
     config.model.grid = 32
@@ -116,11 +116,6 @@ def _use_linear_model(config, observations):
     config.model.band_size = 256
     config.model.band_latent_dim = 16
     config.scoring.texture = True
-    config.scoring.names += tuple(
-        name.replace("_mean", "_contrast")
-        for name in config.scoring.names
-        if name.endswith("_mean") and name != "fusion_mean"
-    )
     config.scoring.aggregate = "contrast"
     # Only scores of places: the joint Gaussian of a tile says nothing about a defect of a few pixels.
     members = {"features": "features_cosine", "bands": "bands_place_nll"}

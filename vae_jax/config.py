@@ -210,7 +210,11 @@ def default() -> ml_collections.ConfigDict:
     return config
 
 
-def use_observations(config: ml_collections.ConfigDict, *observations: str) -> None:
+def use_observations(
+    config: ml_collections.ConfigDict,
+    *observations: str,
+    aggregates: tuple[str, ...] = ("mean", "max"),
+) -> None:
     """Sets the fields that a model of features or bands needs, in place.
 
     The settings come from comparisons on several datasets (docs/experiments.md). `scoring.fusion` names
@@ -220,6 +224,7 @@ def use_observations(config: ml_collections.ConfigDict, *observations: str) -> N
     Args:
         config: config to change.
         observations: "features", "bands" or both.
+        aggregates: how the values of all places become one number, one score for each.
     """
     config.model.observations = observations
     config.objective.beta_schedule = "linear"
@@ -242,7 +247,7 @@ def use_observations(config: ml_collections.ConfigDict, *observations: str) -> N
         f"{name}_{aggregate}"
         for observation in observations
         for name in maps[observation]
-        for aggregate in ("mean", "max")
+        for aggregate in aggregates
     ]
     members = {
         "features": ("features_cosine", "features_place_gaussian", "features_joint"),

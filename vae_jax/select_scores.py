@@ -99,7 +99,7 @@ def select_scores(
     Raises:
         UserError: if the workdir holds no checkpoint, or a score is not a finite number.
     """
-    observers = _fit_observers(dataset, config)
+    observers = fit_observers(dataset.train.images, config)
     dataset = observe_dataset(dataset, config, ("train", "val"), observers)
     setup = load_setup(config, workdir, dataset)
     names = select_supported_scores(setup.trained.model, names, "scoring.names")
@@ -129,12 +129,6 @@ def _withhold(dataset: Dataset) -> Dataset:
     )
 
 
-def _fit_observers(dataset: Dataset, config: ml_collections.ConfigDict) -> list[FittedObserver]:
-    if tuple(config.model.observations) == ("pixels",):
-        return []
-    return fit_observers(dataset.train.images, config)
-
-
 def _corrupt(
     clean: Examples,
     dataset: Dataset,
@@ -154,7 +148,7 @@ def _corrupt(
         images=images,
         labels=np.ones_like(corrupted.labels),
         files=[f"{file} ({kind})" for file, kind in zip(corrupted.files, kinds, strict=True)],
-        observed=observe_images(images, observers, config.model, "observing corruptions"),
+        observed=observe_images(images, observers, "observing corruptions"),
     ), kinds
 
 

@@ -74,13 +74,13 @@ def test_images_in_memory_are_observed_as_those_of_the_dataset_and_not_written(
     observers = fit_observers(dataset.train.images, config)
     for role in ("val", "test"):
         examples = getattr(observed, role)
-        ours = observe_images(examples.images, observers, config.model)
+        ours = observe_images(examples.images, observers)
         assert ours.arrays.keys() == examples.observed.arrays.keys() == {"bands"}
         for name, values in ours.arrays.items():
             np.testing.assert_array_equal(values, examples.observed.arrays[name])
         np.testing.assert_array_equal(ours.content_index, examples.observed.content_index)
     other = 255 - dataset.test.images
-    assert len(observe_images(other, observers, config.model)) == len(other)
+    assert len(observe_images(other, observers)) == len(other)
     assert list_files(tmp_path) == before
 
 
@@ -120,7 +120,7 @@ def test_a_model_of_pixels_alone_observes_nothing(dataset, config):
     config.model.observations = ("pixels",)
     assert observe_dataset(dataset, config) is dataset
     assert fit_observers(dataset.train.images, config) == []
-    assert observe_images(dataset.val.images, [], config.model) is None
+    assert observe_images(dataset.val.images, []) is None
 
 
 def test_a_folder_that_cannot_be_written_is_named(dataset, config, tmp_path):

@@ -1,8 +1,9 @@
 """A model of several observations of an image: one independent VAE for each of them.
 
-The branches share nothing but the image, so the ELBO of the whole model is the sum of theirs, and one
-training step, one checkpoint and one evaluation serve all of them. A `VAE` of pixels has the same members
-`branches` and `split`, so the code that trains and scores treats it as a model of one branch.
+The branches share nothing but the image. The ELBO of the whole model is therefore the sum of their ELBOs.
+They are trained in the same steps, saved in the same checkpoint and evaluated together. A `VAE` of pixels
+has the same members `branches`, `split` and `join`, so the code that trains and scores treats it as a model
+of one branch.
 
 B batch, Z latent dimensions of a branch.
 """

@@ -80,10 +80,10 @@ def observe_dataset(
     Raises:
         UserError: if the weights of the feature network are missing, or the disk cannot be written.
     """
-    if tuple(config.model.observations) == ("pixels",):
-        return dataset
     if observers is None:
         observers = fit_observers(dataset.train.images, config)
+    if not observers:
+        return dataset
     observed = {}
     for role in roles:
         examples = getattr(dataset, role)
@@ -105,7 +105,6 @@ def observe_dataset(
 def observe_images(
     images: UInt8[Images, "N H W C"],
     observers: Sequence[FittedObserver],
-    model_config: ml_collections.ConfigDict,
     description: str | None = None,
 ) -> ObservedImages | None:
     """Observes images in memory, as a trained model reads them; nothing is written to disk.
@@ -113,13 +112,12 @@ def observe_images(
     Args:
         images: images of the size of the dataset, at least one.
         observers: the result of `fit_observers` for the training normals of the run.
-        model_config: the `model` group of the config.
         description: text of a progress bar; None shows no bar.
 
     Returns:
         The value of `Examples.observed`: None for a model of pixels alone.
     """
-    if tuple(model_config.observations) == ("pixels",):
+    if not observers:
         return None
     arrays = {}
     for observer in observers:

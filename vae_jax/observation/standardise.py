@@ -14,6 +14,8 @@ from vae_jax.data.image_store import Images
 _CHUNK = 64  # images in memory as float32 at the same time
 # Seed of the projection. It is not the seed of the run, so that all runs see the same channels.
 _PROJECTION_SEED = 0
+# Larger standardised values would be infinite in float16, and no model learns from them.
+_LIMIT = 1e4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Standardiser:
 
     Attributes:
         mean: mean over the training normals, [K], or [h, w, K] with one value for each place.
-        deviation: standard deviation, of the same shape; 1 where a value is constant.
+        deviation: standard deviation, of the same shape, at least a thousandth of its mean.
         projection: matrix with orthonormal columns [K, P]; None keeps all channels.
     """
 
@@ -36,10 +38,6 @@ class Standardiser:
         if self.projection is not None:
             standardised = standardised @ self.projection
         return np.clip(standardised, -_LIMIT, _LIMIT).astype(np.float16)
-
-
-# Larger values would be infinite in float16, and no model learns from them.
-_LIMIT = 1e4
 
 
 def fit_standardiser(
@@ -57,8 +55,9 @@ def fit_standardiser(
     total = squares = np.float64(0)
     for o in iterate_chunks(train):
         values = o.astype(np.float64)
-        count += values.size // np.sum(values, axis=axes).size
-        total = total + values.sum(axis=axes)
+        sums = values.sum(axis=axes)
+        count += values.size // sums.size
+        total = total + sums
         squares = squares + np.square(values).sum(axis=axes)
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0))

@@ -13,13 +13,12 @@ B batch, H W places, C channels, h w the places that have an error.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae_jax.metrics import image_quality
 from vae_jax.scoring.place_gaussian import measure_place_distances
-from vae_jax.scoring.place_maps import GRID_AGGREGATES, compare_highest
+from vae_jax.scoring.place_maps import GRID_AGGREGATES, average_highest_places, compare_highest
 from vae_jax.scoring.view import View
 
 Errors = Float[Array, "B h w C"]
@@ -29,17 +28,11 @@ _MIN_PROBABILITY = 1e-6  # reconstructed values are kept this far from 0 and 1 i
 _MIN_NORM = 1e-6  # a vector that is shorter has no direction
 
 
-def _average_worst(errors: Errors, share: float) -> Float[Array, "B"]:
-    pixels = jnp.mean(errors, axis=3).reshape(len(errors), -1)
-    worst, _ = jax.lax.top_k(pixels, max(1, round(share * pixels.shape[1])))
-    return jnp.mean(worst, axis=1)
-
-
 # Name of an aggregate -> function of the errors of pixels and of `scoring.top_k`, to one number per image.
 AGGREGATES: dict[str, Callable[[Errors, float], Float[Array, "B"]]] = {
     "mean": lambda errors, share: jnp.mean(errors, axis=(1, 2, 3)),
     "max": lambda errors, share: jnp.max(jnp.mean(errors, axis=3), axis=(1, 2)),
-    "top_k": _average_worst,
+    "top_k": lambda errors, share: average_highest_places(jnp.mean(errors, axis=3), share),
     "contrast": lambda errors, share: compare_highest(
         jnp.mean(errors, axis=3).reshape(len(errors), -1)
     ),

@@ -72,8 +72,8 @@ def measure_candidates(
         A candidate for each score, in the order of `clean`.
 
     Raises:
-        ValueError: if the scores of the two sets differ, if a column has not one value per kind, if there
-            is no normal or no corruption, or if a value is NaN.
+        ValueError: if the scores of the two sets differ, if a column does not have one value for each
+            corruption, if there is no normal or no corruption, or if a value is NaN.
     """
     if clean.keys() != corrupted.keys():
         different = ", ".join(sorted(clean.keys() ^ corrupted.keys()))

@@ -21,7 +21,7 @@ class Scene:
     Attributes:
         image: the normal image, grey levels. Outside the region each pixel repeats the nearest one inside,
             so that what a corruption moves comes from the region.
-        donor: the image that a pasted patch comes from, filled likewise.
+        donor: the image that a pasted patch comes from, filled outside the region in the same way.
         region: True where a pixel counts.
         contrast: the unit of the strength of corruptions, grey levels: the geometric mean of the standard
             deviations of the grey image and of its details inside the region.

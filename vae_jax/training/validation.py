@@ -89,9 +89,10 @@ class Validator:
         val = summarise(self.score_val(state.params), rates, self.recipe.objective)
         metrics = {name: np.array([value]) for name, value in val.line.items()}
         check_finite(metrics, int(state.step), self.checkpoint_folder)
-        train = summarise(self.score_train(state.params), rates, self.recipe.objective)
-        names = (column.removeprefix("quality_") for column in _QUALITY_COLUMNS)
-        quality = {name: train.line[name] for name in names if name in train.line}
+        columns = list_quality_columns(self.recipe.model)
+        train_line = self.summarise_train(state, rates) if columns else {}
+        names = (column.removeprefix("quality_") for column in columns)
+        quality = {name: train_line[name] for name in names}
         # While beta rises, the distortion is low because the KL hardly counts yet.
         if epoch < self.train_config.epochs and rates["beta"] < _MIN_BETA_SHARE * self.max_beta:
             return state, ValidationResult(val.line, quality)
