@@ -20,6 +20,7 @@ from PIL import Image
 
 from vae_jax.data.examples import NO_LABEL, Examples
 from vae_jax.data.image_store import Images
+from vae_jax.data.joined_groups import join_groups
 
 MAX_IMAGES = 20_000  # that are compared; the time grows with the square of their number
 
@@ -183,14 +184,8 @@ def _merge_groups(
     groups: list[str], rows: Int[np.ndarray, "M"], components: Int[np.ndarray, "M"]
 ) -> list[str]:
     """Returns the groups after those of each component became one, named by the first in the alphabet."""
-    from scipy.cluster.hierarchy import DisjointSet  # a slow import that only this function needs
-
     members = collections.defaultdict(list)
     for row, component in zip(rows, components, strict=True):
         members[component].append(groups[row])
-    merged = DisjointSet(groups)
-    for first, *others in members.values():
-        for group in others:
-            merged.merge(first, group)
-    names = {group: min(subset) for subset in merged.subsets() for group in subset}
-    return [names[group] for group in groups]
+    names = join_groups(members.values())
+    return [names.get(group, group) for group in groups]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from PIL import Image
 
 from vae_jax.data.builders.reading import SourceImage
+from vae_jax.data.joined_groups import join_groups
 
 
 def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
@@ -26,15 +27,9 @@ def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[
     Returns:
         The same images in the same order, with the groups after merging.
     """
-    from scipy.cluster.hierarchy import DisjointSet  # a slow import that only this function needs
-
     images = [image for members in splits.values() for image in members]
     equal_images = _find_equal_images(images)
-    groups = DisjointSet(image.group for members in equal_images for image in members)
-    for first, *others in equal_images:
-        for image in others:
-            groups.merge(first.group, image.group)
-    merged_names = {group: min(subset) for subset in groups.subsets() for group in subset}
+    merged_names = join_groups([image.group for image in members] for members in equal_images)
     return {
         split: [
             dataclasses.replace(image, group=merged_names.get(image.group, image.group))
