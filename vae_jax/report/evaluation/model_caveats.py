@@ -83,6 +83,6 @@ def check_reconstructions(results: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"Reconstructions of {of_branch}normal images from the posterior mean are worse than those "
                 f"from posterior samples: {unit} against {format_quantity(sampled)}. The decoder has "
-                "learned from samples, and a code that is hardly used keeps them far from the mean. Set "
-                "scoring.samples=8 to score by samples."
+                "learned from samples, and a code that is hardly used keeps them far from the mean. "
+                "Scores therefore come from posterior samples, unless scoring.samples is 0."
             )
