@@ -44,7 +44,7 @@ def resize_images(paths: list[pathlib.Path], target: pathlib.Path, side: int) ->
     for path in paths:
         copy = target / path.parent.name / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(path) as image:
+        with Image.open(path, formats=("JPEG",)) as image:
             scale = side / min(image.size)
             size = tuple(round(scale * pixels) for pixels in image.size)
             image.resize(size, Image.Resampling.BICUBIC).save(copy, quality=_QUALITY)
@@ -69,7 +69,7 @@ def decode_image(path: pathlib.Path) -> int:
     """Reads and decodes one image; returns its width in pixels."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
+    with Image.open(io.BytesIO(path.read_bytes()), formats=("JPEG",)) as image:
         image.load()
         return image.width
 

@@ -84,3 +84,12 @@ def test_a_class_may_be_normal_here_and_an_anomaly_in_another_dataset():
         validate_config(config)
     config.data.anomaly_dataset = "mnist"
     validate_config(config)
+
+
+def test_the_limit_of_pixels_cannot_exceed_that_of_the_reader():
+    config = default()
+    config.data.max_pixels = 200_000_000
+    with pytest.raises(
+        UserError, match=r"data.max_pixels is 200000000; it must be at most 178956970"
+    ):
+        validate_config(config)

@@ -59,6 +59,7 @@ def default() -> ml_collections.ConfigDict:
     # Images that look like masks, but are not named as masks, in a folder of your own: refuse | images
     # (they are images, which the model sees).
     data.mask_like_images = "refuse"
+    data.max_pixels = 100_000_000  # images with more pixels, width times height, are refused
     data.skip_corrupt = False  # skip and list unreadable images instead of refusing the dataset
     # Where images are kept: device | host | none (on disk) | auto (the fastest in which they fit).
     data.cache = "auto"

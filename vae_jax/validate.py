@@ -33,6 +33,9 @@ CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
+# Pillow refuses images with more pixels, whatever `data.max_pixels` is.
+HIGHEST_MAX_PIXELS = 178_956_970
+
 # Field -> the names it may hold.
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
@@ -50,7 +53,7 @@ LISTS_OF_NAMES = (
 )  # fmt: skip
 # Field -> its smallest valid number.
 _MINIMUM = {
-    "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "augment.rotation": 0,
+    "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "data.max_pixels": 1, "augment.rotation": 0,
     "model.kernel_size": 1, "model.hidden_dim": 0, "model.latent_dim": 1, "model.num_classes": 0,
     "model.feature_size": 32, "model.grid": 2, "model.feature_channels": 1, "model.augmented_copies": 0,
     "model.feature_latent_dim": 1, "model.band_size": 16, "model.band_latent_dim": 1,
@@ -170,6 +173,11 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
         raise UserError(
             f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "
             "tiles: set data.tile_stride=0 and cut the images into labelled tiles beforehand"
+        )
+    if data.max_pixels > HIGHEST_MAX_PIXELS:
+        raise UserError(
+            f"data.max_pixels is {data.max_pixels}; it must be at most {HIGHEST_MAX_PIXELS}, the limit of "
+            "the reader: cut larger images into parts"
         )
     split_intensity(data.intensity)
     if not 0 <= data.test_fraction < 1:

@@ -93,7 +93,7 @@ def test_a_folder_that_changes_while_it_is_prepared_is_refused(
     check_image = decode.check_image
     started = threading.Lock()
 
-    def change_then_check(encoded):
+    def change_then_check(*arguments):
         if started.acquire(blocking=False):  # at the first image only
             if change == "add":
                 (root / "polyps/040.jpg").write_bytes(first.read_bytes())
@@ -103,7 +103,7 @@ def test_a_folder_that_changes_while_it_is_prepared_is_refused(
                 status = last.stat()
                 last.write_bytes(first.read_bytes()[: status.st_size].ljust(status.st_size, b"0"))
                 os.utime(last, ns=(status.st_atime_ns, status.st_mtime_ns))
-        return check_image(encoded)
+        return check_image(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(decode, "check_image", change_then_check)
@@ -189,7 +189,7 @@ def test_a_dataset_whose_images_are_all_skipped_is_refused(make_kvasir, data_dir
 def test_a_stopped_preparation_does_not_count_as_prepared(make_kvasir, data_dir, monkeypatch):
     root = str(make_kvasir({"polyps": 3}))
 
-    def stop(encoded):
+    def stop(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

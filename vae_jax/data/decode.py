@@ -12,8 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, TiffImagePlugin
 
+from vae_jax.data.image_file import open_image
 from vae_jax.data.intensity import EIGHT_BITS, FULL, Intensity
 from vae_jax.data.squaring import cut_centre, fit_square
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
 VERSION = 1
@@ -25,7 +27,7 @@ _TYPE_MAX = {
 _HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
 
-def check_image(encoded: bytes) -> tuple[int, int]:
+def check_image(encoded: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> tuple[int, int]:
     """Reads an image to its last byte and returns its (width, height) as Pillow reports it.
 
     A TIFF has its upright size, every other image the size that is stored.
@@ -33,13 +35,16 @@ def check_image(encoded: bytes) -> tuple[int, int]:
     All coefficients of a JPEG are read, but only an eighth of its size is decoded: that finds the same
     damage in half of the time.
 
+    Args:
+        encoded: bytes of the file.
+        max_pixels: largest number of pixels, width times height, that is accepted.
+
     Raises:
-        ValueError: if pixels are floating-point numbers, whose range is unknown, or too large, or their
-            colours are of a kind that Pillow cannot convert.
-        Exception: whatever Pillow raises for a damaged file, for an image that is too large to be
-            intended, or for a file that is not an image.
+        ValueError: if there are too many pixels, or they are floating-point numbers, whose range is
+            unknown, or too large, or their colours are of a kind that Pillow cannot convert.
+        Exception: whatever Pillow raises for a damaged file, or for a file that is not an image.
     """
-    with Image.open(io.BytesIO(encoded)) as image:
+    with open_image(io.BytesIO(encoded), max_pixels) as image:
         size = image.size
         if image.mode == "F":
             raise ValueError("pixels are floating-point numbers; store it with 8 or 16 bits")
@@ -63,14 +68,14 @@ def _check_mode(image: Image.Image) -> None:
         ) from error
 
 
-def check_mask(encoded: bytes, encoded_image: bytes) -> None:
+def check_mask(encoded: bytes, encoded_image: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> None:
     """Checks that a mask can be read and fits its image.
 
     Raises:
         ValueError: if its size differs from that of the image.
         Exception: as for `check_image`.
     """
-    check_image(encoded)
+    check_image(encoded, max_pixels)
     # Formats differ in when Pillow turns an image: it turns a TIFF itself while it loads the pixels, and
     # reports the upright size even before. Only an image that has been turned has a certain size.
     mask, size = open_upright(encoded), open_upright(encoded_image).size
@@ -80,7 +85,7 @@ def check_mask(encoded: bytes, encoded_image: bytes) -> None:
 
 def open_upright(encoded: bytes) -> Image.Image:
     """Opens an image and turns it as its orientation tag requires; of several frames it takes the first."""
-    image = Image.open(io.BytesIO(encoded))
+    image = open_image(io.BytesIO(encoded))
     is_reduced = _has_deep_colour(image)
     ImageOps.exif_transpose(image, in_place=True)
     if image.format == "PPM" and image.mode == "I":

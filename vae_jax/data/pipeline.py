@@ -148,6 +148,7 @@ def _prepare(
         data_config.skip_corrupt,
         data_config.mask_like_images,
         data_config.mask_values,
+        data_config.max_pixels,
     )
 
 

@@ -21,6 +21,7 @@ from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import Kvasir
 from vae_jax.errors import UserError
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 from vae_jax.workdir import mark_output
 
 BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
@@ -68,6 +69,7 @@ def prepare_dataset(
     skip_corrupt: bool = False,
     mask_like_images: str = "refuse",
     mask_values: str = "auto",
+    max_pixels: int = HIGHEST_MAX_PIXELS,
 ) -> ImageDatasetBuilder:
     """Returns the builder of a dataset, after its data has been prepared.
 
@@ -82,6 +84,7 @@ def prepare_dataset(
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
         mask_like_images: refuse | images, for images that look like masks and are not named as masks.
         mask_values: auto (the rule of the dataset) | above:N | below:N, the abnormal values of a mask.
+        max_pixels: images with more pixels count as unreadable.
 
     Raises:
         UserError: if files are missing or damaged, or change while they are read, or `data_dir` cannot be
@@ -103,7 +106,8 @@ def prepare_dataset(
     else:
         source_name = f"download-{sources.hash_source(official)}"
     # Other choices of the user give other records, in a folder of their own.
-    source_name += "-skip" * skip_corrupt + "-images" * (mask_like_images == "images")
+    source_name += f"-skip-{max_pixels}" if skip_corrupt else ""
+    source_name += "-images" * (mask_like_images == "images")
     source_name += "" if mask_values == "auto" else f"-{mask_values.replace(':', '-')}"
     config = SourceConfig(
         name=source_name,
@@ -111,6 +115,7 @@ def prepare_dataset(
         skip_corrupt=skip_corrupt,
         mask_like_images=mask_like_images,
         mask_values=mask_values,
+        max_pixels=max_pixels,
         check_source=check_source,
     )
     try:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from PIL import Image
 
+from vae_jax.data.image_file import open_image
 from vae_jax.errors import UserError
 
 # File beside the images of a dataset that holds its region; `data.roi=dataset` reads it.
@@ -80,7 +81,7 @@ def load_region(data_config: ml_collections.ConfigDict) -> Region | None:
     if data_config.roi == "dataset":
         path = pathlib.Path(data_config.manual_dir).expanduser() / DATASET_FILE
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             size = (data_config.image_size, data_config.image_size)
             grey = np.asarray(image.convert("L").resize(size, Image.Resampling.BOX))
     except FileNotFoundError:

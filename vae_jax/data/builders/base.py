@@ -26,6 +26,7 @@ from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # A file beside the records, with the fingerprint of the data and the files that were skipped.
 PREPARATION = "preparation.json"
@@ -44,6 +45,7 @@ class SourceConfig(tfds.core.BuilderConfig):
             all of them have been read. None if nobody else writes to them.
         mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`; auto is MASK_VALUES.
         mask_like_images: refuse | images, for images that look like masks and are not named as masks.
+        max_pixels: images with more pixels, width times height, count as unreadable.
     """
 
     files: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
@@ -51,6 +53,7 @@ class SourceConfig(tfds.core.BuilderConfig):
     check_source: Callable[[], None] | None = None
     mask_values: str = "auto"
     mask_like_images: str = "refuse"
+    max_pixels: int = HIGHEST_MAX_PIXELS
 
 
 class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
@@ -190,9 +193,8 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _generate_records(
         self, split: str, images: Sequence[SourceImage]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for source, checked in zip(
-            images, reading.read_images(images, self._mask_values), strict=True
-        ):
+        contents = reading.read_images(images, self._mask_values, self.builder_config.max_pixels)
+        for source, checked in zip(images, contents, strict=True):
             self._bar.update()
             if isinstance(checked, str):
                 self._unreadable[source.file] = checked

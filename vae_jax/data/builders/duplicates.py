@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from PIL import Image
 
 from vae_jax.data.builders.reading import SourceImage
+from vae_jax.data.image_file import open_image
 from vae_jax.data.joined_groups import join_groups
 
 
@@ -82,6 +83,6 @@ def _hash_pixels(source: SourceImage) -> str | None:
 
 
 def _open_image(source: SourceImage) -> Image.Image:
-    return Image.open(
+    return open_image(
         source.image if isinstance(source.image, pathlib.Path) else io.BytesIO(source.image)
     )

@@ -4,30 +4,9 @@ import collections
 import pathlib
 from collections.abc import Iterable
 
-from PIL import Image, features
-
-# Formats that Pillow only recognises, or whose files are no pixels: it decodes them with further programs.
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-_CODECS = {
-    "AVIF": "avif",
-    "JPEG2000": "jpg_2000",
-    "WEBP": "webp",
-}  # format -> part that may be missing
-_UNREGISTERED = {".mpo": "JPEG"}  # the reader of JPEG opens the format
+from vae_jax.data.image_file import SUFFIXES
 
 _NO_SUFFIX = "without a suffix"
-
-
-def _list_suffixes() -> frozenset[str]:
-    Image.init()
-    missing = {name for name, feature in _CODECS.items() if not features.check(feature)}
-    readable = set(Image.OPEN) - _NOT_DECODED - missing
-    formats = Image.registered_extensions() | _UNREGISTERED
-    return frozenset(suffix for suffix, name in formats.items() if name in readable)
-
-
-# The suffixes, in lower case, of all formats that Pillow decodes here.
-SUFFIXES = _list_suffixes()
 
 
 def is_image(name: str) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from vae_jax.data.builders.mask_names import Masks, normalise_name, remove_suffix
+from vae_jax.data.image_file import open_image
 from vae_jax.errors import UserError
 
 _SAMPLE = 8  # files that are read per folder or per pattern of names
@@ -35,7 +36,7 @@ class Content(enum.Enum):
 def classify(path: pathlib.Path) -> Content:
     """Returns what the pixels of a file look like."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             num_levels = _count_levels(image)
             if num_levels > _MAX_LEVELS and not image.mode.startswith(("I", "F")):
                 histogram = np.asarray(image.convert("L").histogram())

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Int
 from PIL import Image
 
 from vae_jax.data import decode
+from vae_jax.data.image_file import open_image
 from vae_jax.errors import UserError
 
 _LOSSY = {"JPEG", "MPO", "JPEG2000", "WEBP", "AVIF"}
@@ -93,7 +94,7 @@ def _mark_pixels(encoded: bytes, rule: str) -> Bool[np.ndarray, "height width"]:
         return marked
     values = _read_values(encoded)
     if rule == "auto":
-        with Image.open(io.BytesIO(encoded)) as image:
+        with open_image(io.BytesIO(encoded)) as image:
             is_lossy = image.format in _LOSSY
         return _mark_lossy(values) if is_lossy else values > 0
     side, _, level = rule.partition(":")

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vae_jax.data import decode
 from vae_jax.data.builders import mask_levels
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 _CHUNK = 16  # images per task of a thread
 _MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
@@ -59,37 +60,40 @@ class CheckedImage:
 
 
 def read_images(
-    images: Sequence[SourceImage], mask_values: str = "auto"
+    images: Sequence[SourceImage],
+    mask_values: str = "auto",
+    max_pixels: int = HIGHEST_MAX_PIXELS,
 ) -> Iterator[CheckedImage | str]:
     """Yields the content of each image or, if it cannot be read, one line that gives the reason.
 
     Args:
         images: the images to read.
         mask_values: which values of a mask are abnormal, a rule of `mask_levels.py`.
+        max_pixels: images with more pixels are not read.
     """
     if all(isinstance(image.image, bytes) for image in images):
-        yield from (_read_image(image, mask_values) for image in images)
+        yield from (_read_image(image, mask_values, max_pixels) for image in images)
         return
     # Threads are enough, because Pillow and hashlib release the interpreter lock while they work.
     chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for chunk in pool.map(
-            lambda chunk: [_read_image(image, mask_values) for image in chunk], chunks
+            lambda chunk: [_read_image(image, mask_values, max_pixels) for image in chunk], chunks
         ):
             yield from chunk
 
 
-def _read_image(source: SourceImage, mask_values: str) -> CheckedImage | str:
+def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> CheckedImage | str:
     """Reads and checks one image and its mask; returns the reason, as one line, if that fails."""
     part = ""
     try:
         image = source.image if isinstance(source.image, bytes) else source.image.read_bytes()
-        size = source.size or decode.check_image(image)
+        size = source.size or decode.check_image(image, max_pixels)
         if source.mask is None:
             return CheckedImage(image, b"", 0, 0, size, hashlib.sha256(image).hexdigest())
         part, masks = _read_masks(source.mask)
         for mask in masks:
-            decode.check_mask(mask, image)
+            decode.check_mask(mask, image, max_pixels)
         mask = mask_levels.standardise_masks(masks, mask_values)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__

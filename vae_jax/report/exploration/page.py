@@ -100,7 +100,9 @@ def _encode_figure(figure: Drawing | Animation) -> str:
     if len(figure.png) <= _MAX_PNG:
         return html.make_data_uri(figure.png)
     stream = io.BytesIO()
-    Image.open(io.BytesIO(figure.png)).convert("RGB").save(stream, "JPEG", quality=88)
+    Image.open(io.BytesIO(figure.png), formats=("PNG",)).convert("RGB").save(
+        stream, "JPEG", quality=88
+    )
     return html.make_data_uri(stream.getvalue(), "jpeg")
 
 
