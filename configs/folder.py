@@ -46,6 +46,8 @@ If normal images are symmetric, set --config.scoring.symmetry=true. Any other sc
 decide: --config.scoring.decision=padim_max. --mode=select ranks the scores by synthetic defects.
 
 For a sensor with 10 or 12 bits in 16-bit files, give its range: --config.data.intensity=window:0,1023.
+Transparent pixels show black; --config.data.background=white shows white. The transparency of an image is
+never its mask.
 With few normals, raise --config.data.calibration_fraction: a false-alarm rate of 0.05 needs at least 19
 calibration images. Images are copied once, into --config.data.dir, and so are their features.
 

@@ -40,7 +40,11 @@ def default() -> ml_collections.ConfigDict:
     )
     # How stored values become grey levels, equally for all images: full (0 to the largest value of the
     # type) | window:LOW,HIGH (stored values) | percentile:LOW,HIGH (percent, of the training normals).
+    # Values of medical files are rescaled, for example Hounsfield units; full is the window of the file.
     data.intensity = "full"
+    # What shines through transparent pixels: black | white. Black is also what `pad` adds, and what is
+    # outside a region of interest.
+    data.background = "black"
     data.normalise = "none"  # none | material (gives each fabric the same mean grey and contrast)
     data.roi = ""  # pixels that count: "" all | ellipse | dataset (its roi.png) | path of a PNG
     # () selects every class that is not an anomaly; in a folder of your own: good, normal and ok.

@@ -39,7 +39,7 @@ HIGHEST_MAX_PIXELS = 178_956_970
 # Field -> the names it may hold.
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
-    "data.framing": FRAMINGS, "data.normalise": NORMALISATIONS,
+    "data.framing": FRAMINGS, "data.background": ("black", "white"), "data.normalise": NORMALISATIONS,
     "data.mask_like_images": ("refuse", "images"),
     "model.kind": MODELS, "model.latent": LATENTS, "model.likelihood": LIKELIHOODS,
     "model.activation": ACTIVATIONS,

@@ -125,17 +125,47 @@ def test_every_stored_mode_gives_the_same_grey(mode, channels):
     assert (abs(decoded.astype(int) - grey) <= 1).all()
 
 
-def test_transparency_is_dropped_and_not_blended():
-    pixels = np.zeros((8, 8, 2), np.uint8)
-    pixels[..., 0] = 200
-    assert (decode.decode_image(_encode(Image.fromarray(pixels, "LA")), 8, 1, 1.0) == 200).all()
+def decode_all(image, background, channels=3, **options):
+    encoded = _encode(image, **options)
+    return decode.decode_image(encoded, 8, channels, 1.0, background=background)
 
 
-def test_a_palette_with_transparency_is_read():
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("background", "level"), [("black", 0), ("white", 255)])
+def test_the_background_shines_through_transparent_pixels(background, level, channels):
+    rng = np.random.default_rng(0)
+    for mode in ("LA", "RGBA"):
+        pixels = rng.integers(0, 256, (8, 8, len(mode)), np.uint8)
+        decoded = decode_all(Image.fromarray(pixels, mode), background, channels)
+        colours, alpha = pixels[..., :-1].astype(float), pixels[..., -1:] / 255
+        expected = np.broadcast_to(colours * alpha + level * (1 - alpha), (8, 8, len(mode) - 1))
+        if mode == "RGBA" and channels == 1:
+            expected = expected @ np.array([[0.299], [0.587], [0.114]])
+        np.testing.assert_allclose(decoded, np.broadcast_to(expected, decoded.shape), atol=2)
+
+
+@pytest.mark.parametrize(("background", "level"), [("black", 0), ("white", 255)])
+def test_a_transparent_colour_is_replaced_by_the_background(background, level):
     image = Image.new("P", (8, 8), 1)
     image.putpalette([0, 0, 0, 51, 51, 51])
-    encoded = _encode(image, transparency=bytes([0, 128]))
-    assert (decode.decode_image(encoded, 8, 3, 1.0) == 51).all()
+    decoded = decode_all(image, background, transparency=bytes([0, 128]))
+    np.testing.assert_allclose(decoded, (51 * 128 + level * 127) / 255, atol=1)
+    for mode, colour in (("L", 7), ("RGB", (7, 8, 9)), ("1", 0)):
+        pixels = Image.new(mode, (8, 8), 1 if mode == "1" else 99)
+        pixels.paste(colour, (0, 0, 8, 4))
+        decoded = decode_all(pixels, background, transparency=colour)
+        assert (decoded[:4] == level).all()
+        np.testing.assert_array_equal(decoded[4:], decode_all(pixels, background)[4:])
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_opaque_pixels_do_not_depend_on_the_background(mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, len(mode)), np.uint8)
+    pixels[..., -1] = 255
+    image = Image.fromarray(pixels, mode)
+    for background in ("black", "white"):
+        decoded = decode_all(image, background)
+        np.testing.assert_array_equal(decoded, np.broadcast_to(pixels[..., :-1], decoded.shape))
 
 
 def test_a_mask_is_cropped_and_resized_like_its_image():

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from vae_jax.data import decode
-from vae_jax.data.intensity import EIGHT_BITS, FULL, Intensity
+from vae_jax.data.intensity import EIGHT_BITS, FULL, OPAQUE, REDUCED, WHOLE, Intensity
+from vae_jax.data.stored_values import measure_levels
 
 
 def _encode(image, image_format="PNG", **options):
@@ -108,11 +109,11 @@ def test_the_levels_of_a_deep_image_are_measured():
     values = np.array([[3, 900], [7, 12]])
     for kind in ("png", "tiff", "lzw", "swapped"):
         image = decode.open_upright(ENCODE[kind](values))
-        assert decode.measure_levels(image) == (3, 900, 65_535, 0)
+        assert measure_levels(image) == (3, 900, 0, 65_535, WHOLE, OPAQUE)
     image = decode.open_upright(ENCODE["int32"](-values))
-    assert decode.measure_levels(image) == (-900, -3, 2**31 - 1, 0)
+    assert measure_levels(image) == (-900, -3, 0, 2**31 - 1, WHOLE, OPAQUE)
     image = decode.open_upright(_encode(Image.new("RGB", (4, 4), (9, 9, 9))))
-    assert decode.measure_levels(image) == EIGHT_BITS
+    assert measure_levels(image) == EIGHT_BITS
 
 
 def _encode_ppm(magic, values):
@@ -123,7 +124,7 @@ def _encode_ppm(magic, values):
 def test_a_deep_pgm_has_the_range_of_16_bits():
     values = np.array([[0, 300], [257, 65_535]])
     image = decode.open_upright(_encode_ppm("P5", values))
-    assert decode.measure_levels(image) == (0, 65_535, 65_535, 0)
+    assert measure_levels(image) == (0, 65_535, 0, 65_535, WHOLE, OPAQUE)
     assert decode.decode_image(image, 2, 1, 1.0)[..., 0].tolist() == [[0, 1], [1, 255]]
 
 
@@ -146,13 +147,13 @@ def test_colour_with_16_bits_per_channel_is_known_to_lose_its_lower_bits():
     values = np.full((4, 4, 3), 1023)
     values[0] = 0
     image = decode.open_upright(_encode_deep_colour_png(values))
-    assert decode.measure_levels(image) == (0, 3 * 257, 65_535, 1)
+    assert measure_levels(image) == (0, 3 * 257, 0, 65_535, REDUCED, OPAQUE)
 
 
 def test_grey_of_which_only_the_upper_bits_are_read_is_known_as_well():
     encoded = _encode(Image.fromarray(np.full((4, 4), 3, np.uint8)), "SGI", bpc=2)
     image = decode.open_upright(encoded)
-    assert decode.measure_levels(image)[2:] == (65_535, 1)
+    assert measure_levels(image)[2:5] == (0, 65_535, REDUCED)
 
 
 def test_the_check_refuses_unsigned_values_that_cannot_be_read():

@@ -30,7 +30,7 @@ def make_full_examples(count):
         count,
         masks=(rows[:, None, None] == np.zeros((4, 4))).astype(np.uint8),
         offsets=rows.astype(np.int32),
-        stored_levels=np.repeat(rows[:, None], 4, axis=1),
+        stored_levels=np.repeat(rows[:, None], 6, axis=1).astype(float),
         materials=[f"material {row}" for row in rows],
         official_test=rows > 2,
     )

@@ -7,6 +7,7 @@ from PIL import Image
 from vae_jax.config import default
 from vae_jax.data.framing import Framing, compute_tile_offsets, cut_crops, read_visible_values
 from vae_jax.data.intensity import parse_intensity
+from vae_jax.data.region import Region
 from vae_jax.errors import UserError
 
 
@@ -219,3 +220,14 @@ def test_framings_with_different_crops_have_different_keys():
     ]
     assert len({framing.key for framing in framings}) == len(framings)
     assert Framing(8, 1).key == "8px-1c-crop1"  # the name of existing caches
+
+
+@pytest.mark.parametrize("framing", ["crop", "stretch", "pad"])
+def test_only_pixels_in_the_region_count_for_percentiles(framing):
+    pixels = np.zeros((20, 40), np.uint8)
+    pixels[6:14, 16:24] = np.arange(100, 164).reshape(8, 8)
+    shown = cut_crops(encode(pixels), None, Framing(40, 1, framing=framing)).images[0, ..., 0]
+    region = Region(shown >= 90)
+    values = read_visible_values(encode(pixels), Framing(40, 1, framing=framing), region)
+    assert values.min() >= 100 if framing != "crop" else values.max() == 163
+    assert len(values) == pytest.approx(64, abs=16)

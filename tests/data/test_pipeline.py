@@ -317,6 +317,19 @@ def test_percentiles_are_those_of_the_training_images_alone(
     assert (dataset.test.images[dataset.test.labels == 1] == 255).all()
 
 
+def test_percentiles_do_not_count_pixels_outside_the_region(
+    deep_config, deep_folder, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="vae_jax")
+    region = np.zeros((12, 12), bool)
+    region[2:5, 6:9] = True
+    Image.fromarray(region).save(tmp_path / "region.png")
+    deep_config.intensity, deep_config.roi = "percentile:0,100", str(tmp_path / "region.png")
+    files = pipeline.load_dataset(deep_config, seed=1).train.files
+    train = [np.asarray(Image.open(deep_folder / file))[:, 2:14][region] for file in files]
+    assert f"window{np.min(train)},{np.max(train)} of the stored values" in caplog.text
+
+
 def test_another_seed_and_another_window_do_not_reuse_decoded_images(deep_config):
     deep_config.intensity = "percentile:0,100"
     first = pipeline.load_dataset(deep_config, seed=1).train

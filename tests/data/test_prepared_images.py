@@ -189,4 +189,4 @@ def test_a_cache_of_a_version_that_did_not_measure_values_is_made_again(read, kv
     with np.load(table) as columns:
         older = {name: array for name, array in columns.items() if name != "stored_levels"}
     np.savez(table, **older)
-    assert read().stored_levels.tolist() == [[0, 255, 255, 0]] * len(read())
+    assert read().stored_levels.tolist() == [[0, 255, 0, 255, 0, 0]] * len(read())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_jax.data.squaring import cut_centre, fit_square
+from vae_jax.data.squaring import cut_centre, fit_square, spread_over_part
 from vae_jax.validate import FRAMINGS
 
 # Wide, high, square, as large as the square, one pixel wide.
@@ -106,3 +106,15 @@ def test_a_mark_is_at_the_same_place_in_image_and_mask(size, framing, crop):
     np.testing.assert_allclose(
         np.argwhere(in_image).mean(0), np.argwhere(in_mask).mean(0), atol=0.75
     )
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+@pytest.mark.parametrize("size", [(96, 48), (48, 96), (72, 72)])
+def test_a_mask_of_the_square_is_spread_over_the_part_that_the_square_shows(size, framing):
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[8:14, 8:11] = True
+    part = cut_centre(make_image(*size), 1.0, framing)
+    spread = spread_over_part(mask, *part.size, framing)
+    assert spread.shape == (part.height, part.width)
+    again = fit_square(Image.fromarray(spread), SIDE, framing, Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(np.asarray(again), mask)

@@ -1,7 +1,6 @@
 """An encoded image -> uint8 pixels at the size that the model sees.
 
-An image with more than 8 bits is "deep": Pillow keeps its values in the modes I;16 and I. Its values are
-resized first, and rounded to 8 bits last.
+The values of an image with more than 8 bits are resized first, and rounded to 8 bits last.
 
 H W image that the model sees, C channels (1 grey, 3 RGB).
 """
@@ -10,20 +9,17 @@ import io
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps
 
+from vae_jax.data import stored_values
 from vae_jax.data.image_file import open_image
-from vae_jax.data.intensity import EIGHT_BITS, FULL, Intensity
+from vae_jax.data.intensity import FULL, Intensity
 from vae_jax.data.squaring import cut_centre, fit_square
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
-VERSION = 1
+VERSION = 2
 
-_IS_REDUCED = "vae_jax_is_reduced"  # key of `Image.info`: of 16 bits per channel, 8 have been read
-_TYPE_MAX = {
-    "I": 2**31 - 1
-}  # largest value of a deep image, by Pillow's mode; 16 bits where it is missing
 _HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
 
@@ -51,7 +47,7 @@ def check_image(encoded: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> tuple[i
         image.draft(image.mode, (max(1, size[0] // 8), max(1, size[1] // 8)))
         image.load()
         _check_mode(image)
-        if image.mode == "I" and image.getextrema()[0] < 0 and not _is_signed(image):
+        if image.mode == "I" and image.getextrema()[0] < 0 and not stored_values.is_signed(image):
             raise ValueError("values above 2147483647 cannot be read; store it with 16 bits")
     return size
 
@@ -86,54 +82,23 @@ def check_mask(encoded: bytes, encoded_image: bytes, max_pixels: int = HIGHEST_M
 def open_upright(encoded: bytes) -> Image.Image:
     """Opens an image and turns it as its orientation tag requires; of several frames it takes the first."""
     image = open_image(io.BytesIO(encoded))
-    is_reduced = _has_deep_colour(image)
+    stored_values.note_storage(image, encoded)
     ImageOps.exif_transpose(image, in_place=True)
     if image.format == "PPM" and image.mode == "I":
         # Pillow scales the values of a deep PGM to 16 bits, but keeps them as 32 bits.
         image = Image.fromarray(np.asarray(image).astype(np.uint16))
-    image.info[_IS_REDUCED] = is_reduced
     return image
 
 
-def measure_levels(image: Image.Image) -> tuple[int, int, int, int]:
-    """Returns a row of `Examples.stored_levels` for an image from `open_upright`.
-
-    The values of an image with 8 bits are not measured.
-    """
-    if _is_deep(image):
-        values = np.asarray(image)
-        return int(values.min()), int(values.max()), _get_type_max(image), 0
-    if image.info.get(_IS_REDUCED):
-        extrema = np.reshape(image.getextrema(), (-1, 2))
-        return int(extrema.min()) * 257, int(extrema.max()) * 257, 65_535, 1
-    return EIGHT_BITS
-
-
 def read_values(
-    image: Image.Image, channels: int, crop: float, framing: str = "crop"
+    image: Image.Image,
+    channels: int,
+    crop: float,
+    framing: str = "crop",
+    background: str = "black",
 ) -> np.ndarray:
     """Returns the values of the visible part that `decode_image` maps to grey levels, not resized."""
-    return np.asarray(_convert_unless_deep(cut_centre(image, crop, framing), channels))
-
-
-def _has_deep_colour(image: Image.Image) -> bool:
-    """Returns whether an image that is not loaded yet has 16 bits per channel, of which Pillow reads 8."""
-    return not _is_deep(image) and any(
-        ";16" in str(tile[-1]) or tile[0] == "SGI16" for tile in getattr(image, "tile", ())
-    )
-
-
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I")
-
-
-def _is_signed(image: Image.Image) -> bool:
-    """Returns whether a TIFF declares its values as whole numbers with a sign."""
-    return getattr(image, "tag_v2", {}).get(TiffImagePlugin.SAMPLEFORMAT) == (2,)
-
-
-def _get_type_max(image: Image.Image) -> int:
-    return _TYPE_MAX.get(image.mode, 65_535)
+    return np.asarray(_convert_unless_deep(cut_centre(image, crop, framing), channels, background))
 
 
 def decode_image(
@@ -143,33 +108,40 @@ def decode_image(
     crop: float,
     intensity: Intensity = FULL,
     framing: str = "crop",
+    background: str = "black",
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns the visible part, resized with antialiasing and converted to `channels`.
 
     Args:
         stored: bytes of the file, or an image from `open_upright`.
         image_size: H and W, pixels; None does not resize, so that the image may not be square.
-        channels: C. Colour becomes grey by ITU-R 601-2 luma, grey is repeated, transparency is dropped.
+        channels: C. Colour becomes grey by ITU-R 601-2 luma, and grey is repeated.
         crop: share of the sides that is visible, in (0, 1]; see `squaring.cut_centre`.
         intensity: how stored values become grey levels.
         framing: how an image that is not square becomes one; see `squaring`.
+        background: black | white, what shines through transparent pixels.
     """
     image = _cut_visible_part(stored, crop, framing)
-    if _is_deep(image) or intensity.kind != "full":
-        return _decode_values(image, image_size, channels, intensity, framing)
-    image = _convert_unless_deep(image, channels)
+    if stored_values.is_deep(image) or intensity.kind not in ("full", "own"):
+        return _decode_values(image, image_size, channels, intensity, framing, background)
+    image = _convert_unless_deep(image, channels, background)
     if image_size is not None:
         image = fit_square(image, image_size, framing, Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 def _decode_values(
-    image: Image.Image, image_size: int | None, channels: int, intensity: Intensity, framing: str
+    image: Image.Image,
+    image_size: int | None,
+    channels: int,
+    intensity: Intensity,
+    framing: str,
+    background: str,
 ) -> UInt8[np.ndarray, "H W C"]:
     """Returns an image whose values are resized as float32 numbers and rounded afterwards."""
-    type_max = _get_type_max(image) if _is_deep(image) else 255
-    values = np.asarray(_convert_unless_deep(image, channels), np.float64)
-    levels = np.atleast_3d(intensity.map_values(values, type_max).astype(np.float32))
+    black, white, _ = stored_values.get_range(image)
+    values = np.asarray(_convert_unless_deep(image, channels, background), np.float64)
+    levels = np.atleast_3d(intensity.map_values(values, black, white).astype(np.float32))
     if image_size is not None:
         bands = [Image.fromarray(levels[..., band]) for band in range(levels.shape[-1])]
         resampling = Image.Resampling.BILINEAR
@@ -206,19 +178,21 @@ def _cut_visible_part(stored: bytes | Image.Image, crop: float, framing: str) ->
     return cut_centre(image, crop, framing)
 
 
-def _convert_unless_deep(image: Image.Image, channels: int) -> Image.Image:
+def _convert_unless_deep(image: Image.Image, channels: int, background: str) -> Image.Image:
     """Returns a grey or a colour image; a deep image is grey, and keeps its values."""
-    return image if _is_deep(image) else _convert(image, "L" if channels == 1 else "RGB")
+    if stored_values.is_deep(image):
+        return image
+    return _convert(image, "L" if channels == 1 else "RGB", background)
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
+def _convert(image: Image.Image, mode: str, background: str = "black") -> Image.Image:
     """Converts an image to one of Pillow's modes; 16-bit values are scaled to 8 bits."""
+    image = stored_values.show_on_background(image, background)
     if image.mode == mode:
         return image
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit values at 255 instead of scaling them.
         image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
     elif image.mode == "P":
-        # A palette may have transparent colours, which only RGBA accepts without a warning.
-        image = image.convert("RGBA")
+        image = image.convert("RGB")  # Pillow rounds the grey of a palette in another way
     return image.convert(mode)

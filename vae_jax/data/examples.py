@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, Int64, UInt8
+from jaxtyping import Bool, Float64, Int, Int32, UInt8
 
 from vae_jax.data.image_store import Images, join_images
 from vae_jax.data.intensity import EIGHT_BITS
@@ -22,8 +22,8 @@ def _make_empty_masks(examples: "Examples") -> UInt8[np.ndarray, "N H W"]:
     return np.broadcast_to(np.uint8(0), examples.images.shape[:3])
 
 
-def _make_eight_bit_levels(examples: "Examples") -> Int64[np.ndarray, "N 4"]:
-    return np.tile(np.array(EIGHT_BITS, np.int64), (len(examples), 1))
+def _make_eight_bit_levels(examples: "Examples") -> Float64[np.ndarray, "N 6"]:
+    return np.tile(np.array(EIGHT_BITS, np.float64), (len(examples), 1))
 
 
 def _make_unknown_materials(examples: "Examples") -> list[str]:
@@ -46,8 +46,8 @@ class Examples:
         files: path of each image, relative to the data folder.
         groups: patient, video or set of near-duplicates; images of one group never have different roles.
         stored_size: width (pixels), height (pixels) and size (bytes) of the stored file.
-        stored_levels: lowest and highest value of the stored image, largest value of its type, and 1 where
-            only the upper 8 of 16 bits could be read; None where nothing is known about them.
+        stored_levels: lowest and highest value of the stored image, the range of its type, what the values
+            are, and transparency (the columns in `intensity.py`); None where nothing is known about them.
         masks: 1 where a pixel is abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; in a role with masks, a normal image counts as having an empty
             one.
@@ -66,7 +66,7 @@ class Examples:
     groups: list[str]
     stored_size: Int32[np.ndarray, "N 3"]
     has_mask: Bool[np.ndarray, "N"]
-    stored_levels: Int64[np.ndarray, "N 4"] | None = dataclasses.field(
+    stored_levels: Float64[np.ndarray, "N 6"] | None = dataclasses.field(
         default=None, metadata={"fill": _make_eight_bit_levels}
     )
     masks: UInt8[Images, "N H W"] | None = dataclasses.field(

@@ -1,4 +1,4 @@
-"""What the log says about the images of a folder of your own: their labels, and what is out of view."""
+"""What the log says about images: their labels, what is out of view, and how they were read."""
 
 import collections
 import logging
@@ -7,6 +7,16 @@ import ml_collections
 import numpy as np
 
 from vae_jax.data.examples import NO_LABEL, Examples
+from vae_jax.data.intensity import (
+    BLACK,
+    KIND,
+    OPAQUE,
+    REDUCED,
+    SHAPE,
+    TRANSPARENCY,
+    WHITE,
+    WINDOWED,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -29,4 +39,37 @@ def log_cropping(examples: Examples, data_config: ml_collections.ConfigDict) -> 
             "longer side; data.framing=stretch or pad shows them whole",
             data_config.dataset, (short < long).sum(), len(short),
             100 * np.mean(data_config.crop * short / long),
+        )  # fmt: skip
+
+
+def log_stored_values(examples: Examples, data_config: ml_collections.ConfigDict) -> None:
+    """Logs how images were read whose values or transparency do not say by themselves how to read them."""
+    levels, dataset = examples.stored_levels, data_config.dataset
+    transparent = levels[:, TRANSPARENCY] != OPAQUE
+    if transparent.any():
+        _log.info(
+            "%s: %d of %d images have transparent pixels, which are %s (data.background)",
+            dataset, transparent.sum(), len(levels), data_config.background,
+        )  # fmt: skip
+    shapes = np.flatnonzero(levels[:, TRANSPARENCY] == SHAPE)
+    if len(shapes):
+        _log.warning(
+            "%s: the pixels of %d images are either opaque or fully transparent, so that they show a "
+            "shape, for example in %s; it is treated as transparency on %s, not as a mask; if it is a "
+            "mask, store it as a file of its own below a folder ground_truth",
+            dataset, len(shapes), examples.files[shapes[0]], data_config.background,
+        )  # fmt: skip
+    reduced = (levels[:, KIND] == REDUCED).sum()
+    if reduced:
+        _log.info(
+            "%s: %d images have 16 bits per channel, of which the upper 8 are read",
+            dataset,
+            reduced,
+        )
+    windows = np.unique(levels[levels[:, KIND] == WINDOWED][:, [BLACK, WHITE]], axis=0)
+    if len(windows) > 1 and data_config.intensity == "full":
+        _log.warning(
+            "%s: the medical files have %d different windows, so equal values have different grey levels; "
+            "--config.data.intensity=window:LOW,HIGH gives all of them the same window",
+            dataset, len(windows),
         )  # fmt: skip

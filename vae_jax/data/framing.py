@@ -1,17 +1,20 @@
 """Which parts of a stored image the model sees: one square of it, or tiles along the longer side.
 
-T crops of one image, H W image that the model sees, C channels.
+T crops of one image, H W image that the model sees, C channels, P visible pixels of the stored image.
 """
 
 import dataclasses
 
 import ml_collections
 import numpy as np
-from jaxtyping import Bool, Int32, Int64, UInt8
+from jaxtyping import Bool, Float64, Int32, Num, UInt8
 from PIL import Image
 
 from vae_jax.data import decode
 from vae_jax.data.intensity import FULL, Intensity, parse_intensity
+from vae_jax.data.region import Region
+from vae_jax.data.squaring import spread_over_part
+from vae_jax.data.stored_values import measure_levels
 from vae_jax.errors import UserError
 
 _NEAR_WHITE = 250  # grey levels from this one on count as saturated
@@ -29,6 +32,7 @@ class Framing:
         max_saturated: a crop with a larger share of near-white pixels is not used.
         intensity: how stored values become grey levels.
         framing: how an image that is not square becomes one, "crop", "stretch" or "pad"; see `squaring`.
+        background: "black" or "white", what shines through transparent pixels.
     """
 
     image_size: int
@@ -38,6 +42,7 @@ class Framing:
     max_saturated: float = 1.0
     intensity: Intensity = FULL
     framing: str = "crop"
+    background: str = "black"
 
     def __post_init__(self) -> None:
         if self.tile_stride and self.framing != "crop":
@@ -74,6 +79,8 @@ class Framing:
         parts = [f"{self.image_size}px", f"{self.channels}c", f"crop{self.crop:g}"]
         if self.framing != "crop":
             parts.append(self.framing)
+        if self.background != "black":
+            parts.append(self.background)
         if self.tile_stride:
             parts.append(f"tiles{self.tile_stride}")
         if self.max_saturated < 1:
@@ -100,7 +107,7 @@ class Crops:
     masks: UInt8[np.ndarray, "T H W"] | None
     has_defect: Bool[np.ndarray, "T"]
     offsets: Int32[np.ndarray, "T"]
-    stored_levels: Int64[np.ndarray, "4"]
+    stored_levels: Float64[np.ndarray, "6"]
 
     def drop_all(self) -> "Crops":
         """Returns an empty set of crops of the same size."""
@@ -154,22 +161,35 @@ def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> C
         masks,
         has_defect,
         np.array([offsets[i] for i in usable], np.int32),
-        np.array(decode.measure_levels(image), np.int64),
+        np.array(measure_levels(image), np.float64),
     )
 
 
-def read_visible_values(encoded: bytes, framing: Framing) -> np.ndarray:
-    """Returns the stored values of the pixels that the model may see, before they become grey levels."""
+def read_visible_values(
+    encoded: bytes, framing: Framing, region: Region | None = None
+) -> Num[np.ndarray, "P"]:
+    """Returns the stored values of the pixels that the model may see, before they become grey levels.
+
+    Args:
+        encoded: file of the image.
+        framing: which parts of it the model sees.
+        region: pixels that count in the square that the model sees; None where all of them do.
+    """
     image = decode.open_upright(encoded)
     if framing.tile_stride:
         pieces = [_cut_tile(image, offset) for offset in _tile_offsets(image, min(image.size))]
     else:
         pieces = [image]
-    values = [
-        decode.read_values(piece, framing.channels, framing.crop, framing.framing)
-        for piece in pieces
-    ]
-    return np.concatenate([array.ravel() for array in values])
+    values = []
+    for piece in pieces:
+        pixels = decode.read_values(
+            piece, framing.channels, framing.crop, framing.framing, framing.background
+        )
+        height, width = pixels.shape[:2]
+        if region is not None:
+            pixels = pixels[spread_over_part(region.mask, width, height, framing.framing)]
+        values.append(pixels.ravel())
+    return np.concatenate(values)
 
 
 def compute_tile_offsets(length: int, side: int, stride: int) -> list[int]:
@@ -212,5 +232,11 @@ def _decode_piece(
     piece: Image.Image, image_size: int | None, channels: int, framing: Framing
 ) -> UInt8[np.ndarray, "H W C"]:
     return decode.decode_image(
-        piece, image_size, channels, framing.crop, framing.intensity, framing.framing
+        piece,
+        image_size,
+        channels,
+        framing.crop,
+        framing.intensity,
+        framing.framing,
+        framing.background,
     )

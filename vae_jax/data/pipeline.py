@@ -14,10 +14,10 @@ from jaxtyping import Bool, Int
 from vae_jax.data import class_roles, splits
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
-from vae_jax.data.folder_log import log_cropping, log_labels
+from vae_jax.data.folder_log import log_cropping, log_labels, log_stored_values
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
-from vae_jax.data.intensity import FULL, check_levels
+from vae_jax.data.intensity import OWN_RANGE, check_levels
 from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
 from vae_jax.data.near_duplicates import group_near_duplicates
@@ -61,7 +61,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     region = load_region(data_config)
     groups = None
     if framing.intensity.kind == "percentile":
-        framing, groups = _fit_intensity(data_config, framing, seed)
+        framing, groups = _fit_intensity(data_config, framing, region, seed)
     examples, rows_of_role, builder, fingerprint = _read_with_roles(
         data_config, framing, seed, groups
     )
@@ -73,6 +73,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     train_rows = rows_of_role["train"]
     levels = examples.stored_levels
     check_levels(levels, levels[train_rows], framing.intensity, data_config.dataset)
+    log_stored_values(examples, data_config)
     if data_config.normalise == "material":
         examples = normalise_materials(examples, train_rows, data_config.dataset)
     return Dataset(
@@ -86,18 +87,18 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
 
 
 def _fit_intensity(
-    data_config: ml_collections.ConfigDict, framing: Framing, seed: int
+    data_config: ml_collections.ConfigDict, framing: Framing, region: Region | None, seed: int
 ) -> tuple[Framing, list[str]]:
     """Returns a framing with a window in place of the percentiles, and the group of each image.
 
     Roles depend on labels, groups and the seed. The images are therefore decoded once with another
     intensity, to learn which ones train the model. With the window, other images could nearly agree, so
-    the groups are kept.
+    the groups are kept. Pixels outside the region do not count.
     """
-    first = dataclasses.replace(framing, intensity=FULL)
+    first = dataclasses.replace(framing, intensity=OWN_RANGE)
     examples, rows_of_role, builder, _ = _read_with_roles(data_config, first, seed)
     files = {examples.files[row] for row in rows_of_role["train"]}
-    window = fit_window(builder, files, framing)
+    window = fit_window(builder, files, framing, region)
     _log.info(
         "%s: data.intensity=%s is %s of the stored values of %d training images",
         data_config.dataset, data_config.intensity, window.key, len(files),

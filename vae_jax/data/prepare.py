@@ -82,9 +82,7 @@ def prepare_dataset(
             which it has the name of the dataset. "" downloads the files unless they have been prepared.
         data_dir: the folder for prepared data; "" is TFDS's own default.
         skip_corrupt: whether unreadable images are skipped and listed; otherwise they are an error.
-        mask_like_images: refuse | images, for images that look like masks and are not named as masks.
-        mask_values: auto (the rule of the dataset) | above:N | below:N, the abnormal values of a mask.
-        max_pixels: images with more pixels count as unreadable.
+        mask_like_images, mask_values, max_pixels: see `SourceConfig`.
 
     Raises:
         UserError: if files are missing or damaged, or change while they are read, or `data_dir` cannot be

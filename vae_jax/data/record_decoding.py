@@ -14,6 +14,7 @@ from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.decoded_cache import Arrays
 from vae_jax.data.framing import Framing, cut_crops, read_visible_values
 from vae_jax.data.intensity import Histogram, Intensity
+from vae_jax.data.region import Region
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 
@@ -75,13 +76,22 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
         ) from error
 
 
-def fit_window(builder: ImageDatasetBuilder, files: Collection[str], framing: Framing) -> Intensity:
+def fit_window(
+    builder: ImageDatasetBuilder,
+    files: Collection[str],
+    framing: Framing,
+    region: Region | None = None,
+) -> Intensity:
     """Returns the window between two percentiles of the stored values of some images.
+
+    Every start reads the stored files of these images again, because the decoded images that are kept have
+    grey levels only.
 
     Args:
         builder: builder of the prepared data.
         files: files of the training images.
         framing: which parts of the images count; its intensity holds the percentiles.
+        region: pixels that count in the square that the model sees; None where all of them do.
 
     Raises:
         UserError: if both percentiles are the same value.
@@ -91,7 +101,7 @@ def fit_window(builder: ImageDatasetBuilder, files: Collection[str], framing: Fr
     for split in builder.info.splits:
         for record in builder.as_data_source(split, decoders=encoded):
             if record["file"].decode() in files:
-                histogram.add(read_visible_values(record["image"], framing))
+                histogram.add(read_visible_values(record["image"], framing, region))
     return histogram.find_window(framing.intensity)
 
 

@@ -6,6 +6,8 @@ there too, the added pixels count as normal. An image and its mask are treated a
 mask belongs to the same pixel of the image.
 """
 
+import numpy as np
+from jaxtyping import Bool
 from PIL import Image
 
 
@@ -45,6 +47,22 @@ def fit_square(
     square = Image.new(image.mode, (side, side))  # black
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
+
+
+def spread_over_part(
+    square: Bool[np.ndarray, "side side"], width: int, height: int, framing: str
+) -> Bool[np.ndarray, "height width"]:
+    """Returns a mask of the square that the model sees at the size of a part from `cut_centre`.
+
+    It is the inverse of `fit_square`, and takes the nearest pixel.
+    """
+    mask = Image.fromarray(square)
+    if framing == "pad":
+        longer = max(width, height)
+        mask = mask.resize((longer, longer), Image.Resampling.NEAREST)
+        left, top = (longer - width) // 2, (longer - height) // 2
+        return np.asarray(mask.crop((left, top, left + width, top + height)))
+    return np.asarray(mask.resize((width, height), Image.Resampling.NEAREST))
 
 
 def _resize(image: Image.Image, size: tuple[int, int], resampling: Image.Resampling) -> Image.Image:

@@ -110,3 +110,16 @@ def test_real_files_have_their_published_counts_and_thirty_sets_of_duplicates(re
     assert not {image.group for image in splits["train"]} & {
         image.group for image in splits["test"]
     }
+
+
+def test_the_log_counts_files_that_are_left_out(root, caplog):
+    for name in ("a.txt", "b.txt", "c.bmp"):
+        (root / "train/NORMAL" / name).write_bytes(b"")
+    (root / "test/PNEUMONIA/d.csv").write_bytes(b"")
+    ChestXray.locate_files(root)
+    assert "left out 4 files whose suffix is none of .jpeg, .jpg, .png: 2 .txt" in caplog.text
+    caplog.clear()
+    for path in (root / "train/NORMAL").glob("*.jpeg"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"train/NORMAL has no images, only 2 .txt, 1 .bmp"):
+        ChestXray.locate_files(root)

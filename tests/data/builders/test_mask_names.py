@@ -116,3 +116,29 @@ def test_masks_without_an_image_and_the_copies_of_labelme_are_not_images():
 )
 def test_a_suffix_is_what_pathlib_takes_for_one(name):
     assert mask_names.remove_suffix(name) == str(pathlib.PurePosixPath(name).with_suffix(""))
+
+
+def test_the_masks_of_drive_belong_to_their_images():
+    names = [
+        "eye/images/21_training.tif", "eye/images/22_training.tif", "eye/images/2_test.tif",
+        "eye/1st_manual/21_manual1.gif", "eye/1st_manual/22_manual1.gif", "eye/1st_manual/2_manual1.gif",
+    ]  # fmt: skip
+    assert mask_names.find_masks(names).of_image == {
+        "eye/images/21_training.tif": ["eye/1st_manual/21_manual1.gif"],
+        "eye/images/22_training.tif": ["eye/1st_manual/22_manual1.gif"],
+        "eye/images/2_test.tif": ["eye/1st_manual/2_manual1.gif"],
+    }
+
+
+def test_masks_of_drive_never_belong_to_an_image_of_another_number():
+    masks = mask_names.find_masks(["eye/images/21_training.tif", "eye/1st_manual/1_manual1.gif"])
+    assert masks.unmatched == ["eye/1st_manual/1_manual1.gif"]
+    # An image that has exactly this name comes first.
+    names = ["eye/images/21.tif", "eye/images/21_training.tif", "eye/1st_manual/21_manual1.gif"]
+    assert set(mask_names.find_masks(names).of_image) == {"eye/images/21.tif"}
+
+
+def test_the_two_masks_of_an_image_in_drive_are_not_united():
+    names = ["eye/images/21_training.tif", "eye/mask/21_training_mask.gif"]
+    with pytest.raises(UserError, match="are masks of the same image"):
+        mask_names.find_masks([*names, "eye/1st_manual/21_manual1.gif"])

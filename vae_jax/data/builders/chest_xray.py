@@ -4,6 +4,7 @@ Source: D. Kermany et al., Identifying Medical Diagnoses and Treatable Diseases 
 Learning, Cell 172, 2018; data: Mendeley Data, rscbjbr9sj, CC BY 4.0.
 """
 
+import logging
 import pathlib
 import re
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from vae_jax.data.builders import duplicates
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.folder_walk import walk_folder
+from vae_jax.data.builders.image_suffixes import count_suffixes
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 
@@ -19,6 +21,8 @@ _SUFFIXES = {".jpeg", ".jpg", ".png"}
 _SPLITS = {"train": "train", "val": "train", "test": "test"}
 _ARCHIVE_FOLDER = "chest_xray"  # the folder in the archive; Kaggle's copy nests two of them
 _PATIENT = re.compile(r"(person\d+)_|((?:NORMAL\d+-)?IM-\d+)-")
+
+_log = logging.getLogger(__name__)
 
 
 class ChestXray(ImageDatasetBuilder, skip_registration=True):
@@ -42,26 +46,36 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
 
     @classmethod
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
-        """Finds the four folders, here or inside the folders of an archive; `val` belongs to train."""
+        """Finds the four folders, here or inside the folders of an archive; `val` belongs to train.
+
+        It warns of files with other suffixes, which are left out.
+        """
         nested = [folder, folder / _ARCHIVE_FOLDER, folder / _ARCHIVE_FOLDER / _ARCHIVE_FOLDER]
         root = next((inner for inner in nested if (inner / "train").is_dir()), None)
         if root is None:
             raise cls.OFFICIAL.make_error(f"{folder} has no folder train")
-        located = {}
+        located, others = {}, []
         for split in _SPLITS:
             for class_name in cls.CLASSES:
                 class_folder = root / split / class_name
-                images = {}
+                images, left_out = {}, []
                 if class_folder.is_dir():
                     ((_, files, _),) = walk_folder(class_folder, max_depth=0)
-                    images = {
-                        f"{split}/{class_name}/{name}": class_folder / name
-                        for name in files
-                        if pathlib.PurePath(name).suffix.lower() in _SUFFIXES
-                    }
+                    for name in files:
+                        if pathlib.PurePath(name).suffix.lower() in _SUFFIXES:
+                            images[f"{split}/{class_name}/{name}"] = class_folder / name
+                        else:
+                            left_out.append(name)
                 if not images and split != "val":
-                    raise cls.OFFICIAL.make_error(f"{class_folder} has no images")
+                    counts = f", only {count_suffixes(left_out)}" if left_out else ""
+                    raise cls.OFFICIAL.make_error(f"{class_folder} has no images{counts}")
                 located |= images
+                others += left_out
+        if others:
+            _log.warning(
+                "%s: left out %d files whose suffix is none of %s: %s",
+                root, len(others), ", ".join(sorted(_SUFFIXES)), count_suffixes(others),
+            )  # fmt: skip
         return located
 
     def list_images(self, files: Mapping[str, pathlib.Path]) -> dict[str, list[SourceImage]]:

@@ -3,6 +3,8 @@
 Below a folder for masks:              DIR/ground_truth/scratch/0.png      (MVTec AD)
                                        DIR/COVID-19/infection masks/0.png  (COVID-QU-Ex)
                                        DIR/polyps-masks/0.png              (Kvasir-SEG)
+                                       DIR/eye/1st_manual/21_manual1.gif   (DRIVE; the image is
+                                       DIR/eye/images/21_training.tif)
 Beside the image DIR/scratch/0.jpg:    0_label.bmp (KolektorSDD), 0_GT.png (KolektorSDD2),
                                        0_segmentation.png (ISIC), 0_mask_1.png (BUSI),
                                        0_json/label.png (labelme)
@@ -32,6 +34,10 @@ _SUFFIX = re.compile(
     r"(?P<image>.+?)[ _.-]+(?:masks?|labels?|gt|ground[ _-]?truth|seg|segmentation)(?P<number>[ _-]?\d+)?",
     re.IGNORECASE,
 )
+# In folders for masks, the names of DRIVE: the mask 21_manual1 of the image 21_training.
+_MANUAL = re.compile(r"(?P<image>.+?)[ _.-]+manual[ _-]?\d*", re.IGNORECASE)
+_SPLIT_SUFFIX = re.compile(r"(?P<image>.+?)[ _.-]+(?:training|train|test)", re.IGNORECASE)
+_MANUAL_MARK = "\0manual"  # ends the stem under which an image such as 21_training is also listed
 _LABELME_FOLDER = "_json"
 _LABELME_MASK = "label"  # the other images in a folder of labelme are copies and previews
 
@@ -173,14 +179,23 @@ class _Images:
         self._of_stem: Mapping[str, list[str]] = collections.defaultdict(list)
         # (path without one of its folders, position of that folder) -> images
         self._of_shortened: Mapping[tuple[str, int], list[str]] = collections.defaultdict(list)
+        names = list(names)
         for name in names:
-            stem = remove_suffix(name)
-            self._of_stem[stem].append(name)
-            parts = stem.split("/")
-            for i in range(len(parts) - 1):
-                shortened = "/".join(parts[:i] + parts[i + 1 :])
-                self._of_shortened[shortened, i].append(name)
+            self._add(remove_suffix(name), name)
+        stems = {*self._of_stem}
+        for name in names:
+            folder, slash, file = remove_suffix(name).rpartition("/")
+            match = _SPLIT_SUFFIX.fullmatch(file)
+            if match and folder + slash + match["image"] not in stems:
+                self._add(f"{folder}{slash}{match['image']}{_MANUAL_MARK}", name)
         self._test_folders = test_folders
+
+    def _add(self, stem: str, name: str) -> None:
+        self._of_stem[stem].append(name)
+        parts = stem.split("/")
+        for i in range(len(parts) - 1):
+            shortened = "/".join(parts[:i] + parts[i + 1 :])
+            self._of_shortened[shortened, i].append(name)
 
     def find_stems(self, stems: Iterable[str]) -> list[str]:
         """Returns the images of the first stem that has any."""
@@ -211,6 +226,9 @@ def _list_places(mask: str, test_folders: Collection[str]) -> Iterator[tuple[lis
     above, _, below = split_at_mask_folder(mask)
     match = _SUFFIX.fullmatch(below[-1])
     stems = [match["image"], below[-1]] if match else [below[-1]]
+    manual = _MANUAL.fullmatch(below[-1])
+    if manual:
+        stems += [manual["image"], manual["image"] + _MANUAL_MARK]
     starts = [[folder] for folder in test_folders] or [[]]
     for stem in stems:
         path = [*below[:-1], stem]
