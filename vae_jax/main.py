@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 import absl.logging
@@ -18,6 +19,7 @@ from vae_jax.errors import UserError
 from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.compiler import choose_xla_options
+from vae_jax.runtime.printable import PrintableFormatter, make_printable
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,12 +48,12 @@ def main(argv: Sequence[str]) -> int:
             with _join_cluster(command.cluster):
                 _run_mode(command)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {make_printable(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:  # for example a missing permission, a full disk or a missing folder
-        path = error.filename or "a file"
+        message = f"{error.filename or 'a file'}: {error.strerror or error}"
         print(
-            f"error: {path}: {error.strerror or error}; correct this or name another path",
+            f"error: {make_printable(message)}; correct this or name another path",
             file=sys.stderr,
         )
         return 2
@@ -114,8 +116,7 @@ def _set_up_process(command: command_line.Command) -> None:
     """Sets memory allocation, compiler options, logging and the cache of compiled programs."""
     keep_memory()
     choose_xla_options(command.config.train.precision)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("vae_jax").setLevel(logging.INFO if command.leads else logging.ERROR)
+    set_up_logging(logging.INFO if command.leads else logging.ERROR)
     # Orbax logs every step of a save through absl; a user needs only its errors.
     absl.logging.set_verbosity(absl.logging.ERROR)
     if command.jax_cache_dir is not None:
@@ -123,6 +124,17 @@ def _set_up_process(command: command_line.Command) -> None:
         command.jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(command.jax_cache_dir)
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def set_up_logging(level: int) -> None:
+    """Sends log messages to stderr: those of this package from `level` on, and warnings of others."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("vae_jax").setLevel(level)
+    # Pillow comments on damaged and on large images; what matters of this is said when they are prepared.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import pytest
 
 from vae_jax.data import content_digests
 from vae_jax.data.content_digests import hash_files, join_digests, list_changes
-from vae_jax.errors import UserError
 
 
 @pytest.fixture
@@ -117,6 +116,7 @@ def test_a_file_whose_change_time_may_be_a_copy_of_its_modification_time_is_not_
         def __init__(self, status):
             self.st_ino, self.st_size = status.st_ino, status.st_size
             self.st_mtime_ns, self.st_ctime_ns = status.st_mtime_ns, change_time_ns
+            self.st_mode = status.st_mode
 
     fstat = os.fstat
     monkeypatch.setattr(content_digests.os, "fstat", lambda number: Status(fstat(number)))
@@ -171,9 +171,20 @@ def test_a_file_without_read_permission_gets_the_reason(files, index_file):
     assert hash_files(files, index_file)["a"] == "unreadable: Permission denied"
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "folder"])
-def test_what_is_not_a_file_is_refused_and_not_opened(
-    files, index_file, tmp_path, kind, monkeypatch
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("pipe", "a pipe, not a file"),
+        ("socket", "a socket, not a file"),
+        ("folder", "a folder, not a file"),
+        ("device", "a device, not a file"),
+        ("huge", "3.0 GiB; the limit is 1 GiB"),
+        ("dangling", "No such file or directory"),
+        ("loop", "Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_not_an_ordinary_file_gets_the_reason_and_is_not_read(
+    files, index_file, tmp_path, kind, reason, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = tmp_path / "special.png"
@@ -181,11 +192,17 @@ def test_what_is_not_a_file_is_refused_and_not_opened(
         os.mkfifo(path)
     elif kind == "folder":
         path.mkdir()
-    else:
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(3 * 2**30)
+    elif kind == "socket":
         with socket.socket(socket.AF_UNIX) as server:
             server.bind("special.png")
-    with pytest.raises(UserError, match=r"special\.png is a pipe, a socket, a device or a folder"):
-        hash_files(files | {"special.png": path}, index_file)
+    else:
+        path.symlink_to({"device": "/dev/zero", "dangling": "nothing", "loop": path.name}[kind])
+    digests = hash_files(files | {"special.png": path}, index_file)
+    assert digests.pop("special.png") == f"unreadable: {reason}"
+    assert digests == hash_files(files, index_file)
 
 
 def test_the_joined_digest_depends_on_every_name_and_every_content():

@@ -245,14 +245,12 @@ def test_the_error_names_a_folder_that_cannot_be_written(tmp_path):
         prepare_dataset("digits", data_dir=str(tmp_path / "file" / "below"))
 
 
-def test_a_source_file_that_cannot_be_read_is_not_reported_as_a_problem_of_the_prepared_data(
-    make_kvasir, data_dir
-):
+def test_a_source_file_that_has_vanished_since_the_listing_is_named(make_kvasir, data_dir):
     root = make_kvasir({"polyps": 2})
     with list_folders_once():
         assert list_manual_files("kvasir", str(root))
         (root / "polyps/001.jpg").unlink()
-        with pytest.raises(FileNotFoundError, match=r"001\.jpg"):
+        with pytest.raises(UserError, match=r"changed while it was being prepared .*001\.jpg"):
             prepare_dataset("kvasir", str(root), data_dir)
 
 

@@ -17,7 +17,7 @@ import stat
 import time
 from collections.abc import Mapping
 
-from vae_jax.errors import UserError
+from vae_jax.data.regular_file import describe_special, open_file
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.workdir import mark_output
 
@@ -69,8 +69,8 @@ def locate_index(root: pathlib.Path, dataset: str, manual_dir: str) -> pathlib.P
 def hash_files(files: Mapping[str, pathlib.Path], index_file: pathlib.Path) -> dict[str, str]:
     """Returns the digest of each file's content. Only files that may have changed are read.
 
-    A file that cannot be read gets the reason in place of a digest; the preparation of its dataset reports
-    it.
+    A file that cannot be read, for example a pipe or a link that leads nowhere, gets the reason in place of
+    a digest; the preparation of its dataset reports it.
 
     Args:
         files: name -> file.
@@ -78,10 +78,6 @@ def hash_files(files: Mapping[str, pathlib.Path], index_file: pathlib.Path) -> d
 
     Returns:
         Name -> SHA-256 of the content, hexadecimal.
-
-    Raises:
-        UserError: if a file is a pipe, a socket or a device.
-        FileNotFoundError: if a file does not exist.
     """
     index = _read_index(index_file)
     digests: dict[str, str] = {}
@@ -89,7 +85,14 @@ def hash_files(files: Mapping[str, pathlib.Path], index_file: pathlib.Path) -> d
     unread: dict[str, str] = {}  # name -> resolved path
     resolved_folders: dict[pathlib.Path, str] = {}
     for name, path in files.items():
-        status, resolved = _look_up(path, resolved_folders)
+        try:
+            status, resolved = _look_up(path, resolved_folders)
+            reason = describe_special(status.st_mode, status.st_size)
+        except OSError as error:  # the file has vanished, or is a link that leads nowhere
+            reason = error.strerror or type(error).__name__
+        if reason:
+            digests[name] = f"unreadable: {reason}"
+            continue
         record = index.get(resolved)
         if record is not None and record.describes(status):
             digests[name], records[resolved] = record.digest, record
@@ -139,10 +142,6 @@ def _look_up(
         if path.parent not in resolved_folders:
             resolved_folders[path.parent] = os.path.realpath(path.parent)
         resolved = os.path.join(resolved_folders[path.parent], path.name)
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(
-            f"{path} is a pipe, a socket, a device or a folder, not an image file; remove or rename it"
-        )
     return status, resolved
 
 
@@ -155,16 +154,16 @@ def _hash_file(path: str) -> tuple[str, FileRecord | None]:
     """
     content = hashlib.sha256()
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open_file(path) as file:
             start_ns = time.time_ns()
             before = os.fstat(file.fileno())
             while chunk := file.read(_CHUNK):
                 content.update(chunk)
             after = os.fstat(file.fileno())
-    except FileNotFoundError:
-        raise
     except OSError as error:
         return f"unreadable: {error.strerror or type(error).__name__}", None
+    except ValueError as error:  # it has become a pipe or a device
+        return f"unreadable: {error}", None
     digest = content.hexdigest()
     is_settled = start_ns - before.st_ctime_ns > _SETTLING_NS
     is_fine = before.st_ctime_ns % _COARSE_STEP_NS != 0

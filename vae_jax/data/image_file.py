@@ -11,6 +11,7 @@ import warnings
 
 from PIL import Image, features
 
+from vae_jax.data.regular_file import check_regular
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # Formats that are no images here:
@@ -57,9 +58,12 @@ def open_image(
         max_pixels: largest number of pixels, width times height, that is accepted.
 
     Raises:
-        ValueError: if the image has more pixels. The message has both numbers.
+        ValueError: if the image has more pixels; the message has both numbers. Or if `source` is a pipe,
+            a device or a file of more than 1 GiB.
         PIL.UnidentifiedImageError: if the file is no image of `FORMATS`.
     """
+    if isinstance(source, pathlib.Path):
+        check_regular(source)
     try:
         image = Image.open(source, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

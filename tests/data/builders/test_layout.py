@@ -34,10 +34,19 @@ def test_a_linked_folder_is_listed(touch, tmp_path):
     assert list(layout.list_files_below(folder).images) == ["bad/1.png", "good/0.png"]
 
 
-def test_a_name_that_is_not_utf8_is_refused(touch):
+def test_names_are_printable_whatever_their_bytes_are(touch):
     folder = touch("good/0.png")
-    (folder / "good/\udcff.png").touch()
-    with pytest.raises(UserError, match=r"'good/\\udcff\.png' in .*own is not valid UTF-8; rename"):
+    (folder / "good/\udcff\n\x1b.png").touch()
+    images = layout.list_files_below(folder).images
+    assert list(images) == ["good/0.png", "good/\\xff\\n\\x1b.png"]
+    assert all(path.exists() for path in images.values())
+
+
+def test_two_files_whose_names_are_shown_alike_are_refused(touch):
+    folder = touch("good/0.png")
+    (folder / "good/\n.png").touch()
+    (folder / "good/\\n.png").touch()
+    with pytest.raises(UserError, match=r"two files whose names are shown as good/\\n\.png"):
         layout.list_files_below(folder)
 
 

@@ -17,8 +17,10 @@ from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.reading import SourceImage
+from vae_jax.data.regular_file import read_file
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
+from vae_jax.runtime.printable import make_printable
 
 _ROLLS, _DEFECTS, _MASKS = "NODefect_images", "Defect_images", "Mask_images"
 # The number of the image, the code of the defect (000 means none) and the code of the fabric.
@@ -64,7 +66,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
             for path in paths:
                 match = _NAME.fullmatch(path.name)
                 if match and bool(match["mask"]) == (part == _MASKS):
-                    located[path.relative_to(folder).as_posix()] = path
+                    located[make_printable(path.relative_to(folder).as_posix())] = path
                 else:
                     unknown.append(path.relative_to(folder).as_posix())
         if unknown:
@@ -109,7 +111,7 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
 def _unite_masks(paths: Sequence[pathlib.Path]) -> bytes:
     """Returns one mask as PNG; it is white where at least one of the given masks is white."""
     try:
-        mask = np.stack([decode.decode_whole_mask(path.read_bytes()) for path in paths]).any(axis=0)
+        mask = np.stack([decode.decode_whole_mask(read_file(path)) for path in paths]).any(axis=0)
     except Exception as error:  # Pillow's plugins raise any error; NumPy raises one if sizes differ
         raise UserError(
             f"{', '.join(path.name for path in paths)} cannot be united into one mask "

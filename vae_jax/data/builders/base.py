@@ -247,6 +247,14 @@ def _divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]
             shards.append([])
             num_bytes = 0
         shards[-1].append(image)
-        encoded = image.image
-        num_bytes += len(encoded) if isinstance(encoded, bytes) else encoded.stat().st_size
+        num_bytes += _measure_bytes(image.image)
     return shards
+
+
+def _measure_bytes(encoded: pathlib.Path | bytes) -> int:
+    if isinstance(encoded, bytes):
+        return len(encoded)
+    try:
+        return encoded.stat().st_size
+    except OSError:  # a link that leads nowhere, which is reported when it is read
+        return 0

@@ -15,6 +15,7 @@ from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import count_suffixes
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
+from vae_jax.runtime.printable import make_printable
 
 _SUFFIXES = {".jpeg", ".jpg", ".png"}
 # Kaggle's copy has moved 16 images of the official training folder into a folder `val`.
@@ -63,7 +64,9 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
                     ((_, files, _),) = walk_folder(class_folder, max_depth=0)
                     for name in files:
                         if pathlib.PurePath(name).suffix.lower() in _SUFFIXES:
-                            images[f"{split}/{class_name}/{name}"] = class_folder / name
+                            images[f"{split}/{class_name}/{make_printable(name)}"] = (
+                                class_folder / name
+                            )
                         else:
                             left_out.append(name)
                 if not images and split != "val":

@@ -1,6 +1,7 @@
 """A folder of the user's own images; `layout.py` describes the layouts that it may have."""
 
 import logging
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
@@ -12,6 +13,7 @@ from vae_jax.data.builders.mask_names import Masks
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
+from vae_jax.runtime.printable import make_printable
 
 _MASK_FOLDER = "ground_truth"
 _MAX_NAMED = 5  # folders that a message names; it only counts the others
@@ -71,7 +73,7 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
                 "%s: ignored %d copies and previews of images that labelme wrote, for example %s",
                 folder, len(masks.copies), masks.copies[0],
             )  # fmt: skip
-        if (folder / groups.FILE_NAME).is_file():
+        if os.path.lexists(folder / groups.FILE_NAME):
             located[groups.FILE_NAME] = folder / groups.FILE_NAME
         return located
 
@@ -148,7 +150,8 @@ def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> 
     Raises:
         UserError: if the table names images that do not exist.
     """
-    table = {file: group for (file,), group in groups.read_groups(path, ("file",)).items()}
+    rows = groups.read_groups(path, ("file",))
+    table = {make_printable(file): group for (file,), group in rows.items()}
     missing = [file for file in table if file not in locations]
     if missing:
         raise UserError(

@@ -1,9 +1,11 @@
 """The user's table of images that belong together: the frames of one video or the images of one patient."""
 
 import csv
+import io
 import pathlib
 from collections.abc import Sequence
 
+from vae_jax.data.regular_file import open_file
 from vae_jax.errors import UserError
 
 FILE_NAME = "groups.csv"
@@ -23,12 +25,12 @@ def read_groups(path: pathlib.Path, columns: Sequence[str]) -> dict[tuple[str, .
         UserError: if the file is not such a table, or puts one image into two groups.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as lines:
+        with io.TextIOWrapper(open_file(path), "utf-8-sig", newline="") as lines:
             rows = [
                 (tuple(row[column].strip() for column in columns), row["group"].strip())
                 for row in csv.DictReader(lines)
             ]
-    except (KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
+    except (KeyError, AttributeError, ValueError, csv.Error) as error:
         raise UserError(
             f"{path} is not a table with the columns {', '.join(columns)} and group; correct or remove it"
         ) from error

@@ -6,6 +6,7 @@ Sources: K. Pogorelov et al., Kvasir, MMSys 2017; H. Borgli et al., HyperKvasir,
 import collections
 import functools
 import logging
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import is_image
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.sources import OfficialSource, unpack_zip
+from vae_jax.runtime.printable import make_printable
 
 ARCHIVE = "kvasir-dataset-v2.zip"
 
@@ -71,8 +73,9 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
                 raise cls.OFFICIAL.make_error(
                     f"{directory} is empty; copy its images or remove the folder"
                 )
-            prefix = "" if relative == pathlib.Path() else f"{relative.as_posix()}/"
-            located |= {prefix + name: directory / name for name in images}
+            located |= {
+                make_printable((relative / name).as_posix()): directory / name for name in images
+            }
         if not any(kind == "image" for kind, _ in num_files):
             raise cls.OFFICIAL.make_error(
                 f"{folder} has no folder with the name of a class of Kvasir"
@@ -84,7 +87,7 @@ class Kvasir(ImageDatasetBuilder, skip_registration=True):
             _log.warning(
                 "kvasir: ignored folders whose names are not classes: %s", ", ".join(unknown)
             )
-        if (folder / groups.FILE_NAME).is_file():
+        if os.path.lexists(folder / groups.FILE_NAME):
             located[groups.FILE_NAME] = folder / groups.FILE_NAME
         return located
 

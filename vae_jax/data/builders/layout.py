@@ -21,6 +21,7 @@ from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import count_suffixes, is_image
 from vae_jax.data.builders.mask_names import split_at_mask_folder
 from vae_jax.errors import UserError
+from vae_jax.runtime.printable import make_printable
 
 # MVTec AD 2 uses the names validation and test_public.
 _SPLITS = dict.fromkeys(("train", "val", "validation"), "train") | dict.fromkeys(
@@ -71,30 +72,29 @@ class FilesBelow:
 def list_files_below(folder: pathlib.Path) -> FilesBelow:
     """Lists the files below a folder, except for what a walk passes over.
 
+    A name is printable: what a terminal cannot show, for example a line break or a byte that is not UTF-8,
+    is escaped in it.
+
     Raises:
-        UserError: if the name of an image is not UTF-8, or a folder cannot be read.
+        UserError: if two files get the same name, or a folder cannot be read.
     """
     images, others, empty_folders = {}, [], []
     for directory, files, is_empty in walk_folder(folder):
-        path = directory.relative_to(folder)
+        parts = [make_printable(part) for part in directory.relative_to(folder).parts]
         if is_empty:
-            empty_folders.append(path.as_posix())
-        prefix = f"{path.as_posix()}/" if path.parts else ""
+            empty_folders.append("/".join(parts))
         for name in files:
-            relative = prefix + name
+            relative = "/".join([*parts, make_printable(name)])
             if relative in (region.DATASET_FILE, groups.FILE_NAME):
                 continue
+            if relative in images:
+                raise UserError(
+                    f"{folder} has two files whose names are shown as {relative}; rename one of them"
+                )
             if is_image(name):
                 images[relative] = directory / name
             else:
                 others.append(relative)
-    for name in images:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(
-                f"the file name {name!a} in {folder} is not valid UTF-8; rename that file"
-            ) from None
     return FilesBelow(images, others, empty_folders)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vae_jax.data import decode
 from vae_jax.data.builders import mask_levels
+from vae_jax.data.regular_file import read_file
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 _CHUNK = 16  # images per task of a thread
@@ -87,7 +88,7 @@ def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> Check
     """Reads and checks one image and its mask; returns the reason, as one line, if that fails."""
     part = ""
     try:
-        image = source.image if isinstance(source.image, bytes) else source.image.read_bytes()
+        image = source.image if isinstance(source.image, bytes) else read_file(source.image)
         size = source.size or decode.check_image(image, max_pixels)
         if source.mask is None:
             return CheckedImage(image, b"", 0, 0, size, hashlib.sha256(image).hexdigest())
@@ -96,7 +97,8 @@ def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> Check
             decode.check_mask(mask, image, max_pixels)
         mask = mask_levels.standardise_masks(masks, mask_values)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = reason or type(error).__name__
         if "cannot identify image file" in reason:
             reason = "not an image"
         return part + reason
@@ -110,7 +112,7 @@ def _read_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> tuple[
         return "its united mask: ", [mask]
     paths = mask if isinstance(mask, tuple) else (mask,)
     return f"its mask {', '.join(path.name for path in paths)}: ", [
-        path.read_bytes() for path in paths
+        read_file(path) for path in paths
     ]
 
 
