@@ -75,9 +75,8 @@ def get_config(variant: str = ""):
     config.data.channels = 3
     config.data.normal_classes = ()  # the classes good, normal and ok
     config.data.anomaly_classes = ()
-    config.data.framing = (
-        "stretch"  # defects near the edge of an image that is not square stay visible
-    )
+    config.data.framing = "auto"  # tiles, or stretched where images are small and nearly square
+    config.data.tile_size = 448  # twice image_size: a quarter of the tiles of the native scale
     config.data.group_near_duplicates = True
     config.data.val_fraction = 0.12
     config.data.calibration_fraction = 0.15

@@ -144,9 +144,16 @@ def test_mistakes_are_refused_with_the_value_and_what_to_do(arg, message):
     assert message in refusal(arg)
 
 
-def test_images_of_the_folder_dataset_are_not_cut_into_tiles():
-    message = refusal(f"--config={ROOT / 'configs/folder.py'}", "--config.data.tile_stride=64")
-    assert "the dataset folder labels whole images, not tiles" in message
+def test_tiles_of_the_folder_dataset_are_not_judged_by_themselves():
+    arguments = f"--config={ROOT / 'configs/folder.py'}", "--config.data.tile_stride=64"
+    message = refusal(*arguments, "--config.data.framing=crop")
+    assert "the dataset folder labels whole images, not tiles: set data.framing=tiles" in message
+    assert parse(*arguments, "--config.data.framing=tiles").config.data.tile_stride == 64
+
+
+def test_a_region_of_whole_images_does_not_belong_to_tiles():
+    message = refusal("--config.data.framing=tiles", "--config.data.roi=ellipse")
+    assert "data.framing is tiles and data.roi is ellipse" in message
 
 
 @pytest.mark.parametrize(

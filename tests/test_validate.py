@@ -49,7 +49,7 @@ def test_every_list_of_names_is_resolved():
         ({"data.anomaly_dataset": "minst"}, "did you mean mnist?"),
         (
             {"data.framing": "padd"},
-            "data.framing is 'padd'; valid: crop, stretch, pad; did you mean pad",
+            "data.framing is 'padd'; valid: crop, stretch, pad, tiles, auto; did you mean pad",
         ),
         ({"data.crop": 0.0}, "data.crop is 0; it must be in (0, 1]"),
         ({"data.crop": 1.5}, "data.crop is 1.5; it must be in [0, 1]"),

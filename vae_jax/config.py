@@ -29,12 +29,18 @@ def default() -> ml_collections.ConfigDict:
     data.image_size = 8  # height and width of the images that the model receives, pixels
     data.channels = 1  # 1 grey, 3 RGB
     # How an image that is not square becomes one: crop (its central square) | stretch (the whole image,
-    # squeezed) | pad (the whole image with its aspect ratio, on black, which counts as normal).
+    # squeezed) | pad (the whole image with its aspect ratio, on black, which counts as normal) | tiles
+    # (overlapping squares that cover the whole image; its score is that of its most unusual tile) | auto
+    # (tiles if the images are not square or much larger than image_size, else stretch).
     data.framing = "crop"
-    # Side of the central square to use, as a fraction of the image's shorter side; with stretch and pad,
+    # Side of the central square to use, as a fraction of the image's shorter side; with other framings,
     # both sides of the central part to use, as a fraction of those of the image.
     data.crop = 1.0
-    data.tile_stride = 0  # cuts a wide image into squares this many stored pixels apart; 0 crops it
+    # With the framing tiles: side of a tile in stored pixels, 0 is image_size; smaller images are enlarged.
+    data.tile_size = 0
+    # With tiles: stored pixels from one tile to the next, 0 is half a tile. With crop: cuts a wide image
+    # into squares this many stored pixels apart, which are judged one by one; 0 crops it.
+    data.tile_stride = 0
     data.max_saturated = (
         1.0  # images and tiles with a larger share of near-white pixels are left out
     )

@@ -38,6 +38,7 @@ from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
 from vae_jax.scoring.strip_evaluation import evaluate_strips
 from vae_jax.scoring.tile_groups import rank_tiles
+from vae_jax.scoring.whole_maps import measure_whole_images
 from vae_jax.training.checkpoint import load_best_params
 
 _MAX_BATCH_SIZE = 64  # images per step where a step is not compiled for scoring
@@ -106,12 +107,12 @@ def evaluate(
     results = (
         _describe_detection(setup, role_scores.test, decision, comparison)
         | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
-        | describe_model(setup, role_scores.test)
+        | describe_model(setup, role_scores.test_rows)
         | localisation.sections
     )
     return Evaluation(
         results,
-        results_lib.list_rows(dataset.test, comparison.columns, decision),
+        results_lib.list_rows(setup.images.test, comparison.columns, decision),
         case_selection.select_images(setup, decision, config.report, localisation.strips),
         _list_warnings(results, decision),
     )
@@ -190,7 +191,7 @@ def _compare(
     """Ranks the test images by every score and baseline score."""
     columns = {name: test_columns[name] for name in names} | baseline_columns
     resamples = setup.scoring_config.bootstrap_resamples
-    rankings = results_lib.rank_columns(setup.dataset.test, columns, resamples, setup.seed)
+    rankings = results_lib.rank_columns(setup.images.test, columns, resamples, setup.seed)
     others = [name for name in baseline_columns if name not in names]
     return _Comparison(columns, others, rankings)
 
@@ -198,7 +199,10 @@ def _compare(
 def _localise(
     setup: ScoringSetup, names: Sequence[str], role_scores: RoleScores, baselines: Baselines
 ) -> _Localisation:
-    """Measures the anomaly maps against masks; of tiles, on the strips that they were cut from."""
+    """Measures the anomaly maps against masks; of tiles, on the images that they were cut from."""
+    if setup.dataset.test.boxes is not None:
+        measures = measure_whole_images(setup, names, baselines, role_scores.fits)
+        return _Localisation({"localisation": measures} if measures else {}, [])
     strips = evaluate_strips(setup, names, baselines, role_scores.fits)
     if strips is None:
         measures = measure_localisation(setup, names, baselines, role_scores.fits)
@@ -218,7 +222,7 @@ def _describe_detection(
     setup: ScoringSetup, test_columns: Columns, decision: Decision, comparison: _Comparison
 ) -> dict[str, dict]:
     """Returns the sections about the data, the reconstructions, and the detection of anomalies."""
-    test, rankings = setup.dataset.test, comparison.rankings
+    test, rankings = setup.images.test, comparison.rankings
     promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
     return {
         "dataset": results_lib.describe_dataset(setup.dataset),

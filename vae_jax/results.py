@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.whole_images import view_whole_images
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
@@ -38,21 +39,27 @@ def has_both_labels(test: Examples) -> bool:
 
 
 def describe_dataset(dataset: Dataset) -> dict:
-    """Describes the data: its name, its images and the number of images of each role."""
-    labels = dataset.test.labels
+    """Describes the data: its name, its images and the number of images of each role.
+
+    Whole images are counted; the entry `tiles` says how many tiles they were cut into.
+    """
+    images = view_whole_images(dataset)
+    labels = images.test.labels
+    roles = ("train", "val", "calibration", "test")
+    tiles = {role: len(getattr(dataset, role)) for role in roles}
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "image_size": dataset.image_size,
         "channels": dataset.channels,
         "counts": {
-            "train": len(dataset.train.images),
-            "val": len(dataset.val.images),
-            "calibration": len(dataset.calibration.images),
+            "train": len(images.train),
+            "val": len(images.val),
+            "calibration": len(images.calibration),
             "test_normal": int(np.sum(labels == 0)),
             "test_anomaly": int(np.sum(labels == 1)),
         },
-    }
+    } | ({} if dataset.test.boxes is None else {"tiles": tiles})
 
 
 def measure_reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:

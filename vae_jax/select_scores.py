@@ -8,6 +8,7 @@ the evaluation alone. Both are withheld before anything is computed.
 
 import dataclasses
 import json
+import logging
 import pathlib
 import shlex
 import time
@@ -20,6 +21,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.row_draw import draw_rows
+from vae_jax.data.whole_images import separate_tiles
 from vae_jax.errors import UserError
 from vae_jax.evaluate import load_setup
 from vae_jax.observation.fitted_observers import FittedObserver, fit_observers
@@ -44,6 +46,8 @@ _MAX_NORMALS = 300
 # In a smaller image a corruption has few pixels, and all kinds look alike.
 _MIN_SIZE = 24  # pixels
 _FILE = "select.json"
+
+_log = logging.getLogger(__name__)
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -99,6 +103,9 @@ def select_scores(
     Raises:
         UserError: if the workdir holds no checkpoint, or a score is not a finite number.
     """
+    if dataset.val.boxes is not None:
+        _log.info("every tile counts as an image, because a corruption is as large as a tile")
+        dataset = dataclasses.replace(dataset, val=separate_tiles(dataset.val))
     observers = fit_observers(dataset.train.images, config)
     dataset = observe_dataset(dataset, config, ("train", "val"), observers)
     setup = load_setup(config, workdir, dataset)

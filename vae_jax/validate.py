@@ -16,7 +16,7 @@ from vae_jax.validate_model import check_model, check_scoring, select_computable
 
 DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray", "folder")
 CACHES = ("auto", "device", "host", "none")
-FRAMINGS = ("crop", "stretch", "pad")
+FRAMINGS = ("crop", "stretch", "pad", "tiles", "auto")
 NORMALISATIONS = ("none", "material")
 MODELS = ("vae", "ae", "linear")
 LATENTS = ("auto", "vector", "spatial")
@@ -53,7 +53,8 @@ LISTS_OF_NAMES = (
 )  # fmt: skip
 # Field -> its smallest valid number.
 _MINIMUM = {
-    "seed": 0, "data.image_size": 1, "data.tile_stride": 0, "data.max_pixels": 1, "augment.rotation": 0,
+    "seed": 0, "data.image_size": 1, "data.tile_size": 0, "data.tile_stride": 0, "data.max_pixels": 1,
+    "augment.rotation": 0,
     "model.kernel_size": 1, "model.hidden_dim": 0, "model.latent_dim": 1, "model.num_classes": 0,
     "model.feature_size": 32, "model.grid": 2, "model.feature_channels": 1, "model.augmented_copies": 0,
     "model.feature_latent_dim": 1, "model.band_size": 16, "model.band_latent_dim": 1,
@@ -169,10 +170,19 @@ def _check_data(data: ml_collections.ConfigDict) -> None:
     if data.crop == 0:
         raise UserError("data.crop is 0; it must be in (0, 1], and 1 keeps the whole square")
     check_mask_rule(data.mask_values)
-    if data.tile_stride and "folder" in (data.dataset, data.anomaly_dataset):
+    if (
+        data.tile_stride
+        and data.framing == "crop"
+        and "folder" in (data.dataset, data.anomaly_dataset)
+    ):
         raise UserError(
-            f"data.tile_stride is {data.tile_stride}; the dataset folder labels whole images, not "
-            "tiles: set data.tile_stride=0 and cut the images into labelled tiles beforehand"
+            f"data.tile_stride is {data.tile_stride} and data.framing is crop, which judges every tile by "
+            "itself, but the dataset folder labels whole images, not tiles: set data.framing=tiles"
+        )
+    if data.framing == "tiles" and data.roi:
+        raise UserError(
+            f"data.framing is tiles and data.roi is {data.roi}, but the region belongs to whole images; "
+            "set data.framing=crop, stretch or pad, or leave data.roi empty"
         )
     if data.max_pixels > HIGHEST_MAX_PIXELS:
         raise UserError(

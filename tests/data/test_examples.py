@@ -30,6 +30,7 @@ def make_full_examples(count):
         count,
         masks=(rows[:, None, None] == np.zeros((4, 4))).astype(np.uint8),
         offsets=rows.astype(np.int32),
+        boxes=np.repeat(rows[:, None], 3, axis=1).astype(np.int32),
         stored_levels=np.repeat(rows[:, None], 6, axis=1).astype(float),
         materials=[f"material {row}" for row in rows],
         official_test=rows > 2,
@@ -81,7 +82,7 @@ def test_missing_columns_stay_missing():
         make_examples(3).take(np.array([1])),
         join_examples([make_examples(3), make_examples(2)]),
     ):
-        for name in ("masks", "offsets", "materials", "official_test"):
+        for name in ("masks", "offsets", "boxes", "materials", "official_test"):
             assert getattr(examples, name) is None
 
 
@@ -111,7 +112,7 @@ def test_examples_without_masks_or_materials_get_empty_ones_where_others_have_th
     assert joined.materials == ["", "", "material 0", "material 1", "material 2"]
 
 
-@pytest.mark.parametrize("name", ["offsets", "official_test"])
+@pytest.mark.parametrize("name", ["offsets", "boxes", "official_test"])
 def test_a_column_without_neutral_value_must_be_in_all_parts_or_in_none(name):
     full = make_full_examples(3)
     part = make_examples(3, **{name: getattr(full, name)})
@@ -124,3 +125,6 @@ def test_the_name_of_an_image_is_its_file_and_that_of_a_tile_also_has_its_offset
     offsets = np.array([0, 12], np.int32)
     tiles = make_examples(2, files=["a.png", "a.png"], offsets=offsets)
     assert tiles.names == ["a.png@0", "a.png@12"]
+    boxes = np.array([[0, 0, 8], [12, 4, 8]], np.int32)
+    tiles = make_examples(2, files=["a.png", "a.png"], boxes=boxes)
+    assert tiles.names == ["a.png@0,0", "a.png@12,4"]

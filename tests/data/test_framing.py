@@ -5,9 +5,12 @@ import pytest
 from PIL import Image
 
 from vae_jax.config import default
-from vae_jax.data.framing import Framing, compute_tile_offsets, cut_crops, read_visible_values
+from vae_jax.data.crops import cut_crops, read_visible_values
+from vae_jax.data.framing import Framing
 from vae_jax.data.intensity import parse_intensity
 from vae_jax.data.region import Region
+from vae_jax.data.squaring import locate_centre
+from vae_jax.data.tiling import compute_boxes, compute_tile_offsets
 from vae_jax.errors import UserError
 
 
@@ -231,3 +234,86 @@ def test_only_pixels_in_the_region_count_for_percentiles(framing):
     values = read_visible_values(encode(pixels), Framing(40, 1, framing=framing), region)
     assert values.min() >= 100 if framing != "crop" else values.max() == 163
     assert len(values) == pytest.approx(64, abs=16)
+
+
+@pytest.fixture
+def scene():
+    return np.random.default_rng(1).integers(0, 256, (17, 23), np.uint8)
+
+
+def test_tiles_that_cover_an_image_are_cut_in_both_directions(scene):
+    mask = np.zeros_like(scene)
+    mask[16, 22] = 255
+    framing = Framing(8, 1, framing="tiles", tile_stride=5)
+    crops = cut_crops(encode(scene), encode(mask), framing)
+    np.testing.assert_array_equal(crops.boxes, compute_boxes(23, 17, 8, 5))
+    for image, tile_mask, (left, top, side) in zip(
+        crops.images, crops.masks, crops.boxes, strict=True
+    ):
+        place = np.s_[top : top + side, left : left + side]
+        np.testing.assert_array_equal(image[..., 0], scene[place])
+        np.testing.assert_array_equal(tile_mask, mask[place] > 0)
+    assert crops.has_defect.tolist() == [box[:2].tolist() == [15, 9] for box in crops.boxes]
+
+
+def test_the_side_of_a_tile_is_given_in_pixels_of_the_stored_image(scene):
+    crops = cut_crops(encode(scene), None, Framing(4, 1, framing="tiles", tile_size=8))
+    np.testing.assert_array_equal(crops.boxes, compute_boxes(23, 17, 8))
+    first = Image.fromarray(scene[:8, :8]).resize((4, 4), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(crops.images[0, ..., 0], np.asarray(first))
+
+
+def test_an_image_that_is_smaller_than_a_tile_is_enlarged(scene):
+    crops = cut_crops(encode(scene), None, Framing(34, 1, framing="tiles"))
+    assert crops.boxes.tolist() == [[0, 0, 17], [6, 0, 17]]
+    first = Image.fromarray(scene[:, :17]).resize((34, 34), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(crops.images[0, ..., 0], np.asarray(first))
+
+
+def test_a_crop_leaves_tiles_of_the_central_part(scene):
+    framing = Framing(8, 1, framing="tiles", crop=0.6)
+    crops = cut_crops(encode(scene), None, framing)
+    left, top, width, height = locate_centre((23, 17), 0.6, "tiles")
+    expected = compute_boxes(width, height, 8) + np.array([left, top, 0])
+    np.testing.assert_array_equal(crops.boxes, expected)
+    np.testing.assert_array_equal(crops.images[0, ..., 0], scene[top : top + 8, left : left + 8])
+
+
+def test_saturated_tiles_of_an_image_are_left_out(scene):
+    scene = np.minimum(scene, 200)
+    scene[:8, :8] = 255
+    crops = cut_crops(encode(scene), None, Framing(8, 1, framing="tiles", max_saturated=0.9))
+    assert len(crops.boxes) == len(compute_boxes(23, 17, 8)) - 1
+    assert [0, 0, 8] not in crops.boxes.tolist()
+
+
+def test_every_value_of_a_tiled_image_counts_once(scene):
+    values = read_visible_values(encode(scene), Framing(8, 1, framing="tiles"))
+    np.testing.assert_array_equal(np.sort(values), np.sort(scene.ravel()))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"framing": "tiles", "tile_stride": 9}, "leaves gaps between tiles of 8 pixels"),
+        ({"framing": "auto", "tile_stride": 9}, "leaves gaps between tiles of 8 pixels"),
+        ({"tile_size": 8, "tile_stride": 4}, "a tile spans the whole shorter side"),
+    ],
+)
+def test_fields_of_tiles_that_contradict_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        Framing(8, 1, **fields)
+
+
+def test_different_tiles_have_different_keys():
+    framings = [
+        Framing(8, 1, framing="tiles", **fields)
+        for fields in (
+            {},
+            {"tile_size": 16},
+            {"tile_stride": 2},
+            {"tile_size": 16, "tile_stride": 2},
+        )
+    ]
+    assert len({framing.key for framing in (*framings, Framing(8, 1))}) == 5
+    assert framings[0].key == Framing(8, 1, framing="tiles", tile_size=8).key

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from vae_jax.data import decode, record_decoding
+from vae_jax.data.crops import cut_crops
 from vae_jax.data.decoded_cache import join_arrays
-from vae_jax.data.framing import Framing, cut_crops
+from vae_jax.data.framing import Framing
 from vae_jax.data.prepare import prepare_dataset
 from vae_jax.data.record_decoding import decode_split
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data.examples import Examples
-from vae_jax.data.framing import compute_tile_offsets
+from vae_jax.data.tiling import compute_tile_offsets
 from vae_jax.scoring.stitching import assemble_strip, blend_tiles
 
 SIDE = 8

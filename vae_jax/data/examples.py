@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int32, UInt8
 
+from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import Images, join_images
 from vae_jax.data.intensity import EIGHT_BITS
 from vae_jax.data.region import Region
@@ -51,8 +52,10 @@ class Examples:
         masks: 1 where a pixel is abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; in a role with masks, a normal image counts as having an empty
             one.
-        offsets: where along the longer side of the stored image a tile starts, pixels; None where images
-            are not cut into tiles.
+        offsets: where along the longer side of the stored image the tile of a strip starts, pixels; None
+            where images are not cut into tiles that are judged by themselves.
+        boxes: left, top and side of a tile in its upright stored image, pixels; None where images are not
+            cut into tiles that cover them. The tiles of one image share its file, class and group.
         materials: material of the object in each image; None where the dataset records no materials.
         official_test: which images belong to the official test split; None where there is no such split.
         observed: `observation.observed.ObservedImages`, what a model reads that does not explain pixels
@@ -73,6 +76,7 @@ class Examples:
         default=None, metadata={"fill": _make_empty_masks}
     )
     offsets: Int32[np.ndarray, "N"] | None = None
+    boxes: Int32[np.ndarray, "N 3"] | None = None
     materials: list[str] | None = dataclasses.field(
         default=None, metadata={"fill": _make_unknown_materials}
     )
@@ -84,7 +88,10 @@ class Examples:
 
     @property
     def names(self) -> list[str]:
-        """Unique name of each image: its file, followed by `@` and the offset where it is a tile."""
+        """Unique name of each image: its file, followed by `@` and the place where it is a tile."""
+        if self.boxes is not None:
+            places = self.boxes[:, :2].tolist()
+            return [f"{file}@{x},{y}" for file, (x, y) in zip(self.files, places, strict=True)]
         if self.offsets is None:
             return self.files
         return [f"{file}@{offset}" for file, offset in zip(self.files, self.offsets, strict=True)]
@@ -149,6 +156,8 @@ class Dataset:
         calibration: normal images for thresholds and p-values.
         test: normal and abnormal images that are used by the evaluation alone.
         region: pixels that count; None where all pixels count.
+        framing: how stored images became the images of the roles; `data.framing=auto` is resolved in it.
+            None for a dataset that was not read from files.
     """
 
     name: str
@@ -160,3 +169,4 @@ class Dataset:
     calibration: Examples
     test: Examples
     region: Region | None = None
+    framing: Framing | None = None

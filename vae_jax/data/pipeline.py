@@ -9,22 +9,24 @@ import logging
 
 import ml_collections
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
-from vae_jax.data import class_roles, splits
+from vae_jax.data import class_roles
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
 from vae_jax.data.folder_log import log_cropping, log_labels, log_stored_values
 from vae_jax.data.framing import Framing
+from vae_jax.data.framing_choice import choose_framing
 from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.intensity import OWN_RANGE, check_levels
 from vae_jax.data.labels import label_images, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
-from vae_jax.data.near_duplicates import group_near_duplicates
 from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
+from vae_jax.data.role_assignment import assign_roles, group_whole_images
+from vae_jax.data.whole_images import take_whole_images
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         UserError: if files are missing or damaged, a class does not exist, a role would be empty, the
             images cannot be cut into tiles or normalised, or few of their grey levels would be left.
     """
-    framing = Framing.from_config(data_config)
+    framing = _choose_framing(data_config)
     region = load_region(data_config)
     groups = None
     if framing.intensity.kind == "percentile":
@@ -67,13 +69,14 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     )
     if region is not None and region.digest:
         fingerprint = _join_fingerprints(fingerprint, region.digest)
+    images = take_whole_images(examples)
     if builder.CLASSES is None:
-        log_labels(examples, data_config.dataset)
-        log_cropping(examples, data_config)
+        log_labels(images, data_config.dataset)
+        log_cropping(images, data_config)
     train_rows = rows_of_role["train"]
     levels = examples.stored_levels
     check_levels(levels, levels[train_rows], framing.intensity, data_config.dataset)
-    log_stored_values(examples, data_config)
+    log_stored_values(images, data_config)
     if data_config.normalise == "material":
         examples = normalise_materials(examples, train_rows, data_config.dataset)
     return Dataset(
@@ -82,8 +85,21 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         image_size=data_config.image_size,
         channels=data_config.channels,
         region=region,
+        framing=framing,
         **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
+
+
+def _choose_framing(data_config: ml_collections.ConfigDict) -> Framing:
+    """Returns the framing of the config, with the choice that "auto" stands for."""
+    framing = Framing.from_config(data_config)
+    if framing.framing != "auto":
+        return framing
+    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
+    if data_config.anomaly_dataset:
+        anomaly_classes = ()  # they are classes of the other dataset
+    return choose_framing(framing, builder, data_config, normal_classes, anomaly_classes)
 
 
 def _fit_intensity(
@@ -130,13 +146,11 @@ def _read_with_roles(
         fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
     else:
         examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
-    test_only = np.isin(examples.classes, list(builder.CLEAN_TILES.values()))
     if groups is None and data_config.group_near_duplicates:
-        padded = framing.framing == "pad"
-        groups = group_near_duplicates(examples, test_only, padded, data_config.dataset)
+        groups = group_whole_images(examples, framing, builder, data_config.dataset)
     if groups is not None:
         examples = dataclasses.replace(examples, groups=groups)
-    return examples, _assign_roles(examples, test_only, data_config, seed), builder, fingerprint
+    return examples, assign_roles(examples, builder, data_config, seed), builder, fingerprint
 
 
 def _prepare(
@@ -204,30 +218,6 @@ def _append_anomalies(examples: Examples, anomalies: Examples) -> Examples:
     """Returns the images of both; if `examples` has an official test split, all anomalies belong to it."""
     official_test = None if examples.official_test is None else np.ones(len(anomalies), bool)
     return join_examples([examples, dataclasses.replace(anomalies, official_test=official_test)])
-
-
-def _assign_roles(
-    examples: Examples,
-    test_only: Bool[np.ndarray, "N"],
-    data_config: ml_collections.ConfigDict,
-    seed: int,
-) -> dict[str, Int[np.ndarray, "M"]]:
-    """Returns role -> rows of its images."""
-    rows_of_role = splits.assign_roles(
-        examples.labels,
-        examples.groups,
-        examples.official_test,
-        splits.Fractions(
-            data_config.val_fraction, data_config.calibration_fraction, data_config.test_fraction
-        ),
-        seed,
-        test_only=test_only,
-    )
-    if data_config.balanced_test:
-        rows_of_role["test"] = splits.balance_test(
-            rows_of_role["test"], examples.labels, examples.files, seed
-        )
-    return rows_of_role
 
 
 def _take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | None) -> Examples:

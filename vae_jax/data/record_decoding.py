@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vae_jax.data.builders.base import ImageDatasetBuilder
+from vae_jax.data.crops import cut_crops, read_visible_values
 from vae_jax.data.decoded_cache import Arrays
-from vae_jax.data.framing import Framing, cut_crops, read_visible_values
+from vae_jax.data.framing import Framing
 from vae_jax.data.intensity import Histogram, Intensity
 from vae_jax.data.region import Region
 from vae_jax.errors import UserError
@@ -35,8 +36,8 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     Yields:
         Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
-        none), `has_mask`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and `offsets` if
-        images are cut into tiles. Text is fixed-width unicode, so that no file needs pickle.
+        none), `has_mask`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and of tiles
+        `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file needs pickle.
 
     Raises:
         UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
@@ -53,7 +54,9 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
     record_bytes = builder.info.splits[split].num_bytes / max(num_records, 1)
     num_threads = os.cpu_count() if record_bytes > _SMALL_BYTES else 1
     image_bytes = framing.image_size**2 * framing.channels
-    chunk_size = max(1, min(_MAX_CHUNK, _MAX_CHUNK_BYTES // image_bytes))
+    # The number of tiles that cover an image is unknown until it is read.
+    limit = 1 if framing.covers_image else _MAX_CHUNK
+    chunk_size = max(1, min(limit, _MAX_CHUNK_BYTES // image_bytes))
     description = f"decoding {builder.name} {split}"
     try:
         with (
@@ -117,7 +120,7 @@ def _decode_record(
     If only a mask can show which tiles are abnormal and the record has no mask, no crop is returned.
     """
     class_name, file, group = (record[name].decode() for name in ("class", "file", "group"))
-    class_depends_on_mask = framing.tile_stride > 0 and class_name in clean_tiles
+    class_depends_on_mask = framing.cuts_strips and class_name in clean_tiles
     has_mask = bool(record["has_mask"])
     crops = cut_crops(record["image"], record["mask"] if has_mask else None, framing)
     if class_depends_on_mask and not has_mask:
@@ -125,7 +128,7 @@ def _decode_record(
             "%s is not used: it has no mask, so it is unknown which of its tiles are abnormal", file
         )
         crops = crops.drop_all()
-    num_crops = len(crops.offsets)
+    num_crops = len(crops.boxes)
     classes = np.full(num_crops, class_name)
     if class_depends_on_mask:
         classes = np.where(crops.has_defect, class_name, clean_tiles[class_name])
@@ -140,4 +143,6 @@ def _decode_record(
         "files": np.full(num_crops, file),
         "groups": np.full(num_crops, group),
     }
-    return columns | ({"offsets": crops.offsets} if framing.tile_stride else {})
+    if framing.covers_image:
+        return columns | {"boxes": crops.boxes}
+    return columns | ({"offsets": crops.offsets} if framing.cuts_strips else {})

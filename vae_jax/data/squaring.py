@@ -20,12 +20,17 @@ def cut_centre(image: Image.Image, crop: float, framing: str) -> Image.Image:
             "crop", both sides of the central rectangle as a fraction of those of the image.
         framing: `data.framing`.
     """
-    width, height = image.size
+    left, top, width, height = locate_centre(image.size, crop, framing)
+    return image.crop((left, top, left + width, top + height))
+
+
+def locate_centre(size: tuple[int, int], crop: float, framing: str) -> tuple[int, int, int, int]:
+    """Returns left, top, width and height of the part that `cut_centre` cuts out of an image of a size."""
+    width, height = size
     if framing == "crop":
         width = height = min(width, height)
     width, height = max(1, round(crop * width)), max(1, round(crop * height))
-    left, top = (image.width - width) // 2, (image.height - height) // 2
-    return image.crop((left, top, left + width, top + height))
+    return (size[0] - width) // 2, (size[1] - height) // 2, width, height
 
 
 def fit_square(

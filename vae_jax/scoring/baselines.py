@@ -27,6 +27,7 @@ from vae_jax.scoring.band_pca import BandPCA, fit_band_pca
 from vae_jax.scoring.feature_baselines import FeatureBaselines
 from vae_jax.scoring.nearest import measure_nearest
 from vae_jax.scoring.role_scores import RoleScores
+from vae_jax.scoring.whole_images import join_columns
 
 # Random choices of training normals, which bound time and memory.
 _MAX_TRIVIAL = 2_000  # images that a trivial feature is compared with
@@ -197,7 +198,9 @@ def score_baselines(
     else:
         test = baselines.score_named(dataset.test, named) if named else {}
     calibration = baselines.score_named(dataset.calibration, named) if named else {}
-    return RoleScores(calibration, test)
+    return RoleScores(
+        join_columns(calibration, dataset.calibration), join_columns(test, dataset.test)
+    )
 
 
 def get_features(examples: Examples) -> Float[Images, "N h w K"] | None:

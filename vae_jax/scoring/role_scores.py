@@ -23,6 +23,7 @@ from vae_jax.scoring.fits import fit_scores
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import BY_OPTIMISATION, needs_posterior
 from vae_jax.scoring.setup import ScoringSetup
+from vae_jax.scoring.whole_images import join_columns
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +45,20 @@ class RoleScores:
         calibration: columns of the calibration normals.
         test: columns of the test images.
         fits: fits of the scores on training normals, from `fits.fit_scores`.
+        test_rows: columns of single scores and figures for each row of the test examples, which may be
+            tiles of images; None stands for `test`.
     """
 
     calibration: dict[str, Float[np.ndarray, "n"]]
     test: Columns
     fits: dict[str, Any] = dataclasses.field(default_factory=dict)
+    test_rows: Columns | None = None
 
     def join(self, other: "RoleScores") -> "RoleScores":
         """Returns the columns of both, with the fits of this one."""
-        return RoleScores(self.calibration | other.calibration, self.test | other.test, self.fits)
+        return dataclasses.replace(
+            self, calibration=self.calibration | other.calibration, test=self.test | other.test
+        )
 
 
 def select_supported_scores(model: Model, names: Sequence[str], field: str) -> list[str]:
@@ -86,18 +92,20 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
         UserError: if a score is not a finite number.
     """
     role_examples = {"calibration": setup.dataset.calibration, "test": setup.dataset.test}
-    by_role, fits = score_examples(setup, names, role_examples, with_figures=True)
-    return RoleScores(by_role["calibration"], by_role["test"], fits)
+    by_role, rows_by_role, fits = _score_rows_and_images(
+        setup, names, role_examples, with_figures=True
+    )
+    return RoleScores(by_role["calibration"], by_role["test"], fits, rows_by_role["test"])
 
 
 def score_examples(
     setup: ScoringSetup,
     names: Sequence[str],
     role_examples: Mapping[str, Examples],
-    *,
-    with_figures: bool = False,
 ) -> tuple[dict[str, Columns], dict[str, Any]]:
     """Scores any images, single scores and combinations alike; fits and scales come from other roles.
+
+    Where examples are tiles that cover images, the whole images are scored; see `whole_images`.
 
     Args:
         setup: model, data and scoring config; the fits come from its training images, the scales of the
@@ -105,7 +113,6 @@ def score_examples(
         names: scores that the model supports.
         role_examples: name of a set of images -> the images, observed if the model observes. The
             validation images themselves may be such a set; they are not scored twice then.
-        with_figures: whether to compute the figures of the model as well.
 
     Returns:
         Name of a set -> its columns; and the fits, from `fits.fit_scores`.
@@ -113,6 +120,18 @@ def score_examples(
     Raises:
         UserError: if a score is not a finite number.
     """
+    by_role, _, fits = _score_rows_and_images(setup, names, role_examples, with_figures=False)
+    return by_role, fits
+
+
+def _score_rows_and_images(
+    setup: ScoringSetup,
+    names: Sequence[str],
+    role_examples: Mapping[str, Examples],
+    *,
+    with_figures: bool,
+) -> tuple[dict[str, Columns], dict[str, Columns], dict[str, Any]]:
+    """Returns the columns of whole images, those of rows without combinations, and the fits."""
     combinations = [name for name in names if is_combination(name)]
     members = list_members(names, setup.scoring_config.fusion)
     if members:
@@ -128,19 +147,26 @@ def score_examples(
     )
     figures = _select_figures(setup.trained.model, singles) if with_figures else ()
     columns = tuple(dict.fromkeys((*singles, *figures)))
-    by_role = _score_roles(setup, columns, fits, role_examples)
+    rows_by_role = _score_roles(setup, columns, fits, role_examples)
+    by_role = {
+        role: join_columns(row_columns, role_examples[role])
+        for role, row_columns in rows_by_role.items()
+    }
     if members:
         validation = next(
             (by_role[role] for role, e in role_examples.items() if e is setup.dataset.val), None
         )
         if validation is None:
-            validation = _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"]
+            validation = join_columns(
+                _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"],
+                setup.dataset.val,
+            )
         for role_columns in by_role.values():
             for name in combinations:
                 role_columns[name] = combine_scores(
                     name, setup.scoring_config.fusion, validation, role_columns
                 )
-    return by_role, fits
+    return by_role, rows_by_role, fits
 
 
 def _select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 """What every step of an evaluation needs, in one object."""
 
 import dataclasses
+import functools
 
 import ml_collections
 
 from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.whole_images import view_whole_images
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
 
 
@@ -26,6 +28,11 @@ class ScoringSetup:
     scoring_config: ml_collections.ConfigDict
     seed: int
     reconstruction_errors: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def images(self) -> Dataset:
+        """The dataset with one row per whole image, where the images of `dataset` are tiles."""
+        return view_whole_images(self.dataset)
 
     def given_classes(self, examples: Examples) -> ClassIndices:
         """Returns the class index of each image that the scorer uses, or None.

@@ -1,19 +1,22 @@
-"""Assembly of tiles and their anomaly maps into the strip that the tiles were cut from.
+"""Assembly of tiles and their anomaly maps into the strip or the image that the tiles were cut from.
 
 A value of the map of a strip is a weighted mean over the tiles that contain the place. The weight is small
 near the ends of a tile, because a network sees little of the surroundings there, and the seam would be the
-brightest line of the map.
+brightest line of the map. Tiles that cover an image are blended in the same way; their weight is small near
+all four borders.
 
-T tiles of one strip, N tiles of several strips, H W tile, H L strip, all in pixels that the model sees. An
-upright strip is turned on its side, together with its tiles and masks.
+T tiles of one strip or image, n of them, N tiles of several strips, H W tile, H L strip, h w image, all in
+pixels that the model sees. An upright strip is turned on its side, together with its tiles and masks.
 """
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from vae_jax.data.examples import Examples
+from vae_jax.data.tiling import TileLayout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +106,7 @@ def blend_tiles(
         The weighted mean of the tiles at each place, 0 where there is none; and the places with a value.
     """
     num_tiles, height, width = tiles.shape
-    ramp = np.arange(1, width + 1)
-    weight = np.minimum(ramp, ramp[::-1]) * counts
+    weight = _make_ramp(width) * counts
     total, weights = np.zeros((height, length)), np.zeros((height, length))
     for i in range(num_tiles):
         place = np.s_[:, starts[i] : starts[i] + width]
@@ -112,3 +114,57 @@ def blend_tiles(
         weights[place] += weight
     covered = weights > 0
     return total / np.where(covered, weights, 1), covered
+
+
+class WholeMaps:
+    """Blends the maps of the tiles that cover one image; tiles are added in any number of parts.
+
+    The weight of a tile rises linearly from all four borders to the middle. Memory holds one whole map for
+    each name, and none of the tiles.
+
+    Args:
+        layout: where the tiles lie.
+    """
+
+    def __init__(self, layout: TileLayout):
+        self._layout = layout
+        ramp = _make_ramp(layout.tile_size).astype(np.float32)
+        self._weight = np.outer(ramp, ramp)
+        self._weights = np.zeros(layout.shape, np.float32)
+        for tile in range(len(layout.starts)):
+            self._weights[layout.place(tile)] += self._weight
+        self._totals: dict[str, np.ndarray] = {}
+
+    def add(self, first: int, maps: Mapping[str, Float[np.ndarray, "n H W *C"]]) -> None:
+        """Adds consecutive tiles.
+
+        Args:
+            first: number of the first of these tiles in the layout.
+            maps: name of a map, or of another picture -> its values for each of the tiles.
+        """
+        for name, tiles in maps.items():
+            shape = (*self._layout.shape, *tiles.shape[3:])
+            total = self._totals.setdefault(name, np.zeros(shape, np.float32))
+            weight = self._weight.reshape(*self._weight.shape, *(1,) * (tiles.ndim - 3))
+            for i, tile in enumerate(tiles):
+                total[self._layout.place(first + i)] += weight * tile.astype(np.float32)
+
+    @property
+    def covered(self) -> Bool[np.ndarray, "h w"]:
+        """Which pixels of the whole image belong to a tile."""
+        return self._weights > 0
+
+    def take_maps(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yields name and values [h, w] of each whole map, 0 where there is no tile, and forgets it."""
+        weights = np.where(self.covered, self._weights, np.float32(1))
+        while self._totals:
+            name = next(iter(self._totals))
+            total = self._totals.pop(name)
+            total /= weights.reshape(*weights.shape, *(1,) * (total.ndim - 2))
+            yield name, total
+
+
+def _make_ramp(length: int) -> Int[np.ndarray, "_"]:
+    """Returns weights that rise by one from both ends to the middle."""
+    ramp = np.arange(1, length + 1)
+    return np.minimum(ramp, ramp[::-1])

@@ -14,6 +14,7 @@ from vae_jax.data.examples import Examples
 from vae_jax.model.branched import BranchedVAE
 from vae_jax.report.evaluation.case_pictures import CasePictures, make_case_pictures
 from vae_jax.report.evaluation.cases import Cases, ReportImages
+from vae_jax.report.evaluation.whole_cases import draw_whole_images
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
@@ -38,7 +39,7 @@ def select_images(
     """
     trained = setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
     setup = dataclasses.replace(setup, trained=trained)
-    rows = choose_rows(setup.dataset.test.labels, decision.scores, report_config.cases, setup.seed)
+    rows = choose_rows(setup.images.test.labels, decision.scores, report_config.cases, setup.seed)
     pictures = make_case_pictures(setup, decision.score)
     return ReportImages(
         **{
@@ -98,11 +99,18 @@ def _choose_at_random(
 def _make_cases(
     setup: ScoringSetup, decision: Decision, pictures: CasePictures, rows: Int[np.ndarray, "n"]
 ) -> Cases:
-    test, scores = setup.dataset.test, decision.scores
-    examples = test.take(rows)
-    reconstructions, error_maps = pictures.draw(examples)
+    test, scores = setup.images.test, decision.scores
+    if setup.dataset.test.boxes is not None:
+        images, reconstructions, error_maps, masks = draw_whole_images(
+            pictures, setup.dataset.test, rows
+        )
+    else:
+        examples = test.take(rows)
+        images = examples.images[:].astype(np.float32) / 255
+        reconstructions, error_maps = pictures.draw(examples)
+        masks = None if examples.masks is None else examples.masks[:] > 0
     return Cases(
-        images=examples.images[:].astype(np.float32) / 255,
+        images=images,
         reconstructions=reconstructions,
         error_maps=error_maps,
         captions=[
@@ -110,7 +118,7 @@ def _make_cases(
             for row in rows
         ],
         scores=scores[rows],
-        masks=None if examples.masks is None else examples.masks[:] > 0,
+        masks=masks,
     )
 
 

@@ -166,7 +166,8 @@ def explore_maps(trained: TrainedRun, score_lines: dict[str, list[str]]) -> Part
         [
             f"{test.classes[row]} ({'anomaly' if test.labels[row] else 'normal'})",
             names[row],
-            *score_lines.get(names[row], []),
+            # Where tiles cover whole images, the score is that of the image.
+            *score_lines.get(names[row], score_lines.get(test.files[row], [])),
         ]
         for row in rows
     ]
