@@ -34,6 +34,8 @@ def make_full_examples(count):
         stored_levels=np.repeat(rows[:, None], 6, axis=1).astype(float),
         materials=[f"material {row}" for row in rows],
         official_test=rows > 2,
+        out_of_view=rows > 1,
+        view_share=rows / 10,
     )
 
 

@@ -28,6 +28,7 @@ class Crops:
         images: crops, resized and converted to C channels.
         masks: 1 where a pixel is abnormal; None where the image has no mask.
         has_defect: whether the stored mask, before it was resized, marks a pixel of the crop.
+        is_out_of_view: whether the stored mask marks pixels, but none of them is in any crop.
         boxes: left, top and side of each crop, pixels of the upright image; an image that is not cut into
             tiles has one crop with the side 0.
         stored_levels: range of the stored values of the whole image; see `Examples.stored_levels`.
@@ -36,6 +37,7 @@ class Crops:
     images: UInt8[np.ndarray, "T H W C"]
     masks: UInt8[np.ndarray, "T H W"] | None
     has_defect: Bool[np.ndarray, "T"]
+    is_out_of_view: bool
     boxes: Int32[np.ndarray, "T 3"]
     stored_levels: Float64[np.ndarray, "6"]
 
@@ -91,10 +93,12 @@ def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> C
             masks[row] = decode.decode_mask(piece, size, crop, framing.framing)
             stored_mask = decode.decode_mask(piece, None, crop, framing.framing)
             has_defect[row] = stored_mask.any()
+    is_out_of_view = mask is not None and not has_defect.any() and decode.marks_pixels(mask)
     return Crops(
         images,
         masks,
         has_defect,
+        is_out_of_view,
         np.array(usable, np.int32).reshape(-1, 3),
         np.array(measure_levels(image), np.float64),
     )

@@ -173,6 +173,11 @@ def decode_whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:
     return (np.asarray(_convert(open_upright(encoded), "L")) > _HALF).astype(np.uint8)
 
 
+def marks_pixels(mask: Image.Image) -> bool:
+    """Returns whether any pixel of a stored mask, an image from `open_upright`, is brighter than half."""
+    return _convert(mask, "L").getextrema()[1] > _HALF
+
+
 def _cut_visible_part(stored: bytes | Image.Image, crop: float, framing: str) -> Image.Image:
     image = open_upright(stored) if isinstance(stored, bytes) else stored
     return cut_centre(image, crop, framing)

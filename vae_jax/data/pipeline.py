@@ -26,6 +26,7 @@ from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
 from vae_jax.data.role_assignment import assign_roles, group_whole_images
+from vae_jax.data.view import hide_outside_region, measure_view_shares
 from vae_jax.data.whole_images import take_whole_images
 
 _log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     )
     if region is not None and region.digest:
         fingerprint = _join_fingerprints(fingerprint, region.digest)
+    view_share = measure_view_shares(examples.stored_size, framing)
+    examples = dataclasses.replace(examples, view_share=view_share)
     images = take_whole_images(examples)
     if builder.CLASSES is None:
         log_labels(images, data_config.dataset)
@@ -224,9 +227,13 @@ def _take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | 
     """Returns the images of a role. Pixels outside the region are black, so that no method uses them."""
     role = examples.take(rows)
     images, masks, has_mask = role.images, role.masks, role.has_mask
-    if region is not None:
+    out_of_view = role.out_of_view
+    if region is not None and role.boxes is None:
+        out_of_view = hide_outside_region(role, region)
         images = zero_outside_region(images, region.mask)
         masks = None if masks is None else zero_outside_region(masks, region.mask)
     if masks is not None:
         has_mask = has_mask | (role.labels == 0)  # the mask of a normal image is known to be empty
-    return dataclasses.replace(role, images=images, masks=masks, has_mask=has_mask)
+    return dataclasses.replace(
+        role, images=images, masks=masks, has_mask=has_mask, out_of_view=out_of_view
+    )

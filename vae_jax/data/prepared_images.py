@@ -28,6 +28,9 @@ from vae_jax.runtime.memory import measure_memory_bytes
 # roles, up to three copies of them exist for a moment.
 _MAX_MEMORY_SHARE = 1 / 6
 
+# Columns that earlier versions did not write.
+_MEASURED = {"stored_levels", "out_of_view"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -122,9 +125,9 @@ def _read_through_cache(
 
 
 def _open_current_cache(path: pathlib.Path) -> DecodedCache | None:
-    """Opens a cache; returns None if an earlier version, which did not measure values, has written it."""
+    """Opens a cache; returns None if an earlier version, which measured less, has written it."""
     cache = open_cache(path)
-    return cache if cache is not None and "stored_levels" in cache.columns else None
+    return cache if cache is not None and cache.columns.keys() >= _MEASURED else None
 
 
 def _cache_paths(builder: ImageDatasetBuilder, framing: Framing) -> dict[str, pathlib.Path]:

@@ -36,8 +36,8 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     Yields:
         Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
-        none), `has_mask`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and of tiles
-        `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file needs pickle.
+        none), `has_mask`, `out_of_view`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and
+        of tiles `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file needs pickle.
 
     Raises:
         UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
@@ -137,6 +137,7 @@ def _decode_record(
         "images": crops.images,
         "masks": np.zeros((num_crops, 0, 0), np.uint8) if crops.masks is None else crops.masks,
         "has_mask": np.full(num_crops, has_mask),
+        "out_of_view": np.full(num_crops, crops.is_out_of_view),
         "stored_size": np.tile(stored_size, (num_crops, 1)),
         "stored_levels": np.tile(crops.stored_levels, (num_crops, 1)),
         "classes": classes,

@@ -113,3 +113,16 @@ def test_chance_of_the_calibration_agrees_with_simulation(results):
         results["decision"]["false_alarms"] = false_alarm_interval(num_flagged, n_test)
         [caveat] = list_caveats(results, "mse", alpha)
         assert ("may explain" in caveat) == is_chance
+
+
+def test_what_is_out_of_view_is_a_caveat(results):
+    view = {"mean_share": 0.62, "partial_images": 750}
+    results["dataset"]["view"] = view
+    [caveat] = list_caveats(results, "mse")
+    assert caveat.startswith(
+        "The model does not see 750 test images whole: on average 38.0 % of the area"
+    )
+    view |= {"masked_anomalies": 392, "anomalies_out_of_view": 123}
+    assert list_caveats(results, "mse")[0].startswith("123 of 392 anomalies have no marked pixel")
+    view["anomalies_out_of_view"] = 0
+    assert list_caveats(results, "mse") == [caveat]

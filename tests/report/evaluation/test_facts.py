@@ -95,3 +95,15 @@ def test_maps_are_listed_with_their_intervals_and_the_best_first():
         ("pca", True, {}),
     ]
     assert facts.list_map_rows({}) == []
+
+
+def test_what_is_in_view_is_a_fact_of_the_data(results):
+    results["dataset"]["view"] = {
+        "mean_share": 0.62,
+        "partial_images": 750,
+        "masked_anomalies": 392,
+        "anomalies_out_of_view": 123,
+    }
+    data = dict(facts.summarise_run(default(), results)["Data"])
+    assert data["in view"] == "62.0 % of the area of a test image, on average"
+    assert data["marked anomalies out of view"] == "123 of 392"

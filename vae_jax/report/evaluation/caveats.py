@@ -30,6 +30,7 @@ def list_caveats(
     caveats = [
         *_compare_with_baselines(results, decision),
         *_find_inverted_scores(results),
+        *_check_view(results.get("dataset", {}).get("view", {})),
         *check_posterior(results),
         *check_reconstructions(results),
     ]
@@ -40,6 +41,23 @@ def list_caveats(
             "The test set contains no anomaly: how well anomalies are detected cannot be measured."
         )
     return caveats
+
+
+def _check_view(view: dict[str, Any]) -> Iterator[str]:
+    """Says how much of the test images is out of view, and how many anomalies with it."""
+    lost = view.get("anomalies_out_of_view", 0)
+    if lost:
+        have = "has" if lost == 1 else "have"
+        yield (
+            f"{lost} of {view['masked_anomalies']} anomalies {have} no marked pixel in what the model sees "
+            "of their images; they count as anomalies all the same, so those without an alarm are misses."
+        )
+    if view.get("partial_images"):
+        yield (
+            f"The model does not see {view['partial_images']} test images whole: on average "
+            f"{format_percent(1 - view['mean_share'])} of the area of a test image is out of view, and "
+            "defects there cannot be found. data.framing and data.crop decide what is in view."
+        )
 
 
 def _compare_with_baselines(results: dict[str, Any], decision: str) -> Iterator[str]:

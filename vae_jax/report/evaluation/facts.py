@@ -52,12 +52,25 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
         ("calibration", f"{counts['calibration']:,} normal"),
         ("test", f"{counts['test_normal']:,} normal, {counts['test_anomaly']:,} anomalous"),
     ]
+    facts += _list_view_facts(dataset.get("view", {}))
     if config.data.anomaly_dataset:
         facts.append(("anomalies from", config.data.anomaly_dataset))
     for label in ("normal", "anomaly"):
         if classes := config.data[f"{label}_classes"]:
             facts.append((f"{label} classes", ", ".join(classes)))
     return [*facts, ("fingerprint", dataset["fingerprint"])]
+
+
+def _list_view_facts(view: dict[str, Any]) -> list[Fact]:
+    """Returns how much of the test images the model sees; nothing if it sees all of them whole."""
+    facts = []
+    if view.get("partial_images"):
+        share = format_percent(view["mean_share"])
+        facts.append(("in view", f"{share} of the area of a test image, on average"))
+    if "masked_anomalies" in view:
+        lost, total = view["anomalies_out_of_view"], view["masked_anomalies"]
+        facts.append(("marked anomalies out of view", f"{lost:,} of {total:,}"))
+    return facts
 
 
 def _list_model_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]) -> list[Fact]:
