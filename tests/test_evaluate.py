@@ -175,6 +175,68 @@ def test_tiles_are_also_measured_as_whole_strips(run, dataset):
     assert "Whole strips" in (workdir / "report.html").read_text()
 
 
+def pair_up(examples, name):
+    """Returns examples of which two consecutive ones of the same label are tiles of one image."""
+    rows = []
+    for label in (0, 1):
+        found = np.flatnonzero(examples.labels == label)
+        rows += found[: len(found) // 2 * 2].tolist()
+    tiles = examples.take(np.array(rows))
+    masks = np.zeros((len(rows), 8, 8), np.uint8)
+    masks[tiles.labels == 1, 2:4, 2:4] = 1
+    return dataclasses.replace(
+        tiles,
+        files=[f"{name}/{i // 2}.png" for i in range(len(rows))],
+        boxes=np.array([[i % 2 * 4, 0, 8] for i in range(len(rows))], np.int32),
+        stored_size=np.tile(np.int32([12, 8, 100]), (len(rows), 1)),
+        masks=masks,
+        has_mask=np.ones(len(rows), bool),
+    )
+
+
+def test_tiles_that_cover_images_are_judged_as_whole_images(run, dataset):
+    config, workdir = run
+    config.scoring.decision = "mse"
+    roles = ("train", "val", "calibration", "test")
+    tiled = {role: pair_up(getattr(dataset, role), role) for role in roles}
+    evaluation = evaluate(config, workdir, dataclasses.replace(dataset, **tiled))
+    write_report(workdir, evaluation)
+    separate = {
+        role: dataclasses.replace(tiles, files=tiles.names, boxes=None)
+        for role, tiles in tiled.items()
+    }
+    of_tiles = evaluate(config, workdir, dataclasses.replace(dataset, **separate))
+
+    results, test = evaluation.results, tiled["test"]
+    assert [row["file"] for row in evaluation.rows] == list(dict.fromkeys(test.files))
+    assert read_column(evaluation, "label").tolist() == test.labels[::2].tolist()
+    for name in ("mse", "elbo", "knn", "pca"):
+        expected = read_column(of_tiles, name).reshape(-1, 2).max(axis=1)
+        np.testing.assert_array_equal(read_column(evaluation, name), expected)
+    labels = test.labels[::2]
+    for name in FEW_SCORES:
+        auroc = roc_auc_score(labels, read_column(evaluation, name))
+        assert results["detection"][name]["auroc"]["value"] == pytest.approx(auroc)
+    counts = results["dataset"]["counts"]
+    num_calibration = len(tiled["calibration"]) // 2
+    assert counts["calibration"] == num_calibration
+    assert counts["test_normal"] + counts["test_anomaly"] == len(labels)
+    assert results["dataset"]["tiles"] == {role: len(tiles) for role, tiles in tiled.items()}
+    # A p-value counts whole calibration images.
+    ranks = read_column(evaluation, "p_value") * (num_calibration + 1)
+    np.testing.assert_allclose(ranks, np.rint(ranks), atol=1e-6)
+    # What describes the model is measured on tiles.
+    for section in ("likelihood", "reconstruction", "latent"):
+        assert results[section] == of_tiles.results[section]
+    assert set(results["localisation"]) == {"mse", "pca", "band_pca"}
+    assert "strips" not in results
+    assert {strip.noun for strip in evaluation.images.strips} == {"image"}
+    assert evaluation.images.strips[0].image.shape == (8, 12, 1)
+    page = (workdir / "report.html").read_text()
+    assert "Whole images" in page
+    assert (workdir / "figures" / "image_0.png").is_file()
+
+
 def test_a_conditional_model_is_scored_under_all_classes_or_the_given_ones(
     tmp_path, config, dataset
 ):

@@ -35,6 +35,8 @@ _LIKELIHOOD = ("nll", "bits_per_dim")
 
 # Name of a score or figure -> its value for each image of a role.
 Columns = dict[str, Float[np.ndarray, "N"]]
+# The same for each row of the examples of a role: for each tile, where tiles cover the images.
+RowColumns = dict[str, Float[np.ndarray, "_"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RoleScores:
     calibration: dict[str, Float[np.ndarray, "n"]]
     test: Columns
     fits: dict[str, Any] = dataclasses.field(default_factory=dict)
-    test_rows: Columns | None = None
+    test_rows: RowColumns | None = None
 
     def join(self, other: "RoleScores") -> "RoleScores":
         """Returns the columns of both, with the fits of this one."""
@@ -130,7 +132,7 @@ def _score_rows_and_images(
     role_examples: Mapping[str, Examples],
     *,
     with_figures: bool,
-) -> tuple[dict[str, Columns], dict[str, Columns], dict[str, Any]]:
+) -> tuple[dict[str, RowColumns], dict[str, RowColumns], dict[str, Any]]:
     """Returns the columns of whole images, those of rows without combinations, and the fits."""
     combinations = [name for name in names if is_combination(name)]
     members = list_members(names, setup.scoring_config.fusion)

@@ -31,6 +31,7 @@ class Strip:
         values: anomaly map, in standard deviations above calibration normals; 0 where there is no tile.
         mask: 1 where the image is abnormal.
         covered: which pixels belong to a tile and to the region of interest.
+        noun: what it is for a reader, "strip", or "image" where it is judged as a whole.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Strip:
     values: Float[np.ndarray, "H L"]
     mask: UInt8[np.ndarray, "H L"]
     covered: Bool[np.ndarray, "H L"]
+    noun: str = "strip"
 
     @property
     def score(self) -> float:

@@ -14,12 +14,13 @@ from vae_jax.data.examples import Examples
 from vae_jax.model.branched import BranchedVAE
 from vae_jax.report.evaluation.case_pictures import CasePictures, make_case_pictures
 from vae_jax.report.evaluation.cases import Cases, ReportImages
-from vae_jax.report.evaluation.whole_cases import draw_whole_images
+from vae_jax.report.evaluation.whole_cases import draw_large_images, draw_whole_images
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
 
 _MAX_BATCH_SIZE = 64  # images on the device at the same time
+_NUM_NORMAL, _NUM_ANOMALOUS = 2, 4  # whole images that are drawn alone where images are tiles
 
 
 def select_images(
@@ -39,8 +40,12 @@ def select_images(
     """
     trained = setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
     setup = dataclasses.replace(setup, trained=trained)
+    test = setup.dataset.test
     rows = choose_rows(setup.images.test.labels, decision.scores, report_config.cases, setup.seed)
     pictures = make_case_pictures(setup, decision.score)
+    if test.boxes is not None:
+        large = [rows["normals"][:_NUM_NORMAL], rows["anomalies"][:_NUM_ANOMALOUS]]
+        strips = draw_large_images(pictures, test, np.concatenate(large))
     return ReportImages(
         **{
             gallery: _make_cases(setup, decision, pictures, gallery_rows)

@@ -50,7 +50,8 @@ class ReportImages:
             of other observations than pixels.
         error_limit: upper end of the colour scale that all error maps share, above 0 and fixed on
             calibration normals; the lower end is 0.
-        strips: whole images that were cut into tiles, with their anomaly maps; empty for other data.
+        strips: whole strips or images that were cut into tiles, with their anomaly maps; empty for other
+            data.
         map_name: name of the anomaly map of the cases; "" for the error of the reconstruction.
     """
 

@@ -1,6 +1,7 @@
-"""Whole strips with their anomaly maps, and the table of what was measured on strips and tiles.
+"""Whole strips and images with their anomaly maps, and the table of what was measured on strips and tiles.
 
-A strip is a stored image that was cut into tiles. H L strip, pixels.
+A strip is a stored image that was cut into tiles, which are judged by themselves. An image is judged as a
+whole. H L strip or image, pixels.
 """
 
 import dataclasses
@@ -37,36 +38,37 @@ STRIP_CAVEAT = (
 
 _WIDTH = 13.0  # inches
 _MARGIN = 6  # pixels between a defect and its outline; a defect is often thinner than the line
+_MAX_PANEL = 5.0  # inches; the longest side of a picture that stands beside its map
+_MIN_HEIGHT = 0.4  # height as a share of the length from which on the map stands beside the image
 _UNCOVERED = 200  # grey value of pixels that no tile covers
 
 
 def draw_strips(strips: Sequence[Strip]) -> list[Drawing]:
-    """Returns one figure per strip: the image, and below it its anomaly map, on one colour scale."""
-    return [_draw_strip(f"strip_{number}", strip) for number, strip in enumerate(strips)]
+    """Returns one figure per strip: the image and its anomaly map, on one colour scale.
+
+    The map is below the image, or beside it unless the image is much longer than high.
+    """
+    return [_draw_strip(f"{strip.noun}_{number}", strip) for number, strip in enumerate(strips)]
 
 
 def _draw_strip(name: str, strip: Strip) -> Drawing:
-    height, length = strip.mask.shape
-    left, right, top, bottom, gap = 0.7, 0.75, 0.36, 0.44, 0.1
-    row = (_WIDTH - left - right) * height / length
-    total = 2 * row + top + bottom + gap
-    figure = drawing.Figure(figsize=(_WIDTH, total), dpi=drawing.DPI)
-    x, width = left / _WIDTH, 1 - (left + right) / _WIDTH
-    upper = figure.add_axes((x, (bottom + row + gap) / total, width, row / total))
-    lower = figure.add_axes((x, bottom / total, width, row / total))
+    figure, upper, lower, scale = _lay_out(*strip.mask.shape)
     outline = (
         ndimage.binary_dilation(strip.mask > 0, iterations=_MARGIN) if strip.mask.any() else None
     )
-    image = np.broadcast_to(strip.image, (height, length, 3))
+    image = np.broadcast_to(strip.image, (*strip.mask.shape, 3))
     _show_pixels(upper, image, "image", outline, drawing.VERMILION)
     _show_pixels(lower, _colour_map(strip), strip.map_name, outline, drawing.SKY)
-    upper.set_xticks([])
+    if upper.get_position().x0 == lower.get_position().x0:
+        upper.set_xticks([])
     lower.set_xlabel("pixels")
     defect = "with a defect" if outline is None else "with an outlined defect"
     kind = defect if strip.label else "without a defect"
-    upper.set_title(f"{strip.file} · {kind} · score {format_quantity(strip.score)}")
-    scale = figure.add_axes(
-        (1 - 0.6 / _WIDTH, bottom / total, 0.12 / _WIDTH, (2 * row + gap) / total)
+    is_strip = strip.noun == "strip"
+    measure = "score" if is_strip else "highest value"
+    upper.set_title(
+        f"{strip.file} · {kind} · {measure} {format_quantity(strip.score)}",
+        loc="center" if is_strip else "left",
     )
     scale.imshow(
         report_images.colour_errors(np.linspace(LIMIT, 0, 256)[:, None], LIMIT),
@@ -80,11 +82,31 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
     return Drawing(
         name,
         drawing.encode_figure(figure),
-        f"The whole strip {strip.file} and its anomaly map by {strip.map_name}, blended from its tiles, in "
-        "standard deviations above calibration normals. The highest value of the map is the score of the "
-        "strip. Pixels that no tile covers are grey.",
-        f"Strip {kind}, and its anomaly map.",
+        f"The whole {strip.noun} {strip.file} and its anomaly map by {strip.map_name}, blended from its "
+        "tiles, in standard deviations above calibration normals. "
+        + ("The highest value of the map is the score of the strip. " if is_strip else "")
+        + "Pixels that no tile covers are grey.",
+        f"{strip.noun.capitalize()} {kind}, and its anomaly map.",
     )
+
+
+def _lay_out(height: int, length: int) -> tuple[drawing.Figure, Axes, Axes, Axes]:
+    """Returns a figure with axes for the image, for its map and for the scale of the colours."""
+    left, right, top, bottom, gap = 0.7, 0.75, 0.36, 0.44, 0.1
+    if height < _MIN_HEIGHT * length:
+        width, beside = _WIDTH - left - right, False
+    else:
+        width, beside = _MAX_PANEL * min(1.0, length / height), True
+        gap = left
+    row = width * height / length
+    w = left + right + (2 * width + gap if beside else width)
+    h = top + bottom + (row if beside else 2 * row + gap)
+    figure = drawing.Figure(figsize=(w, h), dpi=drawing.DPI)
+    second = (left + width + gap, bottom) if beside else (left, bottom)
+    first = (left, bottom) if beside else (left, bottom + row + gap)
+    upper, lower = (figure.add_axes((x / w, y / h, width / w, row / h)) for x, y in (first, second))
+    scale = figure.add_axes((1 - 0.6 / w, bottom / h, 0.12 / w, (h - top - bottom) / h))
+    return figure, upper, lower, scale
 
 
 def _show_pixels(

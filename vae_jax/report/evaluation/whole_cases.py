@@ -1,4 +1,4 @@
-"""Pictures of whole images that were cut into tiles, for the galleries of a report.
+"""Pictures of whole images that were cut into tiles: for the galleries of a report, and one by one.
 
 All pictures of a gallery have the same size: a whole image is made smaller, if necessary, and put in the
 middle of a white square.
@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from vae_jax.data.examples import Examples
+from vae_jax.data.shrink import shrink_images
 from vae_jax.data.whole_images import (
     assemble_image,
     assemble_mask,
@@ -18,9 +19,11 @@ from vae_jax.data.whole_images import (
     list_tiles_of_images,
 )
 from vae_jax.report.evaluation.case_pictures import CasePictures
+from vae_jax.scoring.stitching import Strip
 from vae_jax.scoring.whole_maps import blend_whole_maps
 
 _SIDE = 256  # pixels; S, unless the tiles are larger
+_MAX_SIDE = 1300  # pixels; the longest side of an image that is drawn alone
 _BATCH_SIZE = 64  # tiles whose maps are computed at a time
 
 # Images, reconstructions or None, maps, and masks or None, of all cases.
@@ -75,6 +78,50 @@ def _draw_whole_image(
         name: _fit(values, side, 1.0 if name in ("image", "reconstruction") else 0.0)
         for name, values in drawn.items()
     }
+
+
+def draw_large_images(
+    pictures: CasePictures, test: Examples, images: Int[np.ndarray, "n"]
+) -> list[Strip]:
+    """Returns whole images with their blended maps, in their own shape.
+
+    Args:
+        pictures: draws maps of tiles.
+        test: tiles of all test images.
+        images: rows of the whole images to draw.
+    """
+    large = []
+    for rows in list_tiles_of_images(test, images):
+        layout = lay_out_rows(test, rows)
+        whole = blend_whole_maps(
+            lambda tiles: pictures.scale.apply({"map": pictures.compute(tiles)[1]}),
+            test,
+            rows,
+            _BATCH_SIZE,
+        )
+        covered = whole.covered
+        values = dict(whole.take_maps())["map"]
+        mask = np.zeros(layout.shape, np.uint8)
+        if test.masks is not None:
+            mask = assemble_mask(test.masks[rows], layout)
+        image = assemble_image(test.images[rows], layout)
+        parts = [
+            shrink_images(part.astype(np.float32)[None], _MAX_SIDE)[0]
+            for part in (image, values[..., None], mask[..., None], covered[..., None])
+        ]
+        large.append(
+            Strip(
+                test.files[rows[0]],
+                int(test.labels[rows[0]]),
+                pictures.map_name or "error",
+                np.rint(parts[0]).astype(np.uint8),
+                parts[1][..., 0],
+                (parts[2][..., 0] > 0).astype(np.uint8),
+                parts[3][..., 0] > 0,
+                noun="image",
+            )
+        )
+    return large
 
 
 def _fit(
