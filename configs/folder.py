@@ -48,6 +48,16 @@ decide: --config.scoring.decision=padim_max. --mode=select ranks the scores by s
 For a sensor with 10 or 12 bits in 16-bit files, give its range: --config.data.intensity=window:0,1023.
 Transparent pixels show black; --config.data.background=white shows white. The transparency of an image is
 never its mask.
+
+With `pip install 'vae_jax[medical]'` DICOM (.dcm) and NIfTI (.nii, .nii.gz) files are read like other
+images. Each frame or slice is an image of its own, for example scan.nii.gz#17, counted from 0. The slices
+lie along the last axis, or along one with a much larger spacing, and are shown upright. Values are
+rescaled (Hounsfield units for CT): --config.data.intensity=window:-160,240 gives all images one window,
+and full takes the window of each file or, without one, the range of its bits. All images of a file, and
+all files with the same PatientID, are one group, unless groups.csv gives another one; nothing else about
+the patient is read, and nothing is stored, logged or shown. Every slice has the class of its file. A
+NIfTI segmentation of the same shape, named like a mask, marks the abnormal pixels of each slice.
+
 With few normals, raise --config.data.calibration_fraction: a false-alarm rate of 0.05 needs at least 19
 calibration images. Images are copied once, into --config.data.dir, and so are their features.
 

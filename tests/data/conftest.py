@@ -130,3 +130,88 @@ def kvasir_config(data_config):
     data_config.image_size, data_config.channels = 16, 3
     data_config.normal_classes, data_config.anomaly_classes = ("normal-cecum",), ("polyps",)
     return data_config
+
+
+# Values of elements that say something about a patient.
+_SECRETS = {
+    "PatientName": "Secretsurname^Firstname",
+    "PatientID": "SECRETID4711",
+    "PatientBirthDate": "19230401",
+    "PatientAddress": "Secretstreet 12",
+    "InstitutionName": "Secrethospital",
+    "AccessionNumber": "SECRETACC99",
+    "OtherPatientIDs": "SECRETOTHER",
+}
+
+
+@pytest.fixture
+def patient():
+    """Returns keyword -> value of the elements of every DICOM file that say something about a patient."""
+    return _SECRETS
+
+
+@pytest.fixture
+def write_dicom():
+    """Returns a function that writes a DICOM file; see `_write_dicom`."""
+    pytest.importorskip("pydicom", reason="pydicom is not installed")
+    return _write_dicom
+
+
+@pytest.fixture
+def write_nifti():
+    """Returns a function that writes a NIfTI file; see `_write_nifti`."""
+    pytest.importorskip("nibabel", reason="nibabel is not installed")
+    return _write_nifti
+
+
+def _write_dicom(path, values, patient=None, **elements):
+    """Writes values [frames?, height, width, colours?] with the given elements beside the usual ones."""
+    import pydicom
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    values = np.asarray(values)
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID
+    for keyword, value in _SECRETS.items():
+        setattr(dataset, keyword, value)
+    if patient is not None:
+        dataset.PatientID = patient
+    colours = values.shape[-1] == 3 and "PhotometricInterpretation" in elements
+    shape = values.shape[:-1] if colours else values.shape
+    dataset.Rows, dataset.Columns = shape[-2:]
+    if len(shape) == 3:
+        dataset.NumberOfFrames = shape[0]
+    dataset.SamplesPerPixel = 3 if colours else 1
+    if colours:
+        dataset.PlanarConfiguration = 0
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.BitsAllocated = dataset.BitsStored = 8 * values.dtype.itemsize
+    dataset.PixelRepresentation = int(values.dtype.kind == "i")
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    if "HighBit" not in elements:
+        dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelData = values.tobytes()
+    if len(dataset.PixelData) % 2:
+        dataset.PixelData += b"\0"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+    return path
+
+
+def _write_nifti(path, values, affine=None, **fields):
+    """Writes a volume; `fields` are fields of its header, which are set without any check."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(values, np.eye(4) if affine is None else affine)
+    for name, value in fields.items():
+        image.header[name] = value
+    image.header["descrip"] = b"Secretsurname"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(image, path)
+    return path

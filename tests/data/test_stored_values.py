@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vae_jax.data import decode
-from vae_jax.data.frame_file import UNKNOWN_RANGE, ValueRange, encode_frame, read_range
+from vae_jax.data.frame_file import UNKNOWN_RANGE, ValueRange, make_frame, read_range
 from vae_jax.data.intensity import (
     EIGHT_BITS,
     KIND,
@@ -81,6 +81,10 @@ def test_deep_colours_of_a_jpeg_2000_are_known_to_be_reduced():
         deep[start + 3 * band] = 15  # bits, less one
     levels = measure(bytes(deep))
     assert (levels[WHITE], levels[KIND]) == (65_535, REDUCED)
+
+
+def encode_frame(values, value_range):
+    return make_frame(values, value_range).encoded
 
 
 FRAME = np.array([[-1024.0, 0.0], [40.5, 3071.0]])

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, UInt8
 from PIL import Image, TiffImagePlugin
 
 _DESCRIPTION = "vae_jax frame black={!r} white={!r} window={}"
@@ -41,20 +41,80 @@ class ValueRange(NamedTuple):
 UNKNOWN_RANGE = ValueRange(math.nan, math.nan)
 
 
-def encode_frame(values: Num[np.ndarray, "height width"], value_range: ValueRange) -> bytes:
-    """Returns a file with these values and this range; the values are stored as float32."""
+class Header(NamedTuple):
+    """What is known of a medical file before its pixels are read.
+
+    Attributes:
+        num_frames: number of frames or slices; None where the file is a single image.
+        size: (width, height) of a frame, pixels.
+        patient: a digest of the identifier of the patient, "" if the file has none. It serves to compare
+            files in memory, and must never be stored or shown: identifiers are short enough to guess.
+    """
+
+    num_frames: int | None
+    size: tuple[int, int]
+    patient: str = ""
+
+    @property
+    def suffixes(self) -> list[str]:
+        """What follows the name of the file in the name of each frame."""
+        if self.num_frames is None:
+            return [""]
+        return [f"#{frame}" for frame in range(self.num_frames)]
+
+
+class Frame(NamedTuple):
+    """A frame of a medical file.
+
+    Attributes:
+        encoded: an image file.
+        content: bytes that depend only on the values and their range, for a digest; compressed bytes
+            depend on the version of zlib.
+    """
+
+    encoded: bytes
+    content: bytes
+
+
+def make_frame(values: Num[np.ndarray, "height width"], value_range: ValueRange) -> Frame:
+    """Returns a frame with these values and this range; the values are stored as float32."""
+    values = np.ascontiguousarray(values, np.float32)
+    header = f"{values.shape} {[float(number) for number in value_range]}\0"
+    return Frame(_encode_frame(values, value_range), header.encode() + values.tobytes())
+
+
+def make_colour_frame(pixels: UInt8[np.ndarray, "height width 3"]) -> Frame:
+    """Returns a frame of colours, which have 8 bits."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "PNG")
+    return Frame(file.getvalue(), f"{pixels.shape}\0".encode() + pixels.tobytes())
+
+
+def encode_mask(values: Num[np.ndarray, "height width"]) -> bytes:
+    """Returns an image file with the values of a mask.
+
+    Raises:
+        ValueError: if they are no whole numbers from 0 to 65535.
+    """
+    if (values != np.rint(values)).any() or values.min() < 0 or values.max() > 65_535:
+        raise ValueError("its values are no whole numbers from 0 to 65535, so they mark nothing")
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(values, np.uint16)).save(file, "TIFF")
+    return file.getvalue()
+
+
+def _encode_frame(values: Num[np.ndarray, "height width"], value_range: ValueRange) -> bytes:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[TiffImagePlugin.IMAGEDESCRIPTION] = _DESCRIPTION.format(
         float(value_range.black), float(value_range.white), int(value_range.is_window)
     )
     file = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(values, np.float32))
-    image.save(file, "TIFF", tiffinfo=tags, compression="tiff_adobe_deflate")
+    Image.fromarray(values).save(file, "TIFF", tiffinfo=tags, compression="tiff_adobe_deflate")
     return file.getvalue()
 
 
 def read_range(image: Image.Image) -> ValueRange | None:
-    """Returns the range of an image from `encode_frame`; None for any other image."""
+    """Returns the range of an image from `make_frame`; None for any other image."""
     if image.mode != "F" or image.format != "TIFF":
         return None
     match = _PATTERN.fullmatch(str(image.tag_v2.get(TiffImagePlugin.IMAGEDESCRIPTION, "")))

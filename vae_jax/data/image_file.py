@@ -69,11 +69,23 @@ def open_image(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         count = re.search(r"\d+", str(error))[0]
         raise ValueError(_describe_limit(f"{count} pixels", max_pixels)) from error
-    if image.width * image.height > max_pixels:
+    try:
+        check_size(image.width, image.height, max_pixels)
+    except ValueError:
         image.close()
-        size = f"{image.width}x{image.height} = {image.width * image.height} pixels"
-        raise ValueError(_describe_limit(size, max_pixels))
+        raise
     return image
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuses images with too many pixels.
+
+    Raises:
+        ValueError: if there are more pixels than `max_pixels`. The message has both numbers.
+    """
+    if width * height > max_pixels:
+        size = f"{width}x{height} = {width * height} pixels"
+        raise ValueError(_describe_limit(size, max_pixels))
 
 
 def _describe_limit(size: str, max_pixels: int) -> str:

@@ -370,18 +370,18 @@ def test_what_looks_like_a_mask_is_used_or_refused_or_with_a_flag_an_image(
 
 def test_the_log_counts_what_is_left_out_by_suffix(make, caplog):
     folder = make(*CLASSES)
-    for name in ("good/0.dcm", "good/1.DCM", "scratch/notes.txt", "groups.csv"):
+    for name in ("good/0.raw", "good/1.RAW", "scratch/notes.txt", "groups.csv"):
         (folder / name).write_text("file,group")
     with caplog.at_level(logging.WARNING):
         list_images(folder)
-    assert "left out 3 files that are not images by their suffix: 2 .dcm, 1 .txt" in caplog.text
+    assert "left out 3 files that are not images by their suffix: 2 .raw, 1 .txt" in caplog.text
 
 
 def test_the_error_for_a_folder_of_files_that_cannot_be_read_counts_them(make):
     folder = make()
     (folder / "good").mkdir(parents=True)
-    (folder / "good/0.dcm").touch()
-    with pytest.raises(UserError, match=r"has no images that can be read, only 1 \.dcm; point"):
+    (folder / "good/0.raw").touch()
+    with pytest.raises(UserError, match=r"has no images that can be read, only 1 \.raw; point"):
         Folder.locate_files(folder)
 
 

@@ -81,18 +81,18 @@ def test_the_folders_of_the_test_split_are_named_as_they_are_spelled(names, fold
 
 
 def test_files_that_are_not_images_and_empty_folders_are_listed(touch):
-    folder = touch("good/0.png", "good/0.dcm", "notes.txt", "groups.csv", "roi.png", ".cache/1.txt")
+    folder = touch("good/0.png", "good/0.raw", "notes.txt", "groups.csv", "roi.png", ".cache/1.txt")
     (folder / "bad/deep").mkdir(parents=True)
     files = layout.list_files_below(folder)
     assert list(files.images) == ["good/0.png"]
-    assert sorted(files.others) == ["good/0.dcm", "notes.txt"]
+    assert sorted(files.others) == ["good/0.raw", "notes.txt"]
     assert files.empty_folders == ["bad/deep"]
 
 
 @pytest.mark.parametrize(
     ("names", "left_out"),
     [
-        (["good/0.png", "bad/0.dcm", "bad/deep/1.dcm"], "own/bad .*, only 2 .dcm; convert"),
+        (["good/0.png", "bad/0.raw", "bad/deep/1.raw"], "own/bad .*, only 2 .raw; convert"),
         (["train/good/0.png", "test/bad/0.raw", "test/good/0.png"], "own/test/bad .*only 1 .raw"),
         (["good/0.png", "bad/0", "bad/notes.txt"], "only 1 .txt, 1 without a suffix"),
     ],
@@ -113,7 +113,7 @@ def test_an_empty_folder_of_a_class_is_refused(touch, train):
 
 def test_files_that_are_no_class_do_not_matter(touch):
     folder = touch(
-        "good/0.png", "good/0.dcm", "Annotations/0.xml", "Annotations/1.xml", "a.dcm", "readme.txt"
+        "good/0.png", "good/0.raw", "Annotations/0.xml", "Annotations/1.xml", "a.raw", "readme.txt"
     )
     for name in ("good/empty", "ground_truth"):
         (folder / name).mkdir()
@@ -121,6 +121,6 @@ def test_files_that_are_no_class_do_not_matter(touch):
 
 
 def test_folders_beside_images_that_are_in_no_folder_are_not_classes(touch):
-    folder = touch("0.png", "raw/0.dcm")
+    folder = touch("0.png", "raw/0.raw")
     (folder / "empty").mkdir()
     layout.check_left_out(folder, layout.list_files_below(folder))

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import json
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ from vae_jax.validate import HIGHEST_MAX_PIXELS
 # A file beside the records, with the fingerprint of the data and the files that were skipped.
 PREPARATION = "preparation.json"
 
-_SHARD_BYTES = 128 * 2**20  # encoded images per shard; this also limits the memory for preparing
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(eq=False)
@@ -154,7 +155,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._unreadable: dict[str, str] = {}
         rule = self.builder_config.mask_values
         self._mask_values = self.MASK_VALUES if rule == "auto" else rule
-        self._num_marked = self._num_mask_pixels = 0
+        self._num_marked = self._num_mask_pixels = self._num_empty_masks = 0
         self.check_files(self.builder_config.files)
         self._images = self.list_images(self.builder_config.files)
         total = sum(len(images) for images in self._images.values())
@@ -172,6 +173,11 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             raise UserError(message)
         if self._mask_values == "auto":
             mask_levels.check_share(self._num_marked, self._num_mask_pixels)
+        if self._num_empty_masks:
+            _log.warning(
+                "%s: %d slices have a mask without a marked pixel, yet they have the class of their file",
+                self.name, self._num_empty_masks,
+            )  # fmt: skip
         # TFDS renames the folder when everything is written, so this file exists if and only if the records
         # are complete.
         summary = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
@@ -182,7 +188,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return {
             split: [
                 functools.partial(self._generate_records, split, shard)
-                for shard in _divide_into_shards(images)
+                for shard in reading.divide_into_shards(images)
             ]
             for split, images in self._images.items()
         }
@@ -201,6 +207,8 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 continue
             self._num_marked += checked.num_marked
             self._num_mask_pixels += checked.num_mask_pixels
+            has_empty_mask = checked.num_mask_pixels > 0 and checked.num_marked == 0
+            self._num_empty_masks += source.frame is not None and has_empty_mask
             for part in (split, source.file, source.class_name, source.group, checked.digest):
                 self._hash.update(f"{part}\0".encode())
             yield (
@@ -237,24 +245,3 @@ def _raise_os_error(write: Callable[..., Any], *args: Any) -> None:
         write(*args)
     except RuntimeError as error:
         raise OSError(str(error)) from error
-
-
-def _divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
-    shards: list[list[SourceImage]] = [[]]
-    num_bytes = 0
-    for image in images:
-        if num_bytes > _SHARD_BYTES:
-            shards.append([])
-            num_bytes = 0
-        shards[-1].append(image)
-        num_bytes += _measure_bytes(image.image)
-    return shards
-
-
-def _measure_bytes(encoded: pathlib.Path | bytes) -> int:
-    if isinstance(encoded, bytes):
-        return len(encoded)
-    try:
-        return encoded.stat().st_size
-    except OSError:  # a link that leads nowhere, which is reported when it is read
-        return 0

@@ -9,7 +9,8 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from vae_jax.data.builders import duplicates
+from vae_jax.data import medical
+from vae_jax.data.builders import duplicates, frames
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import count_suffixes
@@ -63,7 +64,7 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
                 if class_folder.is_dir():
                     ((_, files, _),) = walk_folder(class_folder, max_depth=0)
                     for name in files:
-                        if pathlib.PurePath(name).suffix.lower() in _SUFFIXES:
+                        if medical.get_suffix(name) in _SUFFIXES or medical.is_readable(name):
                             images[f"{split}/{class_name}/{make_printable(name)}"] = (
                                 class_folder / name
                             )
@@ -90,7 +91,7 @@ class ChestXray(ImageDatasetBuilder, skip_registration=True):
             images[split].append(
                 SourceImage(path, class_name, name, f"{split}/{_parse_patient(file)}")
             )
-        return duplicates.merge_groups(images)
+        return duplicates.merge_groups(frames.list_frames(images))
 
 
 def _parse_patient(file: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image
 
+from vae_jax.data import medical
 from vae_jax.data.builders.reading import SourceImage
 from vae_jax.data.image_file import open_image
 from vae_jax.data.joined_groups import join_groups
@@ -61,8 +62,16 @@ def _group_by(images: Sequence[SourceImage], keys: Iterable) -> list[list[Source
     return [members for members in sets.values() if len(members) > 1]
 
 
-def _read_size(source: SourceImage) -> tuple[int, int] | None:
-    """Returns width and height in pixels, or None if the image cannot be read."""
+def _read_size(source: SourceImage) -> tuple[int, ...] | None:
+    """Returns width and height in pixels, or None if the image cannot be read.
+
+    A medical file is compared as a whole: its first frame stands for all of them. Slices without content
+    are equal in all volumes, and say nothing.
+    """
+    if source.frame is not None:
+        if source.frame > 0 or source.size is None:
+            return None
+        return (*source.size, source.num_frames)
     try:
         with _open_image(source) as image:
             return image.size
@@ -73,6 +82,11 @@ def _read_size(source: SourceImage) -> tuple[int, int] | None:
 def _hash_pixels(source: SourceImage) -> str | None:
     """Returns a hash of the pixels, or None if the image cannot be read."""
     try:
+        if source.frame is not None:
+            content = hashlib.sha256()
+            for frame in medical.read_frames(source.image, range(source.num_frames)):
+                content.update(frame.content)
+            return content.hexdigest()
         with _open_image(source) as image:
             if not image.mode.startswith(("I", "F")):  # Pillow would clip these modes at 255
                 # A grey image that is stored as RGB equals the same image with one channel.

@@ -5,7 +5,8 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from vae_jax.data.builders import duplicates, groups, layout, mask_content, mask_names
+from vae_jax.data import medical
+from vae_jax.data.builders import duplicates, frames, groups, layout, mask_content, mask_names
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.image_suffixes import count_suffixes
 from vae_jax.data.builders.layout import ImageLocation
@@ -115,7 +116,7 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
                 "folder: %d of %d masks have no image and are ignored, for example %s",
                 len(masks.unmatched), len(masks.names - set(masks.copies)), masks.unmatched[0],
             )  # fmt: skip
-        return duplicates.merge_groups(splits)
+        return duplicates.merge_groups(frames.list_frames(splits, with_group=group_names))
 
 
 def _separate_masks(files: Iterable[str]) -> tuple[dict[str, ImageLocation], Masks]:
@@ -150,8 +151,14 @@ def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> 
     Raises:
         UserError: if the table names images that do not exist.
     """
-    rows = groups.read_groups(path, ("file",))
-    table = {make_printable(file): group for (file,), group in rows.items()}
+    table: dict[str, str] = {}
+    for (name,), group in groups.read_groups(path, ("file",)).items():
+        file = _remove_frame(make_printable(name))
+        if table.setdefault(file, group) != group:
+            raise UserError(
+                f"{path} puts images of {file} into the groups {table[file]} and {group}; all frames of a "
+                "file are one group"
+            )
     missing = [file for file in table if file not in locations]
     if missing:
         raise UserError(
@@ -159,6 +166,12 @@ def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> 
             f"{missing[0]!r}; write the path below {path.parent}, for example {next(iter(locations))!r}"
         )
     return table
+
+
+def _remove_frame(name: str) -> str:
+    """Returns the file of an image such as `scan.dcm#3`, or the name itself."""
+    file, _, frame = name.rpartition("#")
+    return file if frame.isdecimal() and medical.is_medical(file) else name
 
 
 def _name_top_folders(names: Iterable[str]) -> str:

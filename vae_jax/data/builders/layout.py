@@ -15,7 +15,7 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from vae_jax.data import region
+from vae_jax.data import medical, region
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import count_suffixes, is_image
@@ -91,7 +91,7 @@ def list_files_below(folder: pathlib.Path) -> FilesBelow:
                 raise UserError(
                     f"{folder} has two files whose names are shown as {relative}; rename one of them"
                 )
-            if is_image(name):
+            if is_image(name) or medical.is_readable(name):
                 images[relative] = directory / name
             else:
                 others.append(relative)
@@ -178,7 +178,7 @@ def check_left_out(folder: pathlib.Path, files: FilesBelow) -> None:
         if class_folder and class_folder not in class_folders:
             left_out[class_folder].append(name)
     for class_folder, names in left_out.items():
-        if any(pathlib.PurePosixPath(name).suffix.lower() not in _DOCUMENTS for name in names):
+        if any(medical.get_suffix(name) not in _DOCUMENTS for name in names):
             raise UserError(
                 f"{folder / class_folder} has no image that can be read, only {count_suffixes(names)}; "
                 "convert its images, for example to PNG, or move the folder out of the dataset"

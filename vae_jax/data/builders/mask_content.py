@@ -12,9 +12,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from vae_jax.data import medical, nifti
 from vae_jax.data.builders.mask_names import Masks, normalise_name, remove_suffix
 from vae_jax.data.image_file import open_image
 from vae_jax.errors import UserError
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 _SAMPLE = 8  # files that are read per folder or per pattern of names
 _MAX_LEVELS = 8  # different values of a mask, for example one per kind of defect
@@ -34,8 +36,13 @@ class Content(enum.Enum):
 
 
 def classify(path: pathlib.Path) -> Content:
-    """Returns what the pixels of a file look like."""
+    """Returns what the pixels of a file look like; those of a volume all together."""
     try:
+        if medical.is_nifti(path.name):
+            num_levels = nifti.Volume(path, HIGHEST_MAX_PIXELS).count_levels(_MAX_LEVELS)
+            return _classify_levels(num_levels)
+        if medical.is_medical(path.name):
+            return Content.IMAGE  # DICOM files of segmentations are refused when they are prepared
         with open_image(path) as image:
             num_levels = _count_levels(image)
             if num_levels > _MAX_LEVELS and not image.mode.startswith(("I", "F")):
@@ -45,6 +52,10 @@ def classify(path: pathlib.Path) -> Content:
                     return Content.MASK
     except Exception:  # Pillow's plugins raise any error on damaged files
         return Content.IMAGE
+    return _classify_levels(num_levels)
+
+
+def _classify_levels(num_levels: int) -> Content:
     if num_levels > _MAX_LEVELS:
         return Content.IMAGE
     return Content.MASK if num_levels > 1 else Content.FLAT
@@ -182,7 +193,7 @@ def _group_by_stem(names: Collection[str]) -> dict[str, list[str]]:
 
 
 def _suffix(name: str) -> str:
-    return pathlib.PurePosixPath(name).suffix.lower()
+    return medical.get_suffix(name)
 
 
 def _sample(items: Sequence) -> list:

@@ -124,6 +124,8 @@ def _is_mask_folder(folder: str) -> bool:
 def remove_suffix(name: str) -> str:
     """Returns a name without the suffix of its file."""
     # This is called several times per file of a large folder, and `pathlib` would take most of the time.
+    if name[-7:].lower() == ".nii.gz":
+        return name[:-7]
     stem, _, suffix = name.rpartition("/")[2].rpartition(".")
     return name[: -len(suffix) - 1] if stem and suffix else name
 

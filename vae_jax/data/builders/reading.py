@@ -3,15 +3,18 @@
 import concurrent.futures
 import dataclasses
 import hashlib
+import itertools
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from vae_jax.data import decode
-from vae_jax.data.builders import mask_levels
+from vae_jax.data import decode, medical
+from vae_jax.data.builders import frame_masks, mask_levels
 from vae_jax.data.regular_file import read_file
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
+_SHARD_BYTES = 128 * 2**20  # encoded images per shard; this also limits the memory for preparing
 _CHUNK = 16  # images per task of a thread
 _MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
@@ -27,8 +30,10 @@ class SourceImage:
         group: patient, video or set of duplicates; the file itself if nothing is known.
         mask: encoded file of the abnormal region, or several of them, which are united, or the bytes of one
             mask, or None if there is no mask.
-        size: (width, height) in pixels of an image that this package has encoded itself; None for a file,
+        size: (width, height) in pixels of an image that this package encodes itself; None for a file,
             which is decoded to check it.
+        frame: number of a frame or slice of a medical file, from 0; None for all other images.
+        num_frames: number of frames in that file.
     """
 
     image: pathlib.Path | bytes
@@ -37,6 +42,8 @@ class SourceImage:
     group: str
     mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes | None = None
     size: tuple[int, int] | None = None
+    frame: int | None = None
+    num_frames: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +83,73 @@ def read_images(
         yield from (_read_image(image, mask_values, max_pixels) for image in images)
         return
     # Threads are enough, because Pillow and hashlib release the interpreter lock while they work.
-    chunks = [images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK)]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for chunk in pool.map(
-            lambda chunk: [_read_image(image, mask_values, max_pixels) for image in chunk], chunks
+            lambda chunk: _read_chunk(chunk, mask_values, max_pixels), _make_chunks(images)
         ):
             yield from chunk
+
+
+def _make_chunks(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
+    """Divides images into tasks; frames of one medical file stay together, so that it is read once."""
+    chunks: list[list[SourceImage]] = [[]]
+    for image in images:
+        last = chunks[-1][-1] if chunks[-1] else None
+        same_file = image.frame is not None and last is not None and last.image == image.image
+        if len(chunks[-1]) >= _CHUNK and not same_file:
+            chunks.append([])
+        chunks[-1].append(image)
+    return chunks
+
+
+def _read_chunk(
+    images: Sequence[SourceImage], mask_values: str, max_pixels: int
+) -> list[CheckedImage | str]:
+    contents = []
+    for key, members in itertools.groupby(
+        images, key=lambda image: None if image.frame is None else image.image
+    ):
+        if key is None:
+            contents += [_read_image(image, mask_values, max_pixels) for image in members]
+        else:
+            contents += _read_frames(list(members), mask_values, max_pixels)
+    return contents
+
+
+def _read_frames(
+    sources: Sequence[SourceImage], mask_values: str, max_pixels: int
+) -> list[CheckedImage | str]:
+    """Reads some frames of one medical file, and their masks."""
+    contents: list[CheckedImage | str] = []
+    path = sources[0].image
+    part = ""
+    try:
+        masks = None
+        if sources[0].mask is not None:
+            part = _describe_masks(sources[0].mask)
+            masks = frame_masks.open_masks(path, sources[0].mask, sources[0].num_frames, max_pixels)
+            part = ""
+        frames = medical.read_frames(path, [source.frame for source in sources], max_pixels)
+        for source, frame in zip(sources, frames, strict=True):
+            size = decode.open_upright(frame.encoded).size
+            digest = hashlib.sha256(frame.content)
+            if masks is None:
+                contents.append(CheckedImage(frame.encoded, b"", 0, 0, size, digest.hexdigest()))
+                continue
+            part = _describe_masks(source.mask)
+            encoded_masks = masks.read(source.frame)
+            for mask in encoded_masks:
+                decode.check_mask(mask, frame.encoded, max_pixels)
+            mask = mask_levels.standardise_masks(encoded_masks, mask_values)
+            digest.update(mask.content)
+            counts = mask.num_marked, mask.num_pixels
+            contents.append(
+                CheckedImage(frame.encoded, mask.encoded, *counts, size, digest.hexdigest())
+            )
+            part = ""
+    except Exception as error:  # readers raise any error on damaged files
+        contents += [part + _explain(error)] * (len(sources) - len(contents))
+    return contents
 
 
 def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> CheckedImage | str:
@@ -92,28 +160,39 @@ def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> Check
         size = source.size or decode.check_image(image, max_pixels)
         if source.mask is None:
             return CheckedImage(image, b"", 0, 0, size, hashlib.sha256(image).hexdigest())
-        part, masks = _read_masks(source.mask)
+        part = _describe_masks(source.mask)
+        masks = _read_masks(source.mask)
         for mask in masks:
             decode.check_mask(mask, image, max_pixels)
         mask = mask_levels.standardise_masks(masks, mask_values)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        reason = reason or type(error).__name__
-        if "cannot identify image file" in reason:
-            reason = "not an image"
-        return part + reason
+        return part + _explain(error)
     digest = hashlib.sha256(image + mask.content).hexdigest()
     return CheckedImage(image, mask.encoded, mask.num_marked, mask.num_pixels, size, digest)
 
 
-def _read_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> tuple[str, list[bytes]]:
-    """Returns the beginning of a message about the masks of one image, and their content."""
+def _explain(error: Exception) -> str:
+    """Returns one line that says why a file cannot be read."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = reason or type(error).__name__
+    return "not an image" if "cannot identify image file" in reason else reason
+
+
+def _read_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> list[bytes]:
+    """Returns the content of the masks of one image."""
     if isinstance(mask, bytes):
-        return "its united mask: ", [mask]
+        return [mask]
     paths = mask if isinstance(mask, tuple) else (mask,)
-    return f"its mask {', '.join(path.name for path in paths)}: ", [
-        read_file(path) for path in paths
-    ]
+    frame_masks.refuse_volumes(paths)
+    return [read_file(path) for path in paths]
+
+
+def _describe_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> str:
+    """Returns the beginning of a message about the masks of one image."""
+    if isinstance(mask, bytes):
+        return "its united mask: "
+    paths = mask if isinstance(mask, tuple) else (mask,)
+    return f"its mask {', '.join(path.name for path in paths)}: "
 
 
 def describe_unreadable(reasons: Mapping[str, str]) -> str:
@@ -140,3 +219,27 @@ def describe_lost_class(images: Sequence[SourceImage], reasons: Mapping[str, str
     part = "" if len(lost) == len(classes) else f" of the class {lost[0]}"
     reasons = {image.file: reasons[image.file] for image in images if image.class_name in lost}
     return f"no image{part} could be read; {describe_unreadable(reasons)}"
+
+
+def divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
+    """Divides the images of a split into parts of about equal size, in bytes."""
+    shards: list[list[SourceImage]] = [[]]
+    num_bytes = 0
+    for image in images:
+        if num_bytes > _SHARD_BYTES:
+            shards.append([])
+            num_bytes = 0
+        shards[-1].append(image)
+        num_bytes += _estimate_bytes(image)
+    return shards
+
+
+def _estimate_bytes(image: SourceImage) -> int:
+    if isinstance(image.image, bytes):
+        return len(image.image)
+    if image.frame is not None and image.size is not None:
+        return 4 * math.prod(image.size)  # float32 values; the file holds other frames, too
+    try:
+        return image.image.stat().st_size
+    except OSError:  # a link that leads nowhere, which is reported when it is read
+        return 0
