@@ -117,16 +117,8 @@ class Volume:
         columns_rightwards = self._orientation[like._column_axis][1] > 0
         return values[:: 1 if rows_downwards else -1, :: 1 if columns_rightwards else -1]
 
-    def hash_content(self) -> bytes:
-        """Returns bytes that are equal for volumes with equal values."""
-        if self._values is None:
-            self._values = self._read_values()
-        return repr((self._shape, self._slope, self._intercept)).encode() + self._values.tobytes()
-
     def count_levels(self, limit: int) -> int:
         """Returns the number of different values; more than `limit` are not counted further."""
-        if self._values is None:
-            self._values = self._read_values()
         levels: set = set()
         for index in range(self.num_slices or 1):
             levels.update(np.unique(self.read_slice(index)).tolist())
