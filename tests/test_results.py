@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from vae_jax import results
+from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.model.vae import Posterior
 from vae_jax.scoring.calibration import Threshold
 from vae_jax.scoring.decision import Decision
@@ -23,7 +24,7 @@ def draw_columns(count, *names):
 
 
 def test_the_dataset_is_described_by_the_number_of_images_of_each_role(dataset):
-    section = results.describe_dataset(dataset)
+    section = describe_dataset(dataset)
     assert section["counts"] == {
         "train": 40, "val": 10, "calibration": 25, "test_normal": 15, "test_anomaly": 10,
     }  # fmt: skip

@@ -11,6 +11,7 @@ import ml_collections
 from vae_jax import results as results_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
+from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.examples import Dataset
 from vae_jax.metrics.bootstrap import Ranking
 from vae_jax.model.branched import build_branches
@@ -225,7 +226,7 @@ def _describe_detection(
     test, rankings = setup.images.test, comparison.rankings
     promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
     return {
-        "dataset": results_lib.describe_dataset(setup.dataset),
+        "dataset": describe_dataset(setup.dataset),
         "detection": {
             name: results_lib.measure_detection(
                 test, test_columns[name], threshold, rankings.get(name)

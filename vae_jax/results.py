@@ -11,9 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from vae_jax.data.examples import Dataset, Examples
-from vae_jax.data.view import Coverage, summarise_view
-from vae_jax.data.whole_images import view_whole_images
+from vae_jax.data.examples import Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
@@ -37,43 +35,6 @@ Labels = Int[np.ndarray, "N"]
 def has_both_labels(test: Examples) -> bool:
     """Returns whether the test set contains normal images and anomalies."""
     return len(np.unique(test.labels)) == 2
-
-
-def describe_dataset(dataset: Dataset) -> dict:
-    """Describes the data: its name, its images and the number of images of each role.
-
-    Whole images are counted; the entry `tiles` says how many tiles they were cut into. The entry `view` is
-    there if not all of each test image, or not every marked anomaly, is in view.
-    """
-    images = view_whole_images(dataset)
-    labels = images.test.labels
-    view = summarise_view(images.test)
-    is_seen_whole = view.num_partial == view.num_out_of_view == 0
-    roles = ("train", "val", "calibration", "test")
-    tiles = {role: len(getattr(dataset, role)) for role in roles}
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "image_size": dataset.image_size,
-        "channels": dataset.channels,
-        "counts": {
-            "train": len(images.train),
-            "val": len(images.val),
-            "calibration": len(images.calibration),
-            "test_normal": int(np.sum(labels == 0)),
-            "test_anomaly": int(np.sum(labels == 1)),
-        },
-        **({} if dataset.test.boxes is None else {"tiles": tiles}),
-        **({} if is_seen_whole else {"view": _describe_view(view)}),
-    }
-
-
-def _describe_view(view: Coverage) -> dict:
-    entry = {"mean_share": view.mean_share, "partial_images": view.num_partial}
-    if view.num_masked_anomalies:
-        entry["masked_anomalies"] = view.num_masked_anomalies
-        entry["anomalies_out_of_view"] = view.num_out_of_view
-    return entry
 
 
 def measure_reconstruction(test: Columns, labels: Labels, noise_std: float) -> dict:

@@ -255,7 +255,7 @@ def test_a_source_file_that_has_vanished_since_the_listing_is_named(make_kvasir,
 
 
 def test_the_error_reports_a_full_disk(make_kvasir, data_dir, monkeypatch):
-    from vae_jax.data.builders import base
+    from vae_jax.data.builders import record_files
 
     class Full:
         def __init__(self, path, options):
@@ -267,7 +267,7 @@ def test_the_error_reports_a_full_disk(make_kvasir, data_dir, monkeypatch):
         def close(self):
             raise RuntimeError("write() failed: No space left on device")
 
-    monkeypatch.setattr(base.array_record_module, "ArrayRecordWriter", Full)
+    monkeypatch.setattr(record_files.array_record_module, "ArrayRecordWriter", Full)
     with pytest.raises(UserError, match=r"No space left on device.*--config.data.dir"):
         prepare_dataset("kvasir", str(make_kvasir({"polyps": 1})), data_dir)
 

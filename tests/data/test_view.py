@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_jax import results
 from vae_jax.data import pipeline
+from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.framing import Framing
 from vae_jax.data.view import measure_view_shares, summarise_view
 
@@ -54,7 +54,7 @@ def test_anomalies_without_a_marked_pixel_in_view_are_counted_from_prepared_data
         dataset = pipeline.load_dataset(folder_config, 0)
         out_of_view = dict(zip(dataset.test.files, dataset.test.out_of_view, strict=True))
         assert [name for name, lost in out_of_view.items() if lost] == ["bad/0.png", "bad/2.png"]
-        assert results.describe_dataset(dataset)["view"] == {
+        assert describe_dataset(dataset)["view"] == {
             "mean_share": pytest.approx(1 / 3),
             "partial_images": len(dataset.test),
             "masked_anomalies": 4,
@@ -67,7 +67,7 @@ def test_an_image_that_is_seen_whole_has_nothing_out_of_view(folder_config, fram
     folder_config.framing = framing
     dataset = pipeline.load_dataset(folder_config, 0)
     assert not dataset.test.out_of_view.any()
-    assert "view" not in results.describe_dataset(dataset)
+    assert "view" not in describe_dataset(dataset)
 
 
 def test_what_a_region_hides_is_out_of_view(folder_config, tmp_path, caplog):

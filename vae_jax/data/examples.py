@@ -166,6 +166,7 @@ class Dataset:
         calibration: normal images for thresholds and p-values.
         test: normal and abnormal images that are used by the evaluation alone.
         region: pixels that count; None where all pixels count.
+        split: what the split into roles left out or kept together; None where this is unknown.
         framing: how stored images became the images of the roles; `data.framing=auto` is resolved in it.
             None for a dataset that was not read from files.
     """
@@ -179,4 +180,5 @@ class Dataset:
     calibration: Examples
     test: Examples
     region: Region | None = None
+    split: Any = None
     framing: Framing | None = None

@@ -26,6 +26,7 @@ from vae_jax.data.prepared_images import read_prepared_images
 from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
 from vae_jax.data.role_assignment import assign_roles, group_whole_images
+from vae_jax.data.split_summary import SplitSummary, log_split, summarise_split
 from vae_jax.data.view import hide_outside_region, measure_view_shares
 from vae_jax.data.whole_images import take_whole_images
 
@@ -65,9 +66,10 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     groups = None
     if framing.intensity.kind == "percentile":
         framing, groups = _fit_intensity(data_config, framing, region, seed)
-    examples, rows_of_role, builder, fingerprint = _read_with_roles(
+    examples, rows_of_role, builder, fingerprint, split = _read_with_roles(
         data_config, framing, seed, groups
     )
+    log_split(split, data_config.dataset)
     if region is not None and region.digest:
         fingerprint = _join_fingerprints(fingerprint, region.digest)
     view_share = measure_view_shares(examples.stored_size, framing)
@@ -89,6 +91,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         channels=data_config.channels,
         region=region,
         framing=framing,
+        split=split,
         **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
 
@@ -115,7 +118,7 @@ def _fit_intensity(
     the groups are kept. Pixels outside the region do not count.
     """
     first = dataclasses.replace(framing, intensity=OWN_RANGE)
-    examples, rows_of_role, builder, _ = _read_with_roles(data_config, first, seed)
+    examples, rows_of_role, builder, *_ = _read_with_roles(data_config, first, seed)
     files = {examples.files[row] for row in rows_of_role["train"]}
     window = fit_window(builder, files, framing, region)
     _log.info(
@@ -130,8 +133,8 @@ def _read_with_roles(
     framing: Framing,
     seed: int,
     groups: list[str] | None = None,
-) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, str]:
-    """Returns all images, role -> rows of its images, the builder of the dataset, and the fingerprint.
+) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, str, SplitSummary]:
+    """Returns all images, role -> rows of its images, the builder, the fingerprint, and the split.
 
     `groups` replaces the groups of the dataset, unless it is None.
     """
@@ -149,11 +152,15 @@ def _read_with_roles(
         fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
     else:
         examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
+    groups_before = examples.groups
     if groups is None and data_config.group_near_duplicates:
         groups = group_whole_images(examples, framing, builder, data_config.dataset)
     if groups is not None:
         examples = dataclasses.replace(examples, groups=groups)
-    return examples, assign_roles(examples, builder, data_config, seed), builder, fingerprint
+    rows_of_role = assign_roles(examples, builder, data_config, seed)
+    equal_images = builder.preparation.get("equal_images", ())
+    split = summarise_split(examples, rows_of_role, equal_images, groups_before)
+    return examples, rows_of_role, builder, fingerprint, split
 
 
 def _prepare(

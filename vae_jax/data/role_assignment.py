@@ -91,6 +91,7 @@ def _assign_image_roles(
         ),
         seed,
         test_only=test_only,
+        files=images.files,
     )
     if data_config.balanced_test:
         rows_of_role["test"] = splits.balance_test(

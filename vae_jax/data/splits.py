@@ -20,6 +20,8 @@ from vae_jax.errors import UserError
 
 ROLES = ("train", "val", "calibration", "test")
 
+_MAX_NAMED = 3  # groups that an error names; it only counts the others
+
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,7 @@ def assign_roles(
     fractions: Fractions,
     seed: int,
     test_only: Bool[np.ndarray, "N"] | None = None,
+    files: Sequence[str] | None = None,
 ) -> dict[str, Int[np.ndarray, "M"]]:
     """Assigns each image with a label its role.
 
@@ -54,6 +57,7 @@ def assign_roles(
         seed: seed of the split.
         test_only: images that may only be in test, with all images of their groups. They do not count as
             normal images of which `fractions` are taken. None if there are no such images.
+        files: name of each image, for messages; None names groups only.
 
     Returns:
         Role -> indices of its images, ascending.
@@ -71,7 +75,6 @@ def assign_roles(
     in_test = np.array([group in bound_to_test for group in names], dtype=bool)
     if official_test is not None:
         in_test |= official_test
-        _log_shared_groups(set(names[in_test & labelled]) & set(names[~in_test & normal]))
     test_groups = set(names[in_test & labelled])
     free = normal & ~in_test & np.array([group not in test_groups for group in names], dtype=bool)
 
@@ -92,7 +95,9 @@ def assign_roles(
     role_of = np.array([role_of_group.get(group) for group in names], dtype=object)
     roles = {role: np.flatnonzero(free & (role_of == role)) for role in ROLES}
     roles["test"] = np.union1d(np.flatnonzero(in_test & labelled), roles["test"])
-    _check_filled(roles, labels, official_test is not None)
+    blocked = normal & ~free & ~official_test if official_test is not None else normal & ~free
+    shared = _name_shared_groups(names, files, blocked, in_test & labelled & ~blocked)
+    _check_filled(roles, labels, official_test is not None, shared)
     _check_disjoint(roles, labels, names)
     return roles
 
@@ -164,17 +169,35 @@ def _assign_groups(
     return role_of | {group: "train" for group in small_groups if group not in role_of}
 
 
-def _log_shared_groups(groups: set[str]) -> None:
-    if groups:
-        _log.info(
-            "%d groups have images both inside and outside the official test split; their images outside "
-            "it are not used",
-            len(groups),
-        )
+def _name_shared_groups(
+    groups: np.ndarray,
+    files: Sequence[str] | None,
+    blocked: Bool[np.ndarray, "N"],
+    tested: Bool[np.ndarray, "N"],
+) -> str:
+    """Returns a text that names the first few groups that keep normal images out of training.
+
+    `blocked` are normal images that their group keeps out of training, `tested` the images in test.
+    """
+    first_tested: dict[str, int] = {}
+    for row in np.flatnonzero(tested):
+        first_tested.setdefault(groups[row], row)
+    first_blocked: dict[str, int] = {}
+    for row in np.flatnonzero(blocked):
+        if groups[row] in first_tested:
+            first_blocked.setdefault(groups[row], row)
+    texts = [
+        f"{files[row]} and {files[first_tested[group]]} are in the group {group}"
+        if files
+        else group
+        for group, row in first_blocked.items()
+    ]
+    more = f"; and {len(texts) - _MAX_NAMED} more groups" if len(texts) > _MAX_NAMED else ""
+    return "; ".join(texts[:_MAX_NAMED]) + more
 
 
 def _check_filled(
-    roles: Mapping[str, np.ndarray], labels: np.ndarray, has_official_test: bool
+    roles: Mapping[str, np.ndarray], labels: np.ndarray, has_official_test: bool, shared: str
 ) -> None:
     """Raises a UserError that says what to change if a role has no normal image."""
     counts = {role: int((labels[indices] == 0).sum()) for role, indices in roles.items()}
@@ -183,12 +206,7 @@ def _check_filled(
         if count:
             continue
         if not any(counts[other] for other in ROLES if other != "test"):
-            advice = (
-                "name data.normal_classes that have images outside the official test split"
-                if has_official_test
-                else "every normal image shares its group with an image that may only be in test; "
-                "separate the groups"
-            )
+            advice = _advise_on_groups(has_official_test, shared)
         elif role == "train":
             advice = "lower data.val_fraction, data.calibration_fraction or data.test_fraction"
         elif role == "test" and has_official_test:
@@ -198,6 +216,20 @@ def _check_filled(
         else:
             advice = f"raise data.{role}_fraction"
         raise UserError(f"no normal image is left for {role} ({listed}); {advice}, or add images")
+
+
+def _advise_on_groups(has_official_test: bool, shared: str) -> str:
+    if not shared:
+        return "name data.normal_classes that have images outside the official test split"
+    if has_official_test:
+        return (
+            "every normal image outside the official test split shares its group with a test image "
+            f"({shared}); move these test images to train, or give them other groups"
+        )
+    return (
+        f"every normal image shares its group with an image that may only be in test ({shared}); give "
+        "them other groups"
+    )
 
 
 def _check_disjoint(

@@ -3,7 +3,7 @@ import pathlib
 import numpy as np
 import tensorflow_datasets as tfds
 
-from vae_jax.data.builders import png, reading
+from vae_jax.data.builders import png, record_files
 from vae_jax.data.builders.base import ImageDatasetBuilder, SourceConfig
 from vae_jax.data.builders.reading import SourceImage
 
@@ -56,7 +56,7 @@ def test_records_contain_every_field_of_their_images(tmp_path):
 
 def test_the_fingerprint_does_not_depend_on_the_size_of_a_shard(tmp_path, monkeypatch):
     first = prepare(tmp_path / "first")
-    monkeypatch.setattr(reading, "_SHARD_BYTES", 100)  # less than two images
+    monkeypatch.setattr(record_files, "_SHARD_BYTES", 100)  # less than two images
     second = prepare(tmp_path / "second")
     assert len(first.info.splits["train"].filenames) == 1
     assert len(second.info.splits["train"].filenames) == 5

@@ -107,3 +107,20 @@ def test_what_is_in_view_is_a_fact_of_the_data(results):
     data = dict(facts.summarise_run(default(), results)["Data"])
     assert data["in view"] == "62.0 % of the area of a test image, on average"
     assert data["marked anomalies out of view"] == "123 of 392"
+
+
+def test_what_the_split_left_out_is_a_fact_of_the_data(results):
+    results["dataset"]["split"] = {
+        "duplicates_left_out": 1200,
+        "duplicate_files": {f"train/{i}.png": f"test/{i}.png" for i in range(1000)},
+        "grouped_left_out": 3,
+        "near_duplicates": 40,
+        "near_duplicate_groups": 12,
+    }
+    data = dict(facts.summarise_run(default(), results)["Data"])
+    assert data["left out as duplicates of test images"] == (
+        "1,200: train/0.png equals test/0.png; train/1.png equals test/1.png; train/2.png equals "
+        "test/2.png; and 1,197 more"
+    )
+    assert data["left out for their group"] == "3, whose group has test images"
+    assert data["near-duplicates kept together"] == "40 images in 12 groups, each in one role"

@@ -12,18 +12,17 @@ import hashlib
 import io
 import json
 import logging
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 from tensorflow_datasets.core import writer
 
-from vae_jax.data.builders import mask_levels, reading
+from vae_jax.data.builders import duplicates, mask_levels, reading
 from vae_jax.data.builders.reading import SourceImage
+from vae_jax.data.builders.record_files import UncompressedWriter, divide_into_shards
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
@@ -124,7 +123,11 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @property
     def preparation(self) -> dict[str, Any]:
-        """A summary of the prepared data: `fingerprint` (hexadecimal) and `skipped` (file -> reason)."""
+        """A summary of the prepared data.
+
+        Its entries are `fingerprint` (hexadecimal), `skipped` (file -> reason) and `equal_images` (sets of
+        files with the same pixels), which data that an earlier version has prepared lacks.
+        """
         return json.loads((self.data_path / PREPARATION).read_text())
 
     def is_prepared(self) -> bool:
@@ -180,7 +183,11 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             )  # fmt: skip
         # TFDS renames the folder when everything is written, so this file exists if and only if the records
         # are complete.
-        summary = {"fingerprint": self._hash.hexdigest()[:16], "skipped": self._unreadable}
+        summary = {
+            "fingerprint": self._hash.hexdigest()[:16],
+            "skipped": self._unreadable,
+            "equal_images": duplicates.list_equal_files(images),
+        }
         (self.data_path / PREPARATION).write_text(json.dumps(summary, indent=1))
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list[Any]]:
@@ -188,13 +195,13 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         return {
             split: [
                 functools.partial(self._generate_records, split, shard)
-                for shard in reading.divide_into_shards(images)
+                for shard in divide_into_shards(images)
             ]
             for split, images in self._images.items()
         }
 
     def _example_writer(self) -> writer.ExampleWriter:
-        return _UncompressedWriter(self.info.file_format)
+        return UncompressedWriter(self.info.file_format)
 
     def _generate_records(
         self, split: str, images: Sequence[SourceImage]
@@ -225,23 +232,3 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     "has_mask": source.mask is not None,
                 },
             )
-
-
-class _UncompressedWriter(writer.ExampleWriter):
-    """Writes records without compression, which saves nothing on JPEGs and takes a third of the time."""
-
-    def write(self, path: Any, examples: Iterable[tuple[Any, bytes]]) -> None:
-        records = array_record_module.ArrayRecordWriter(
-            os.fspath(path), "group_size:1,uncompressed"
-        )
-        for _, record in examples:
-            _raise_os_error(records.write, record)
-        _raise_os_error(records.close)
-
-
-def _raise_os_error(write: Callable[..., Any], *args: Any) -> None:
-    """Calls the record writer, and turns the RuntimeError that it raises on a full disk into an OSError."""
-    try:
-        write(*args)
-    except RuntimeError as error:
-        raise OSError(str(error)) from error

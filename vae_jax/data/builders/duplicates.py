@@ -18,7 +18,7 @@ from vae_jax.data.joined_groups import join_groups
 
 
 def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[SourceImage]]:
-    """Merges groups that contain equal images, also across splits.
+    """Merges groups that contain equal images, also across splits, and sets `equal_to` of these images.
 
     A merged group has the name that is first in alphabetical order. An image that cannot be read stays in
     its group; it is reported when the dataset is prepared.
@@ -32,13 +32,27 @@ def merge_groups(splits: Mapping[str, Sequence[SourceImage]]) -> dict[str, list[
     images = [image for members in splits.values() for image in members]
     equal_images = _find_equal_images(images)
     merged_names = join_groups([image.group for image in members] for members in equal_images)
+    first_file = {image.file: members[0].file for members in equal_images for image in members}
     return {
         split: [
-            dataclasses.replace(image, group=merged_names.get(image.group, image.group))
+            dataclasses.replace(
+                image,
+                group=merged_names.get(image.group, image.group),
+                equal_to=first_file.get(image.file, ""),
+            )
             for image in members
         ]
         for split, members in splits.items()
     }
+
+
+def list_equal_files(images: Iterable[SourceImage]) -> list[list[str]]:
+    """Returns the sets of files with the same pixels, from `equal_to` of the images."""
+    sets = collections.defaultdict(list)
+    for image in images:
+        if image.equal_to:
+            sets[image.equal_to].append(image.file)
+    return list(sets.values())
 
 
 def _find_equal_images(images: Sequence[SourceImage]) -> list[list[SourceImage]]:

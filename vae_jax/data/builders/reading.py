@@ -4,7 +4,6 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import itertools
-import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from vae_jax.data.builders import frame_masks, mask_levels
 from vae_jax.data.regular_file import read_file
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
-_SHARD_BYTES = 128 * 2**20  # encoded images per shard; this also limits the memory for preparing
 _CHUNK = 16  # images per task of a thread
 _MAX_NAMED = 5  # unreadable files that an error names; it only counts the others
 
@@ -34,6 +32,7 @@ class SourceImage:
             which is decoded to check it.
         frame: number of a frame or slice of a medical file, from 0; None for all other images.
         num_frames: number of frames in that file.
+        equal_to: name of the first image with the same pixels, if there are several of them; otherwise "".
     """
 
     image: pathlib.Path | bytes
@@ -44,6 +43,7 @@ class SourceImage:
     size: tuple[int, int] | None = None
     frame: int | None = None
     num_frames: int = 1
+    equal_to: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,27 +219,3 @@ def describe_lost_class(images: Sequence[SourceImage], reasons: Mapping[str, str
     part = "" if len(lost) == len(classes) else f" of the class {lost[0]}"
     reasons = {image.file: reasons[image.file] for image in images if image.class_name in lost}
     return f"no image{part} could be read; {describe_unreadable(reasons)}"
-
-
-def divide_into_shards(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
-    """Divides the images of a split into parts of about equal size, in bytes."""
-    shards: list[list[SourceImage]] = [[]]
-    num_bytes = 0
-    for image in images:
-        if num_bytes > _SHARD_BYTES:
-            shards.append([])
-            num_bytes = 0
-        shards[-1].append(image)
-        num_bytes += _estimate_bytes(image)
-    return shards
-
-
-def _estimate_bytes(image: SourceImage) -> int:
-    if isinstance(image.image, bytes):
-        return len(image.image)
-    if image.frame is not None and image.size is not None:
-        return 4 * math.prod(image.size)  # float32 values; the file holds other frames, too
-    try:
-        return image.image.stat().st_size
-    except OSError:  # a link that leads nowhere, which is reported when it is read
-        return 0

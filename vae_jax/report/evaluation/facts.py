@@ -16,6 +16,7 @@ from vae_jax.score_names import is_baseline
 
 Fact = tuple[str, str]  # a name, and its value with its unit
 
+_MAX_NAMED = 3  # duplicates that a fact names; it only counts the others
 _KINDS = {
     "vae": "variational autoencoder",
     "ae": "autoencoder",
@@ -53,6 +54,7 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
         ("test", f"{counts['test_normal']:,} normal, {counts['test_anomaly']:,} anomalous"),
     ]
     facts += _list_view_facts(dataset.get("view", {}))
+    facts += _list_split_facts(dataset.get("split", {}))
     if config.data.anomaly_dataset:
         facts.append(("anomalies from", config.data.anomaly_dataset))
     for label in ("normal", "anomaly"):
@@ -70,6 +72,22 @@ def _list_view_facts(view: dict[str, Any]) -> list[Fact]:
     if "masked_anomalies" in view:
         lost, total = view["anomalies_out_of_view"], view["masked_anomalies"]
         facts.append(("marked anomalies out of view", f"{lost:,} of {total:,}"))
+    return facts
+
+
+def _list_split_facts(split: dict[str, Any]) -> list[Fact]:
+    """Returns which images were left out of training or kept together; nothing if there are none."""
+    facts = []
+    if count := split.get("duplicates_left_out"):
+        files = list(split["duplicate_files"].items())[:_MAX_NAMED]
+        named = "; ".join(f"{file} equals {other}" for file, other in files)
+        more = f"; and {count - len(files):,} more" if count > len(files) else ""
+        facts.append(("left out as duplicates of test images", f"{count:,}: {named}{more}"))
+    if count := split.get("grouped_left_out"):
+        facts.append(("left out for their group", f"{count:,}, whose group has test images"))
+    if count := split.get("near_duplicates"):
+        text = f"{count:,} images in {split['near_duplicate_groups']:,} groups, each in one role"
+        facts.append(("near-duplicates kept together", text))
     return facts
 
 
