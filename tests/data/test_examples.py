@@ -35,6 +35,7 @@ def make_full_examples(count):
         materials=[f"material {row}" for row in rows],
         official_test=rows > 2,
         out_of_view=rows > 1,
+        unmarked=rows > 1,
         view_share=rows / 10,
     )
 

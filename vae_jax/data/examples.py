@@ -27,7 +27,7 @@ def _make_eight_bit_levels(examples: "Examples") -> Float64[np.ndarray, "N 6"]:
     return np.tile(np.array(EIGHT_BITS, np.float64), (len(examples), 1))
 
 
-def _make_nothing_out_of_view(examples: "Examples") -> Bool[np.ndarray, "N"]:
+def _make_all_false(examples: "Examples") -> Bool[np.ndarray, "N"]:
     return np.zeros(len(examples), bool)
 
 
@@ -54,6 +54,7 @@ class Examples:
         stored_levels: lowest and highest value of the stored image, the range of its type, what the values
             are, and transparency (the columns in `intensity.py`); None where nothing is known about them.
         out_of_view: in which images the stored mask marks pixels, but none that the model sees.
+        unmarked: which images are slices of a medical file whose mask marks nothing in them.
         view_share: share of the area of the stored image that the model sees, in [0, 1].
         masks: 1 where a pixel is abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; in a role with masks, a normal image counts as having an empty
@@ -79,7 +80,10 @@ class Examples:
         default=None, metadata={"fill": _make_eight_bit_levels}
     )
     out_of_view: Bool[np.ndarray, "N"] | None = dataclasses.field(
-        default=None, metadata={"fill": _make_nothing_out_of_view}
+        default=None, metadata={"fill": _make_all_false}
+    )
+    unmarked: Bool[np.ndarray, "N"] | None = dataclasses.field(
+        default=None, metadata={"fill": _make_all_false}
     )
     view_share: Float64[np.ndarray, "N"] | None = None
     masks: UInt8[Images, "N H W"] | None = dataclasses.field(

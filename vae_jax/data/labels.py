@@ -81,6 +81,28 @@ def label_images(
     return labels
 
 
+def leave_out_unmarked(
+    labels: Int32[np.ndarray, "N"], unmarked: Bool[np.ndarray, "N"] | None, dataset: str
+) -> Int32[np.ndarray, "N"]:
+    """Returns labels in which slices of abnormal volumes without a marked pixel have `NO_LABEL`.
+
+    Such a slice shows nothing abnormal, but its volume is abnormal, so it is not known to be normal either.
+
+    Args:
+        labels: label of each image, by its class.
+        unmarked: `Examples.unmarked`.
+        dataset: name of the dataset, for the log.
+    """
+    left_out = np.zeros(len(labels), bool) if unmarked is None else unmarked & (labels == 1)
+    if left_out.any():
+        _log.info(
+            "%s: %d of %d abnormal images are not used, because they are slices in which the mask of their "
+            "volume marks nothing",
+            dataset, left_out.sum(), (labels == 1).sum(),
+        )  # fmt: skip
+    return np.where(left_out, np.int32(NO_LABEL), labels)
+
+
 def select_anomalies(
     classes: Sequence[str],
     official_test: Bool[np.ndarray, "N"] | None,

@@ -37,6 +37,12 @@ def is_nifti(name: str) -> bool:
     return _READERS.get(get_suffix(name)) is nifti
 
 
+def is_slice(name: str) -> bool:
+    """Returns whether the name of an image is that of one of several in a medical file."""
+    file, _, frame = name.rpartition("#")
+    return frame.isdecimal() and is_medical(file)
+
+
 def is_readable(name: str) -> bool:
     """Returns whether a file is a medical one whose package is installed; nothing is imported."""
     reader = _READERS.get(get_suffix(name))

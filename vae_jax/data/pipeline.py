@@ -19,7 +19,7 @@ from vae_jax.data.framing import Framing
 from vae_jax.data.framing_choice import choose_framing
 from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.intensity import OWN_RANGE, check_levels
-from vae_jax.data.labels import label_images, select_anomalies
+from vae_jax.data.labels import label_images, leave_out_unmarked, select_anomalies
 from vae_jax.data.material_contrast import normalise_materials
 from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
@@ -188,6 +188,7 @@ def _label(
     dataset: str,
 ) -> Examples:
     labels = label_images(examples.classes, normal_classes, anomaly_classes, dataset)
+    labels = leave_out_unmarked(labels, examples.unmarked, dataset)
     return dataclasses.replace(examples, labels=labels)
 
 
@@ -215,7 +216,7 @@ def _load_anomalies(
     anomalies = examples.take(rows)
     anomalies = dataclasses.replace(
         anomalies,
-        labels=np.ones(len(anomalies), np.int32),
+        labels=leave_out_unmarked(np.ones(len(anomalies), np.int32), anomalies.unmarked, dataset),
         # Both datasets may have a class 3, or a file of the same name.
         classes=[f"{dataset}/{name}" for name in anomalies.classes],
         files=[f"{dataset}/{name}" for name in anomalies.files],

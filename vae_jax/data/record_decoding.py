@@ -15,6 +15,7 @@ from vae_jax.data.crops import cut_crops, read_visible_values
 from vae_jax.data.decoded_cache import Arrays
 from vae_jax.data.framing import Framing
 from vae_jax.data.intensity import Histogram, Intensity
+from vae_jax.data.medical import is_slice
 from vae_jax.data.region import Region
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
@@ -36,8 +37,9 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     Yields:
         Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
-        none), `has_mask`, `out_of_view`, `stored_size`, `stored_levels`, `classes`, `files`, `groups`, and
-        of tiles `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file needs pickle.
+        none), `has_mask`, `out_of_view`, `unmarked`, `stored_size`, `stored_levels`, `classes`, `files`,
+        `groups`, and of tiles `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file
+        needs pickle.
 
     Raises:
         UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
@@ -132,12 +134,15 @@ def _decode_record(
     classes = np.full(num_crops, class_name)
     if class_depends_on_mask:
         classes = np.where(crops.has_defect, class_name, clean_tiles[class_name])
+    is_unmarked = has_mask and not crops.has_defect.any() and not crops.is_out_of_view
+    is_unmarked = is_unmarked and is_slice(file)
     stored_size = np.array([record["width"], record["height"], record["bytes"]], np.int32)
     columns = {
         "images": crops.images,
         "masks": np.zeros((num_crops, 0, 0), np.uint8) if crops.masks is None else crops.masks,
         "has_mask": np.full(num_crops, has_mask),
         "out_of_view": np.full(num_crops, crops.is_out_of_view),
+        "unmarked": np.full(num_crops, is_unmarked),
         "stored_size": np.tile(stored_size, (num_crops, 1)),
         "stored_levels": np.tile(crops.stored_levels, (num_crops, 1)),
         "classes": classes,

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import io
 import json
-import logging
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -30,8 +29,6 @@ from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # A file beside the records, with the fingerprint of the data and the files that were skipped.
 PREPARATION = "preparation.json"
-
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(eq=False)
@@ -158,7 +155,7 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self._unreadable: dict[str, str] = {}
         rule = self.builder_config.mask_values
         self._mask_values = self.MASK_VALUES if rule == "auto" else rule
-        self._num_marked = self._num_mask_pixels = self._num_empty_masks = 0
+        self._num_marked = self._num_mask_pixels = 0
         self.check_files(self.builder_config.files)
         self._images = self.list_images(self.builder_config.files)
         total = sum(len(images) for images in self._images.values())
@@ -176,11 +173,6 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             raise UserError(message)
         if self._mask_values == "auto":
             mask_levels.check_share(self._num_marked, self._num_mask_pixels)
-        if self._num_empty_masks:
-            _log.warning(
-                "%s: %d slices have a mask without a marked pixel, yet they have the class of their file",
-                self.name, self._num_empty_masks,
-            )  # fmt: skip
         # TFDS renames the folder when everything is written, so this file exists if and only if the records
         # are complete.
         summary = {
@@ -214,8 +206,6 @@ class ImageDatasetBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 continue
             self._num_marked += checked.num_marked
             self._num_mask_pixels += checked.num_mask_pixels
-            has_empty_mask = checked.num_mask_pixels > 0 and checked.num_marked == 0
-            self._num_empty_masks += source.frame is not None and has_empty_mask
             for part in (split, source.file, source.class_name, source.group, checked.digest):
                 self._hash.update(f"{part}\0".encode())
             yield (

@@ -170,8 +170,7 @@ def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> 
 
 def _remove_frame(name: str) -> str:
     """Returns the file of an image such as `scan.dcm#3`, or the name itself."""
-    file, _, frame = name.rpartition("#")
-    return file if frame.isdecimal() and medical.is_medical(file) else name
+    return name.rpartition("#")[0] if medical.is_slice(name) else name
 
 
 def _name_top_folders(names: Iterable[str]) -> str:
