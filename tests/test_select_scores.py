@@ -194,6 +194,34 @@ def test_a_score_that_detects_the_corruptions_is_chosen(make_run, replace_scores
     assert parsed.config.scoring.decision == "ssim_max"
 
 
+def test_tiles_that_cover_images_are_corrupted_and_compared_one_by_one(
+    make_run, dataset, monkeypatch
+):
+    config, workdir = make_run("pixels")
+    seen = {}
+
+    def score_examples(setup, names, role_examples):
+        seen.update(role_examples, own=setup.dataset.val)
+        columns = {
+            role: {name: np.arange(float(len(examples))) for name in names}
+            for role, examples in role_examples.items()
+        }
+        return columns, {}
+
+    monkeypatch.setattr(select_scores, "score_examples", score_examples)
+    count = COUNTS["val"]
+    boxes = np.array([[row % 3 * 16, 0, SIZE] for row in range(count)], np.int32)
+    files = [f"val/{row // 3}.png" for row in range(count)]
+    tiles = dataclasses.replace(dataset.val, boxes=boxes, files=files)
+    names = list(config.scoring.names)
+    select_scores.select_scores(config, workdir, dataclasses.replace(dataset, val=tiles), names)
+    assert seen["val"] is seen["own"]
+    assert seen["val"].files == tiles.names
+    assert len(seen["val"]) == count
+    assert seen["val"].boxes is seen["corrupted"].boxes is None
+    assert {file.partition(" (")[0] for file in seen["corrupted"].files} <= set(tiles.names)
+
+
 def test_a_corruption_has_the_classes_of_its_normal_and_changes_no_pixel_outside_the_region(
     make_run, dataset, monkeypatch
 ):

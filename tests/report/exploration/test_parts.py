@@ -87,3 +87,17 @@ def test_tiles_of_one_file_have_scores_of_their_own_on_the_map(
         assert test.classes[row] == class_name
         kind = "anomaly" if class_name == "ring" else "normal"
         assert description == f"{class_name} ({kind})"
+
+
+def test_tiles_that_cover_an_image_have_its_score_on_the_map(make_trained, two_classes, arguments):
+    rows = np.arange(len(two_classes.test.images))
+    boxes = np.stack([8 * (rows % 2), 0 * rows, 0 * rows + 8], 1).astype(np.int32)
+    files = [f"image{row // 2}.png" for row in rows]
+    test = dataclasses.replace(two_classes.test, files=files, boxes=boxes)
+    trained = make_trained(dataclasses.replace(two_classes, test=test))
+    parts.explore_maps(trained, {file: [f"score of {file}"] for file in files})
+    _, interactive_map = arguments["make_map_section"]
+    points = interactive_map.data["text"]
+    assert len({name for _, name, _ in points} & set(test.names)) == len(points) > 0
+    for _, name, score in points:
+        assert score == f"score of {name.partition('@')[0]}"
