@@ -2,6 +2,7 @@ import pytest
 
 from vae_jax.config import default
 from vae_jax.report.evaluation import facts
+from vae_jax.report.evaluation.terminal_table import format_terminal_table
 
 
 def test_summary_shows_counts_model_and_cost(results):
@@ -124,3 +125,13 @@ def test_what_the_split_left_out_is_a_fact_of_the_data(results):
     )
     assert data["left out for their group"] == "3, whose group has test images"
     assert data["near-duplicates kept together"] == "40 images in 12 groups, each in one role"
+
+
+def test_how_many_tiles_cover_the_images_is_a_fact_of_the_data(results):
+    assert "tiles of these images" not in dict(facts.summarise_run(default(), results)["Data"])
+    results["dataset"]["tiles"] = {"train": 1200, "val": 30, "calibration": 40, "test": 500}
+    data = dict(facts.summarise_run(default(), results)["Data"])
+    assert data["tiles of these images"] == "1,200 train, 30 val, 40 calibration, 500 test"
+    assert f"tiles of these images: {data['tiles of these images']}" in format_terminal_table(
+        results
+    )

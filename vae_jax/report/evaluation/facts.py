@@ -53,6 +53,8 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
         ("calibration", f"{counts['calibration']:,} normal"),
         ("test", f"{counts['test_normal']:,} normal, {counts['test_anomaly']:,} anomalous"),
     ]
+    if tiles := dataset.get("tiles"):
+        facts.append(("tiles of these images", describe_tile_counts(tiles)))
     facts += _list_view_facts(dataset.get("view", {}))
     facts += _list_split_facts(dataset.get("split", {}))
     if config.data.anomaly_dataset:
@@ -61,6 +63,11 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
         if classes := config.data[f"{label}_classes"]:
             facts.append((f"{label} classes", ", ".join(classes)))
     return [*facts, ("fingerprint", dataset["fingerprint"])]
+
+
+def describe_tile_counts(tiles: dict[str, int]) -> str:
+    """Returns as text how many tiles cover the images of each role."""
+    return ", ".join(f"{count:,} {role}" for role, count in tiles.items())
 
 
 def _list_view_facts(view: dict[str, Any]) -> list[Fact]:

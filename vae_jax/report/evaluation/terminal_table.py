@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from vae_jax.report.evaluation.facts import describe_tile_counts
 from vae_jax.report.evaluation.ranking import ResultRow, rank_results
 from vae_jax.report.evaluation.strips import STRIP_CAVEAT, describe_strip_counts, list_strip_rows
 from vae_jax.report.numerals import format_duration, format_quantity, format_rate, format_size
@@ -46,6 +47,8 @@ def _format_dataset(results: dict[str, Any]) -> Iterator[str]:
         f"{counts['calibration']:,} calibration; test {counts['test_normal']:,} normal, "
         f"{counts['test_anomaly']:,} anomalous"
     )
+    if tiles := dataset.get("tiles"):
+        yield f"tiles of these images: {describe_tile_counts(tiles)}"
 
 
 def _format_scores(results: dict[str, Any]) -> Iterator[str]:
