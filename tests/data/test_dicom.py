@@ -228,6 +228,24 @@ def test_a_frame_with_too_many_pixels_is_refused_with_both_numbers(write):
         medical.read_header(write(CT), max_pixels=100)
 
 
+def test_a_damaged_file_is_read_or_refused_in_a_line_that_repeats_nothing(write, tmp_path):
+    content = bytearray(write(CT, BitsStored=12, WindowCenter="40", WindowWidth="9").read_bytes())
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(400):
+        damaged = content.copy()
+        place = rng.integers(128, len(content) - CT.nbytes)
+        damaged[place : place + rng.integers(1, 5)] = rng.bytes(rng.integers(1, 5))
+        (tmp_path / "damaged.dcm").write_bytes(damaged)
+        try:
+            list(medical.read_images(tmp_path / "damaged.dcm"))
+        except ValueError as error:
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert all(len(message.splitlines()) == 1 for message in messages)
+    assert "secret" not in "".join(messages).lower()
+
+
 def test_the_patient_is_known_by_a_digest_only(write, patient):
     header = medical.read_header(write(CT))
     assert patient["PatientID"] not in repr(header)

@@ -7,6 +7,7 @@ because it may contain the value of an element.
 import hashlib
 import logging
 import pathlib
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,8 +15,15 @@ from typing import Any
 import numpy as np
 
 from vae_jax.data.dicom_values import find_window, remove_unused_bits, rescale_values
-from vae_jax.data.frame_file import Frame, Header, ValueRange, make_colour_frame, make_frame
-from vae_jax.data.image_file import check_size
+from vae_jax.data.frame_file import (
+    Frame,
+    Header,
+    UnreadableFile,
+    ValueRange,
+    check_frame_size,
+    make_colour_frame,
+    make_frame,
+)
 
 MAX_FRAMES = 100_000
 
@@ -41,7 +49,7 @@ def read_header(path: pathlib.Path, max_pixels: int) -> Header:
     """Reads the header of a file.
 
     Raises:
-        ValueError: if the file is not an image that can be read, or is too large.
+        UnreadableFile: if the file is not an image that can be read, or is too large.
     """
     header = _read_elements(path, [*_ELEMENTS, *_IDENTIFIERS])
     parts = [str(header.get(keyword) or "") for keyword in _IDENTIFIERS]
@@ -55,7 +63,7 @@ def read_frames(path: pathlib.Path, indices: Iterable[int], max_pixels: int) -> 
     """Yields some frames of a file, in the order of `indices`.
 
     Raises:
-        ValueError: if the file cannot be read.
+        UnreadableFile: if the file cannot be read.
     """
     from pydicom import pixels
 
@@ -70,9 +78,9 @@ def read_frames(path: pathlib.Path, indices: Iterable[int], max_pixels: int) -> 
         except Exception as error:  # pydicom and its plugins raise many kinds
             syntax = _get_syntax(header)
             advice = f"; if it is not damaged, {_ADVICE}" if syntax.is_compressed else ""
-            raise ValueError(
+            raise UnreadableFile(
                 f"its pixels cannot be decoded ({syntax.name}, {type(error).__name__}){advice}"
-            ) from error
+            ) from None
         yield _make_frame(values, header, index)
 
 
@@ -83,16 +91,10 @@ def _read_elements(path: pathlib.Path, keywords: list[str]) -> Any:
 
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
-    except InvalidDicomError as error:
-        raise ValueError("not a DICOM file") from error
-    except Exception as error:
-        raise ValueError(f"the header of the file is damaged ({type(error).__name__})") from error
+    except InvalidDicomError:
+        raise UnreadableFile("not a DICOM file") from None
     _check_syntax(meta.get("TransferSyntaxUID"))
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=keywords)
-    except Exception as error:
-        raise ValueError(f"the header of the file is damaged ({type(error).__name__})") from error
-    return header
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=keywords)
 
 
 def _check_syntax(syntax: Any) -> None:
@@ -100,16 +102,18 @@ def _check_syntax(syntax: Any) -> None:
     from pydicom.pixels import get_decoder
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    if not syntax:
-        raise ValueError("the file does not name its transfer syntax")
+    if not re.fullmatch(r"[0-9.]+", syntax or ""):
+        raise UnreadableFile("the file does not name its transfer syntax")
     if syntax == DeflatedExplicitVRLittleEndian:
-        raise ValueError(f"its compression ({syntax.name}) has no limit of size; {_ADVICE}")
+        raise UnreadableFile(f"its compression ({syntax.name}) has no limit of size; {_ADVICE}")
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        raise ValueError(f"its transfer syntax ({syntax}) holds no images; {_ADVICE}") from error
+        raise UnreadableFile(
+            f"its transfer syntax ({syntax}) holds no images; {_ADVICE}"
+        ) from error
     if not decoder.is_available:
-        raise ValueError(
+        raise UnreadableFile(
             f"its compression ({syntax.name}) needs a plugin of pydicom: pip install pylibjpeg "
             f"pylibjpeg-libjpeg pylibjpeg-openjpeg, or {_ADVICE}"
         )
@@ -121,28 +125,32 @@ def _check_header(path: pathlib.Path, header: Any, max_pixels: int) -> tuple[int
         rows, columns, bits = int(header.Rows), int(header.Columns), int(header.BitsAllocated)
         kind, samples = str(header.PhotometricInterpretation), int(header.get("SamplesPerPixel", 1))
         num_frames, stored = _count_frames(header), int(header.BitsStored)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError("the file holds no image, or its header is damaged") from error
+    except (AttributeError, TypeError, ValueError):
+        raise UnreadableFile("the file holds no image, or its header is damaged") from None
     if min(rows, columns, num_frames) < 1 or not 1 <= stored <= bits:
-        raise ValueError("the header of the file is damaged: its sizes are impossible")
+        raise UnreadableFile("the header of the file is damaged: its sizes are impossible")
     if int(header.get("HighBit", stored - 1)) != stored - 1:
-        raise ValueError(
+        raise UnreadableFile(
             f"the lowest bit of its values is not the first bit (HighBit {header.HighBit})"
         )
-    check_size(columns, rows, max_pixels)
+    check_frame_size(columns, rows, max_pixels)
     if num_frames > MAX_FRAMES:
-        raise ValueError(f"{num_frames} frames, more than the limit of {MAX_FRAMES}")
+        raise UnreadableFile(f"{num_frames} frames, more than the limit of {MAX_FRAMES}")
     if bits not in (8, 16, 32):
-        raise ValueError(f"{bits} bits per pixel, as in segmentations; only 8, 16 and 32 are read")
+        raise UnreadableFile(
+            f"{bits} bits per pixel, as in segmentations; only 8, 16 and 32 are read"
+        )
     if kind not in _GREY and bits != 8 and kind != "PALETTE COLOR":
-        raise ValueError(f"colours with {bits} bits per channel ({kind}); store them with 8 bits")
+        raise UnreadableFile(
+            f"colours with {bits} bits per channel ({kind}); store them with 8 bits"
+        )
     is_compressed = _get_syntax(header).is_compressed
     # The smallest compressed frame has 8 bytes.
     length = 8 * num_frames if is_compressed else rows * columns * samples * num_frames * bits // 8
     if kind == "YBR_FULL_422" and not is_compressed:
         length = 2 * length // 3
     if length > path.stat().st_size:
-        raise ValueError("the file is cut off: it is shorter than its header says")
+        raise UnreadableFile("the file is cut off: it is shorter than its header says")
     return columns, rows
 
 
@@ -169,5 +177,5 @@ def _make_frame(values: np.ndarray, header: Any, index: int) -> Frame:
         values = apply_color_lut(values, header)
         values = values if values.dtype == np.uint8 else values >> 8
     if values.ndim != 3 or values.shape[-1] != 3:
-        raise ValueError(f"colours of the kind {kind} are not read; store it as RGB or grey")
+        raise UnreadableFile(f"colours of the kind {kind} are not read; store it as RGB or grey")
     return make_colour_frame(values.astype(np.uint8))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from vae_jax.data.frame_file import ValueRange
+from vae_jax.data.frame_file import UnreadableFile, ValueRange
 
 # Where an enhanced file keeps the elements of each frame.
 _RESCALE, _WINDOW = "PixelValueTransformationSequence", "FrameVOILUTSequence"
@@ -64,7 +64,7 @@ def _find_number(
     """Returns a number, the first one where there are several; `default` if there is none.
 
     Raises:
-        ValueError: if it is not a finite number.
+        UnreadableFile: if it is not a finite number.
     """
     value = _find(header, index, sequence, keyword)
     if value is None or value == "":
@@ -74,7 +74,7 @@ def _find_number(
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise ValueError(f"the header of the file is damaged: its {keyword} is not a number")
+        raise UnreadableFile(f"the header of the file is damaged: its {keyword} is not a number")
     return number
 
 

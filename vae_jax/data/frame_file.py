@@ -5,17 +5,41 @@ The file is a TIFF of float32 values and a range: the values that are black and 
 refused, because their range is unknown.
 """
 
+import contextlib
 import io
 import math
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, TiffImagePlugin
 
+from vae_jax.data.image_file import check_size
+
 _DESCRIPTION = "vae_jax frame black={!r} white={!r} window={}"
 _PATTERN = re.compile(r"vae_jax frame black=(\S+) white=(\S+) window=([01])")
+
+
+class UnreadableFile(ValueError):
+    """A medical file cannot be read. The message is one line, and repeats no element of the file's header
+    that may say something about a patient.
+    """
+
+
+@contextlib.contextmanager
+def hide_details() -> Iterator[None]:
+    """Replaces any other error than those of files by an `UnreadableFile` without its text.
+
+    Libraries raise many kinds of errors for damaged files, and may repeat the values that they found.
+    """
+    try:
+        yield
+    except (UnreadableFile, OSError):
+        raise
+    except Exception as error:
+        raise UnreadableFile(f"the file is damaged ({type(error).__name__})") from None
 
 
 class ValueRange(NamedTuple):
@@ -39,6 +63,18 @@ class ValueRange(NamedTuple):
 
 
 UNKNOWN_RANGE = ValueRange(math.nan, math.nan)
+
+
+def check_frame_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuses frames with too many pixels.
+
+    Raises:
+        UnreadableFile: if there are more pixels than `max_pixels`. The message has both numbers.
+    """
+    try:
+        check_size(width, height, max_pixels)
+    except ValueError as error:
+        raise UnreadableFile(str(error)) from None
 
 
 class Header(NamedTuple):

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from vae_jax.data import decode, dicom, nifti
-from vae_jax.data.frame_file import Frame, Header
+from vae_jax.data.frame_file import Frame, Header, hide_details
 from vae_jax.data.regular_file import check_regular, read_file
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
@@ -58,7 +58,8 @@ def read_header(path: pathlib.Path, max_pixels: int = HIGHEST_MAX_PIXELS) -> Hea
         OSError: if the file cannot be opened.
     """
     check_regular(path)
-    return _READERS[get_suffix(path.name)].read_header(path, max_pixels)
+    with hide_details():
+        return _READERS[get_suffix(path.name)].read_header(path, max_pixels)
 
 
 def read_frames(
@@ -76,7 +77,8 @@ def read_frames(
         OSError: if the file cannot be opened.
     """
     check_regular(path)
-    yield from _READERS[get_suffix(path.name)].read_frames(path, indices, max_pixels)
+    with hide_details():
+        yield from _READERS[get_suffix(path.name)].read_frames(path, indices, max_pixels)
 
 
 def read_images(

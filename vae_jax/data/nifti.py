@@ -17,8 +17,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Num
 
-from vae_jax.data.frame_file import UNKNOWN_RANGE, Frame, Header, ValueRange, make_frame
-from vae_jax.data.image_file import check_size
+from vae_jax.data.frame_file import (
+    UNKNOWN_RANGE,
+    Frame,
+    Header,
+    UnreadableFile,
+    ValueRange,
+    check_frame_size,
+    make_frame,
+)
 
 # Largest size of an unpacked .nii.gz; it is kept in memory while its slices are read.
 MAX_UNPACKED_BYTES = 2**31
@@ -33,7 +40,7 @@ def read_header(path: pathlib.Path, max_pixels: int) -> Header:
     """Reads the header of a volume.
 
     Raises:
-        ValueError: if the volume cannot be read, or a slice or the volume is too large.
+        UnreadableFile: if the volume cannot be read, or a slice or the volume is too large.
     """
     volume = Volume(path, max_pixels)
     return Header(volume.num_slices, volume.size)
@@ -43,7 +50,7 @@ def read_frames(path: pathlib.Path, indices: Iterable[int], max_pixels: int) -> 
     """Yields some slices of a volume, which is read once.
 
     Raises:
-        ValueError: if the volume cannot be read, or its values are not numbers.
+        UnreadableFile: if the volume cannot be read, or its values are not numbers.
     """
     volume = Volume(path, max_pixels)
     for index in indices:
@@ -66,7 +73,7 @@ class Volume:
         self._orientation = _read_orientation(self._header)
         self._dtype = self._header.get_data_dtype()
         if self._dtype.kind not in "iuf":
-            raise ValueError("its values are colours or complex numbers; store them as numbers")
+            raise UnreadableFile("its values are colours or complex numbers; store them as numbers")
         slope, intercept = self._header.get_slope_inter()
         self._slope, self._intercept = (
             1.0 if slope is None else slope,
@@ -80,9 +87,9 @@ class Volume:
         )
         self.size = self._shape[self._column_axis], self._shape[self._row_axis]
         self.num_slices = None if self._axis is None else self._shape[self._axis]
-        check_size(*self.size, max_pixels)
+        check_frame_size(*self.size, max_pixels)
         if self.num_slices is not None and self.num_slices > MAX_SLICES:
-            raise ValueError(f"{self.num_slices} slices, more than the limit of {MAX_SLICES}")
+            raise UnreadableFile(f"{self.num_slices} slices, more than the limit of {MAX_SLICES}")
         self.value_range = self._find_range()
         self._check_length()
         self._values: np.ndarray | None = None
@@ -102,15 +109,16 @@ class Volume:
             axis_of: a volume of the same layout whose slices are taken; None for this one.
 
         Raises:
-            ValueError: if the file is damaged, or a value is not a number.
+            UnreadableFile: if the file is damaged, or a value is not a number.
         """
         if self._values is None:
             self._values = self._read_values()
         like = axis_of or self
         values = self._values if like._axis is None else self._values.take(index, like._axis)
-        values = values.astype(np.float64) * self._slope + self._intercept
+        with np.errstate(all="ignore"):  # such values are refused
+            values = values.astype(np.float64) * self._slope + self._intercept
         if not np.isfinite(values).all():
-            raise ValueError("some of its values are not finite numbers; replace them")
+            raise UnreadableFile("some of its values are not finite numbers; replace them")
         if like._column_axis < like._row_axis:
             values = values.T  # rows come first in an image
         rows_downwards = self._orientation[like._row_axis][1] < 0
@@ -140,18 +148,20 @@ class Volume:
         offset, length = self._locate_values()
         if is_packed(self._path):
             if offset + length > MAX_UNPACKED_BYTES:
-                raise ValueError(
+                raise UnreadableFile(
                     f"{offset + length} bytes when unpacked, more than the limit of {MAX_UNPACKED_BYTES}; "
                     "split it, or store it as .nii"
                 )
         elif offset + length > self._path.stat().st_size:
-            raise ValueError("the file is cut off: it is shorter than its header says")
+            raise UnreadableFile("the file is cut off: it is shorter than its header says")
 
     def _locate_values(self) -> tuple[int, int]:
         """Returns position and number of the bytes of the values."""
         offset = int(self._header["vox_offset"])
         if offset < self._header.template_dtype.itemsize:
-            raise ValueError("its values are in another file (.img); store them in one .nii file")
+            raise UnreadableFile(
+                "its values are in another file (.img); store them in one .nii file"
+            )
         return offset, math.prod(self._shape) * self._dtype.itemsize
 
     def _read_values(self) -> np.ndarray:
@@ -170,7 +180,7 @@ class Volume:
                 raise EOFError
             # The checksum of gzip is checked at the end, so the end must be reached.
             if len(file.read(_CHUNK)) == _CHUNK:
-                raise ValueError("the file holds much more than its header says")
+                raise UnreadableFile("the file holds much more than its header says")
         return np.frombuffer(content, self._dtype).reshape(self._shape, order="F")
 
 
@@ -185,9 +195,9 @@ def _report_damage() -> Iterator[None]:
     try:
         yield
     except EOFError as error:
-        raise ValueError("the file is cut off") from error
+        raise UnreadableFile("the file is cut off") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError("the file is damaged: it cannot be unpacked") from error
+        raise UnreadableFile("the file is damaged: it cannot be unpacked") from error
 
 
 def _read_header_block(path: pathlib.Path) -> Any:
@@ -201,8 +211,8 @@ def _read_header_block(path: pathlib.Path) -> Any:
                 try:
                     return getattr(nibabel, name)(block[:size], check=False)
                 except Exception as error:  # nibabel raises several kinds for damaged headers
-                    raise ValueError("the header of the file is damaged") from error
-    raise ValueError("not a NIfTI file")
+                    raise UnreadableFile("the header of the file is damaged") from error
+    raise UnreadableFile("not a NIfTI file")
 
 
 def _open(path: pathlib.Path) -> io.BufferedIOBase:
@@ -214,11 +224,11 @@ def _read_shape(header: Any) -> tuple[int, ...]:
     num_axes = int(header["dim"][0])
     shape = [int(length) for length in header["dim"][1 : 1 + num_axes]]
     if not 2 <= num_axes <= 7 or min(shape) < 1:
-        raise ValueError("the header of the file is damaged: its dimensions are impossible")
+        raise UnreadableFile("the header of the file is damaged: its dimensions are impossible")
     while len(shape) > 2 and shape[-1] == 1:
         shape.pop()
     if len(shape) > 3:
-        raise ValueError(
+        raise UnreadableFile(
             f"{len(shape)} dimensions ({'x'.join(map(str, shape))}), for example time; split it into "
             "volumes of 3 dimensions"
         )
@@ -230,7 +240,8 @@ def _read_orientation(header: Any) -> list[tuple[int, int]]:
     import nibabel
 
     try:
-        orientation = nibabel.io_orientation(header.get_best_affine())
+        with np.errstate(all="ignore"):
+            orientation = nibabel.io_orientation(header.get_best_affine())
     except Exception:  # an affine map that is no rotation
         orientation = np.full((3, 2), np.nan)
     if not np.isfinite(orientation).all():
