@@ -5,14 +5,10 @@ with thick slices, and along the last axis otherwise. They are shown upright in 
 file: anterior or superior is up, and the left of the patient is on the left.
 """
 
-import contextlib
 import gzip
-import io
 import math
 import pathlib
-import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from jaxtyping import Num
@@ -26,13 +22,19 @@ from vae_jax.data.frame_file import (
     check_frame_size,
     make_frame,
 )
+from vae_jax.data.nifti_header import (
+    choose_axis,
+    is_packed,
+    read_header_block,
+    read_orientation,
+    read_shape,
+    report_damage,
+)
 
-# Largest size of an unpacked .nii.gz; it is kept in memory while its slices are read.
-MAX_UNPACKED_BYTES = 2**31
+# Largest size of an unpacked .nii.gz; it is in memory while its slices are read, one file per core.
+MAX_UNPACKED_BYTES = 2**30
 MAX_SLICES = 100_000
 
-_MIN_RATIO = 1.5  # of the largest spacing to the next one
-_HEADER_BYTES = {348: "Nifti1Header", 540: "Nifti2Header"}  # also the first number in the header
 _CHUNK = 2**20  # bytes
 
 
@@ -68,9 +70,9 @@ class Volume:
 
     def __init__(self, path: pathlib.Path, max_pixels: int):
         self._path = path
-        self._header = _read_header_block(path)
-        self._shape = _read_shape(self._header)
-        self._orientation = _read_orientation(self._header)
+        self._header = read_header_block(path)
+        self._shape = read_shape(self._header)
+        self._orientation = read_orientation(self._header)
         self._dtype = self._header.get_data_dtype()
         if self._dtype.kind not in "iuf":
             raise UnreadableFile("its values are colours or complex numbers; store them as numbers")
@@ -79,7 +81,7 @@ class Volume:
             1.0 if slope is None else slope,
             0.0 if intercept is None else intercept,
         )
-        self._axis = _choose_axis(self._header, self._shape)
+        self._axis = choose_axis(self._header, self._shape)
         rest = [axis for axis in range(len(self._shape)) if axis != self._axis]
         # Stored axes of the columns and rows of an image: that of left and right first.
         self._column_axis, self._row_axis = sorted(
@@ -168,7 +170,7 @@ class Volume:
         offset, length = self._locate_values()
         if not is_packed(self._path):
             return np.memmap(self._path, self._dtype, "r", offset, self._shape, "F")
-        with _report_damage(), gzip.open(self._path) as file:
+        with report_damage(), gzip.open(self._path) as file:
             skipped = 0
             while skipped < offset:
                 chunk = file.read(min(_CHUNK, offset - skipped))
@@ -182,78 +184,3 @@ class Volume:
             if len(file.read(_CHUNK)) == _CHUNK:
                 raise UnreadableFile("the file holds much more than its header says")
         return np.frombuffer(content, self._dtype).reshape(self._shape, order="F")
-
-
-def is_packed(path: pathlib.Path) -> bool:
-    """Returns whether a file is a .nii.gz."""
-    return path.name.lower().endswith(".gz")
-
-
-@contextlib.contextmanager
-def _report_damage() -> Iterator[None]:
-    """Turns the errors of gzip into a ValueError with one line."""
-    try:
-        yield
-    except EOFError as error:
-        raise UnreadableFile("the file is cut off") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise UnreadableFile("the file is damaged: it cannot be unpacked") from error
-
-
-def _read_header_block(path: pathlib.Path) -> Any:
-    import nibabel
-
-    with _report_damage(), _open(path) as file:
-        block = file.read(max(_HEADER_BYTES))
-    for size, name in _HEADER_BYTES.items():
-        for order in ("little", "big"):
-            if int.from_bytes(block[:4], order) == size and len(block) >= size:
-                try:
-                    return getattr(nibabel, name)(block[:size], check=False)
-                except Exception as error:  # nibabel raises several kinds for damaged headers
-                    raise UnreadableFile("the header of the file is damaged") from error
-    raise UnreadableFile("not a NIfTI file")
-
-
-def _open(path: pathlib.Path) -> io.BufferedIOBase:
-    return gzip.open(path) if is_packed(path) else path.open("rb")
-
-
-def _read_shape(header: Any) -> tuple[int, ...]:
-    """Returns the shape of a volume or of a single image, without axes of length 1 at its end."""
-    num_axes = int(header["dim"][0])
-    shape = [int(length) for length in header["dim"][1 : 1 + num_axes]]
-    if not 2 <= num_axes <= 7 or min(shape) < 1:
-        raise UnreadableFile("the header of the file is damaged: its dimensions are impossible")
-    while len(shape) > 2 and shape[-1] == 1:
-        shape.pop()
-    if len(shape) > 3:
-        raise UnreadableFile(
-            f"{len(shape)} dimensions ({'x'.join(map(str, shape))}), for example time; split it into "
-            "volumes of 3 dimensions"
-        )
-    return tuple(shape)
-
-
-def _read_orientation(header: Any) -> list[tuple[int, int]]:
-    """Returns for each stored axis its axis in space (0 left to right, 1, 2) and its direction, 1 or -1."""
-    import nibabel
-
-    try:
-        with np.errstate(all="ignore"):
-            orientation = nibabel.io_orientation(header.get_best_affine())
-    except Exception:  # an affine map that is no rotation
-        orientation = np.full((3, 2), np.nan)
-    if not np.isfinite(orientation).all():
-        return [(0, 1), (1, 1), (2, 1)]
-    return [(int(axis), int(direction)) for axis, direction in orientation]
-
-
-def _choose_axis(header: Any, shape: tuple[int, ...]) -> int | None:
-    """Returns the stored axis along which the slices lie; None for a single image."""
-    if len(shape) == 2:
-        return None
-    spacings = [abs(float(spacing)) for spacing in header["pixdim"][1:4]]
-    first, second = np.argsort(spacings)[::-1][:2]
-    is_thick = np.isfinite(spacings).all() and spacings[first] >= _MIN_RATIO * spacings[second] > 0
-    return int(first) if is_thick else 2
