@@ -57,7 +57,8 @@ and full takes the window of each file or, without one, the range of its bits. A
 all files with the same PatientID, are one group, unless groups.csv gives another one; nothing else about
 the patient is read, and nothing is stored, logged or shown. Every slice has the class of its file. A
 NIfTI segmentation of the same shape, named like a mask, marks the abnormal pixels of each slice; slices
-of an abnormal volume in which it marks nothing are not used.
+of an abnormal volume in which it marks nothing are not used. Volumes are not compared with each other for
+near-duplicates, because slices of one height nearly agree in all patients.
 
 With few normals, raise --config.data.calibration_fraction: a false-alarm rate of 0.05 needs at least 19
 calibration images. Images are copied once, into --config.data.dir, and so are their features.

@@ -1,5 +1,6 @@
 """Images that nearly agree get one group, and images that only look alike do not."""
 
+import dataclasses
 import itertools
 import logging
 
@@ -179,6 +180,14 @@ def test_images_of_the_official_test_split_stay_there_and_are_counted(scenes, ca
         assert len(set(group(examples))) == 45
     assert "3 of 4 images of the official test split nearly agree" in caplog.text
     assert "0 of 40 normal images nearly agree" in caplog.text
+
+
+def test_slices_of_volumes_are_not_compared(scenes):
+    for num_slices in (80, 40):  # all images, or half of them
+        examples = make_examples([*scenes, *scenes])
+        files = [f"{row}.nii.gz#7" if row < num_slices else f"{row}.png" for row in range(80)]
+        examples = dataclasses.replace(examples, files=files, groups=files)
+        assert group(examples) == examples.groups
 
 
 def test_images_that_may_only_be_in_test_are_not_compared(scenes):

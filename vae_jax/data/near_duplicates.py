@@ -21,6 +21,7 @@ from PIL import Image
 from vae_jax.data.examples import NO_LABEL, Examples
 from vae_jax.data.image_store import Images
 from vae_jax.data.joined_groups import join_groups
+from vae_jax.data.medical import is_slice
 
 MAX_IMAGES = 20_000  # that are compared; the time grows with the square of their number
 
@@ -45,8 +46,9 @@ def group_near_duplicates(
 ) -> list[str]:
     """Returns the group of each image, after groups were merged whose images nearly agree.
 
-    Only normal images that may be in training are compared. Images of the official test split keep their
-    groups and stay in test; the log says how many of them nearly agree with an image outside it.
+    Only normal images that may be in training are compared, and no slices of volumes. Images of the
+    official test split keep their groups and stay in test; the log says how many of them nearly agree with
+    an image outside it.
 
     Args:
         examples: all images of a dataset, with labels.
@@ -55,8 +57,12 @@ def group_near_duplicates(
         dataset: name of the dataset, for the log.
     """
     outside = ~test_only & (examples.official_test is None or ~examples.official_test)
-    rows = np.flatnonzero((examples.labels == 0) & outside)
-    test_rows = np.flatnonzero((examples.labels != NO_LABEL) & ~outside & ~test_only)
+    # Slices of one height nearly agree in all volumes, which would all become one group.
+    no_slice = ~np.array([is_slice(file) for file in examples.files], bool)
+    rows = np.flatnonzero((examples.labels == 0) & outside & no_slice)
+    test_rows = np.flatnonzero((examples.labels != NO_LABEL) & ~outside & ~test_only & no_slice)
+    if not no_slice.any():
+        return examples.groups
     if len(rows) + len(test_rows) > MAX_IMAGES:
         _log.warning(
             "%s: near-duplicates are not grouped, because %d images are too many to compare; the limit "
