@@ -79,3 +79,17 @@ def test_rows_are_the_scores_and_then_the_maps_with_their_measures(strip_results
 def test_without_strips_there_are_neither_rows_nor_counts():
     assert report_strips.list_strip_rows({}) == []
     assert report_strips.describe_strip_counts({}) == ""
+
+
+def test_a_map_is_beside_an_image_and_below_a_long_strip(strip):
+    image = Strip(
+        "good/0.png", 0, "mse", strip.image[:, :20], strip.values[:, :20], strip.mask[:, :20],
+        strip.covered[:, :20], noun="image",
+    )  # fmt: skip
+    below, beside = draw(strip, image)
+    assert (below.name, beside.name) == ("strip_0", "image_1")
+    assert "score of the strip" in below.caption
+    assert "score" not in beside.caption
+    assert "The whole image good/0.png" in beside.caption
+    heights = [pixels(figure).shape[0] for figure in (below, beside)]
+    assert heights[1] > 2 * heights[0]

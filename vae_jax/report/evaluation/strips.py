@@ -38,7 +38,7 @@ STRIP_CAVEAT = (
 
 _WIDTH = 13.0  # inches
 _MARGIN = 6  # pixels between a defect and its outline; a defect is often thinner than the line
-_MAX_PANEL = 5.0  # inches; the longest side of a picture that stands beside its map
+_MAX_PANEL = 4.5  # inches; the longest side of a picture that stands beside its map
 _MIN_HEIGHT = 0.4  # height as a share of the length from which on the map stands beside the image
 _UNCOVERED = 200  # grey value of pixels that no tile covers
 
@@ -58,18 +58,21 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
     )
     image = np.broadcast_to(strip.image, (*strip.mask.shape, 3))
     _show_pixels(upper, image, "image", outline, drawing.VERMILION)
-    _show_pixels(lower, _colour_map(strip), strip.map_name, outline, drawing.SKY)
+    _show_pixels(lower, _colour_map(strip), "map", outline, drawing.SKY)
     if upper.get_position().x0 == lower.get_position().x0:
         upper.set_xticks([])
-    lower.set_xlabel("pixels")
+        lower.set_xlabel(f"pixels; the map is {strip.map_name}")
+    else:
+        for axes, label in ((upper, "image"), (lower, strip.map_name)):
+            axes.set_yticks([])
+            axes.set_xlabel(f"{label}, pixels")
     defect = "with a defect" if outline is None else "with an outlined defect"
     kind = defect if strip.label else "without a defect"
     is_strip = strip.noun == "strip"
     measure = "score" if is_strip else "highest value"
-    upper.set_title(
-        f"{strip.file} · {kind} · {measure} {format_quantity(strip.score)}",
-        loc="center" if is_strip else "left",
-    )
+    title = f"{strip.file} · {kind} · {measure} {format_quantity(strip.score)}"
+    # Beside its map, an image may be narrower than its title.
+    upper.set_title(title, loc="center" if is_strip else "left")
     scale.imshow(
         report_images.colour_errors(np.linspace(LIMIT, 0, 256)[:, None], LIMIT),
         aspect="auto",
@@ -93,19 +96,19 @@ def _draw_strip(name: str, strip: Strip) -> Drawing:
 def _lay_out(height: int, length: int) -> tuple[drawing.Figure, Axes, Axes, Axes]:
     """Returns a figure with axes for the image, for its map and for the scale of the colours."""
     left, right, top, bottom, gap = 0.7, 0.75, 0.36, 0.44, 0.1
-    if height < _MIN_HEIGHT * length:
-        width, beside = _WIDTH - left - right, False
-    else:
-        width, beside = _MAX_PANEL * min(1.0, length / height), True
-        gap = left
+    beside = height >= _MIN_HEIGHT * length
+    width = _MAX_PANEL * min(1.0, length / height) if beside else _WIDTH - left - right
     row = width * height / length
-    w = left + right + (2 * width + gap if beside else width)
     h = top + bottom + (row if beside else 2 * row + gap)
-    figure = drawing.Figure(figsize=(w, h), dpi=drawing.DPI)
-    second = (left + width + gap, bottom) if beside else (left, bottom)
-    first = (left, bottom) if beside else (left, bottom + row + gap)
-    upper, lower = (figure.add_axes((x / w, y / h, width / w, row / h)) for x, y in (first, second))
-    scale = figure.add_axes((1 - 0.6 / w, bottom / h, 0.12 / w, (h - top - bottom) / h))
+    figure = drawing.Figure(figsize=(_WIDTH, h), dpi=drawing.DPI)
+    places = [(left, bottom + row + gap), (left, bottom)]
+    if beside:
+        places = [(left, bottom), (left + width + gap, bottom)]
+    upper, lower = (
+        figure.add_axes((x / _WIDTH, y / h, width / _WIDTH, row / h)) for x, y in places
+    )
+    x = places[1][0] + width + right - 0.6
+    scale = figure.add_axes((x / _WIDTH, bottom / h, 0.12 / _WIDTH, (h - top - bottom) / h))
     return figure, upper, lower, scale
 
 
