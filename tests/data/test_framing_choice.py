@@ -46,7 +46,7 @@ def test_tiles_are_chosen_where_normal_images_are_not_square_or_much_larger(
 ):
     with caplog.at_level(logging.INFO):
         dataset = load([size] * 20)
-    assert dataset.framing.framing == framing
+    assert dataset.preprocessing.framing.framing == framing
     assert (dataset.train.boxes is not None) == (framing == "tiles")
     other = {"tiles": "stretch", "stretch": "tiles"}[framing]
     [line] = [text for text in caplog.messages if "data.framing=auto" in text]
@@ -63,7 +63,7 @@ def test_the_log_names_the_size_and_the_mean_number_of_tiles(load, caplog):
 
 def test_abnormal_images_have_no_influence(load):
     dataset = load([(12, 12)] * 20, dent=[(90, 8)] * 40)
-    assert dataset.framing.framing == "stretch"
+    assert dataset.preprocessing.framing.framing == "stretch"
 
 
 def test_a_later_start_chooses_the_same_without_reading_records(load, data_config, monkeypatch):
@@ -81,5 +81,5 @@ def test_a_later_start_chooses_the_same_without_reading_records(load, data_confi
 def test_a_region_of_interest_belongs_to_stretched_images(load, caplog):
     with caplog.at_level(logging.INFO):
         dataset = load([(20, 12)] * 20, roi="ellipse")
-    assert dataset.framing.framing == "stretch"
+    assert dataset.preprocessing.framing.framing == "stretch"
     assert "data.roi names a region of whole images" in caplog.text

@@ -5,7 +5,12 @@ import pytest
 
 from vae_jax.data.examples import Examples
 from vae_jax.data.image_store import ImagesOnDisk
-from vae_jax.data.material_contrast import DEVIATION, MEAN, normalise_materials
+from vae_jax.data.material_contrast import (
+    DEVIATION,
+    MEAN,
+    fit_material_levels,
+    normalise_materials,
+)
 from vae_jax.errors import UserError
 
 TRAIN = np.array([0, 1, 2, 3, 6, 7, 8, 9])
@@ -36,39 +41,43 @@ def fabrics():
     return make_examples(images, ["02"] * 6 + ["04"] * 6)
 
 
+def normalise(examples, train_rows):
+    return normalise_materials(examples, fit_material_levels(examples, train_rows, "aitex"))
+
+
 def test_training_images_of_each_material_get_the_same_mean_and_deviation(fabrics):
-    images = normalise_materials(fabrics, TRAIN, "aitex").images / 255
+    images = normalise(fabrics, TRAIN).images / 255
     for rows in (TRAIN[:4], TRAIN[4:]):
         assert images[rows].mean() == pytest.approx(MEAN, abs=0.002)
         assert images[rows].std() == pytest.approx(DEVIATION, rel=0.02)
 
 
 def test_a_test_image_that_is_brighter_than_its_material_stays_brighter(fabrics):
-    images = normalise_materials(fabrics, TRAIN, "aitex").images / 255
+    images = normalise(fabrics, TRAIN).images / 255
     assert images[5].mean() > images[4].mean() + 0.2
     assert images[11].mean() > images[10].mean() + 0.2
 
 
 def test_other_images_than_training_images_have_no_influence(fabrics):
-    before = normalise_materials(fabrics, TRAIN, "aitex").images
+    before = normalise(fabrics, TRAIN).images
     fabrics.images[[4, 5, 10, 11]] = 0
-    after = normalise_materials(fabrics, TRAIN, "aitex").images
+    after = normalise(fabrics, TRAIN).images
     np.testing.assert_array_equal(before[TRAIN], after[TRAIN])
 
 
 def test_a_brighter_pixel_never_becomes_darker(fabrics):
-    images = normalise_materials(fabrics, TRAIN, "aitex").images
+    images = normalise(fabrics, TRAIN).images
     order = np.argsort(fabrics.images[:6], axis=None)
     assert (np.diff(images[:6].ravel()[order].astype(int)) >= 0).all()
 
 
 def test_images_of_one_grey_level_are_not_divided_by_zero():
     flat = make_examples(np.full((2, 4, 4, 1), 90, np.uint8), ["02", "02"])
-    assert (normalise_materials(flat, np.array([0]), "aitex").images == 128).all()
+    assert (normalise(flat, np.array([0])).images == 128).all()
 
 
 def test_only_the_images_change(fabrics):
-    normalised = normalise_materials(fabrics, TRAIN, "aitex")
+    normalised = normalise(fabrics, TRAIN)
     for field in dataclasses.fields(Examples):
         if field.name != "images":
             assert getattr(normalised, field.name) is getattr(fabrics, field.name)
@@ -76,15 +85,15 @@ def test_only_the_images_change(fabrics):
 
 def test_a_material_without_training_images_is_refused(fabrics):
     with pytest.raises(UserError, match=r"no training image has the material 04"):
-        normalise_materials(fabrics, TRAIN[:4], "aitex")
+        fit_material_levels(fabrics, TRAIN[:4], "aitex")
 
 
 def test_a_dataset_without_materials_is_refused(fabrics):
     with pytest.raises(UserError, match=r"materials of the images of kvasir are unknown"):
-        normalise_materials(make_examples(fabrics.images, None), TRAIN, "kvasir")
+        fit_material_levels(make_examples(fabrics.images, None), TRAIN, "kvasir")
 
 
 def test_images_that_stay_on_disk_are_refused(fabrics):
     on_disk = make_examples(ImagesOnDisk.from_parts([fabrics.images]), fabrics.materials)
     with pytest.raises(UserError, match=r"stay on disk; set data.cache=host"):
-        normalise_materials(on_disk, TRAIN, "aitex")
+        normalise(on_disk, TRAIN)

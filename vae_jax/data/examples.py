@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int32, UInt8
 
-from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import Images, join_images
 from vae_jax.data.intensity import EIGHT_BITS
 from vae_jax.data.region import Region
@@ -171,8 +170,8 @@ class Dataset:
         test: normal and abnormal images that are used by the evaluation alone.
         region: pixels that count; None where all pixels count.
         split: what the split into roles left out or kept together; None where this is unknown.
-        framing: how stored images became the images of the roles; `data.framing=auto` is resolved in it.
-            None for a dataset that was not read from files.
+        preprocessing: `data.preprocessing.Preprocessing`, which made the images from stored files; None for
+            images that were made in memory.
     """
 
     name: str
@@ -185,4 +184,4 @@ class Dataset:
     test: Examples
     region: Region | None = None
     split: Any = None
-    framing: Framing | None = None
+    preprocessing: Any = None

@@ -19,10 +19,14 @@ DEVIATION = 0.15  # standard deviation of each material; [0, 1] is then the mean
 _NUM_LEVELS = 256
 
 
-def normalise_materials(
+# Material -> new value of each grey level.
+MaterialLevels = dict[str, UInt8[np.ndarray, "256"]]
+
+
+def fit_material_levels(
     examples: Examples, train_rows: Int[np.ndarray, "M"], dataset: str
-) -> Examples:
-    """Returns the examples with grey levels mapped per material.
+) -> MaterialLevels:
+    """Fits the map of the grey levels of each material on its training images.
 
     The map of a material is linear. It gives the training images of this material the mean `MEAN` and the
     standard deviation `DEVIATION`.
@@ -46,19 +50,35 @@ def normalise_materials(
             f"data.normalise is material, which needs the images of {dataset} in memory, but they stay on "
             "disk; set data.cache=host, or data.normalise=none"
         )
-    materials = np.array(examples.materials)
-    images = np.empty_like(examples.images)
-    for material in np.unique(materials):
-        rows = np.flatnonzero(materials == material)
+    levels = {}
+    for material, rows in _group_rows(examples).items():
         train_rows_of_material = np.intersect1d(rows, train_rows)
         if not len(train_rows_of_material):
             raise UserError(
                 f"{dataset}: no training image has the material {material or 'unknown'}, so its grey "
                 "levels cannot be normalised; set data.normalise=none, or take another seed"
             )
-        new_levels = _fit_levels(examples.images[train_rows_of_material])
-        images[rows] = new_levels[examples.images[rows]]
+        levels[material] = _fit_levels(examples.images[train_rows_of_material])
+    return levels
+
+
+def normalise_materials(examples: Examples, levels: MaterialLevels) -> Examples:
+    """Returns the examples with grey levels mapped per material.
+
+    Args:
+        examples: images in memory, each of a known material.
+        levels: the result of `fit_material_levels`.
+    """
+    images = np.empty_like(examples.images)
+    for material, rows in _group_rows(examples).items():
+        images[rows] = levels[material][examples.images[rows]]
     return dataclasses.replace(examples, images=images)
+
+
+def _group_rows(examples: Examples) -> dict[str, Int[np.ndarray, "M"]]:
+    """Returns material -> rows of its images."""
+    materials = np.array(examples.materials)
+    return {str(name): np.flatnonzero(materials == name) for name in np.unique(materials)}
 
 
 def _fit_levels(images: UInt8[np.ndarray, "M H W C"]) -> UInt8[np.ndarray, "256"]:

@@ -20,9 +20,10 @@ from vae_jax.data.framing_choice import choose_framing
 from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.intensity import OWN_RANGE, check_levels
 from vae_jax.data.labels import label_images, leave_out_unmarked, select_anomalies
-from vae_jax.data.material_contrast import normalise_materials
+from vae_jax.data.material_contrast import fit_material_levels, normalise_materials
 from vae_jax.data.prepare import list_folders_once, prepare_dataset
 from vae_jax.data.prepared_images import read_prepared_images
+from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
 from vae_jax.data.role_assignment import assign_roles, group_whole_images
@@ -82,16 +83,18 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     levels = examples.stored_levels
     check_levels(levels, levels[train_rows], framing.intensity, data_config.dataset)
     log_stored_values(images, data_config)
+    material_levels = None
     if data_config.normalise == "material":
-        examples = normalise_materials(examples, train_rows, data_config.dataset)
+        material_levels = fit_material_levels(examples, train_rows, data_config.dataset)
+        examples = normalise_materials(examples, material_levels)
     return Dataset(
         name=data_config.dataset,
         fingerprint=fingerprint,
         image_size=data_config.image_size,
         channels=data_config.channels,
         region=region,
-        framing=framing,
         split=split,
+        preprocessing=Preprocessing(data_config.dataset, framing, region, material_levels),
         **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
 

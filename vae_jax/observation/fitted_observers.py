@@ -15,27 +15,24 @@ from jaxtyping import Float, UInt8
 
 from vae_jax.data.image_store import Images, join_images
 from vae_jax.errors import UserError
-from vae_jax.observation.observers import Observer, make_observers
+from vae_jax.observation.observers import make_observers
 from vae_jax.observation.standardise import Standardiser, fit_standardiser, standardise
-from vae_jax.observation.store import ObservationStore, iterate_observations
+from vae_jax.observation.standardised_observer import StandardisedObserver
+from vae_jax.observation.store import ObservationStore
 from vae_jax.workdir import mark_output
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedObserver:
-    """An observer, and how its values are standardised.
+class FittedObserver(StandardisedObserver):
+    """A standardised observer that keeps observations on disk.
 
     Attributes:
-        observer: computes the observations.
         store: its observations on disk.
         training: name of an array -> observations of the training normals as they are on disk.
-        standardisers: name of an array -> how it is standardised.
     """
 
-    observer: Observer
     store: ObservationStore
     training: dict[str, Images]
-    standardisers: dict[str, Standardiser]
 
     def read(self, images: UInt8[Images, "N H W C"]) -> dict[str, Float[np.ndarray, "N ..."]]:
         """Returns name of an array -> standardised observations; those of new images are kept on disk.
@@ -63,23 +60,6 @@ class FittedObserver:
                 name: join_images([array, stored_copies[name]]) for name, array in stored.items()
             }
         return self._standardise(stored)
-
-    def compute(
-        self, images: UInt8[Images, "N H W C"], description: str | None = None
-    ) -> dict[str, Float[np.ndarray, "N ..."]]:
-        """Returns the same as `read`, without the store: nothing is read from disk or written to it.
-
-        Args:
-            images: images of the size of the dataset, at least one.
-            description: text of a progress bar; None shows no bar.
-        """
-        parts = [
-            {name: self.standardisers[name].apply(array) for name, array in values.items()}
-            for _, values in iterate_observations(
-                self.observer, images, np.arange(len(images)), description
-            )
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _standardise(self, stored: dict[str, Images]) -> dict[str, Float[np.ndarray, "N ..."]]:
         return {
@@ -115,7 +95,7 @@ def fit_observers(
         standardisers = {
             name: _fit_standardiser(name, normals, config.model) for name, normals in stored.items()
         }
-        fitted.append(FittedObserver(observer, store, stored, standardisers))
+        fitted.append(FittedObserver(observer, standardisers, store, stored))
     return fitted
 
 

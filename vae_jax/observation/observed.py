@@ -21,6 +21,7 @@ from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import Images, take_images
 from vae_jax.data.region import Region
 from vae_jax.observation.fitted_observers import FittedObserver, fit_observers
+from vae_jax.observation.standardised_observer import StandardisedObserver
 
 ROLES = ("train", "val", "calibration", "test")
 _AUGMENTATION_BATCH = 64  # images that are augmented at the same time
@@ -104,14 +105,14 @@ def observe_dataset(
 
 def observe_images(
     images: UInt8[Images, "N H W C"],
-    observers: Sequence[FittedObserver],
+    observers: Sequence[StandardisedObserver],
     description: str | None = None,
 ) -> ObservedImages | None:
     """Observes images in memory, as a trained model reads them; nothing is written to disk.
 
     Args:
         images: images of the size of the dataset, at least one.
-        observers: the result of `fit_observers` for the training normals of the run.
+        observers: observers of the run, for example the result of `fit_observers` for its training normals.
         description: text of a progress bar; None shows no bar.
 
     Returns:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vae_jax.data.batches import to_unit
 from vae_jax.observation import bands, features
-from vae_jax.observation.weights import load_weights
+from vae_jax.observation.weights import Weights, load_weights
 
 # Changes when an observer computes other values, so that stored observations are computed again.
 _VERSION = 1
@@ -29,29 +29,38 @@ class Observer:
         key: text that differs between two observers if they compute different values.
         batch_size: number of images per call.
         compute: uint8 images [B, H, W, C] -> name of an array -> float16 array with B rows.
+        weights: the weights of its network; None if it has none.
     """
 
     name: str
     key: str
     batch_size: int
     compute: Callable[[UInt8[Array, "B H W C"]], dict[str, Float[Array, "B ..."]]]
+    weights: Weights | None = None
 
 
-def make_observers(model_config: ml_collections.ConfigDict) -> list[Observer]:
+def make_observers(
+    model_config: ml_collections.ConfigDict, weights: Weights | None = None
+) -> list[Observer]:
     """Returns one observer for each observation of the model except pixels.
 
     Args:
         model_config: the `model` group of the config.
+        weights: weights of the feature network; None loads those that `model.feature_weights` names.
 
     Raises:
         UserError: if the weights of the feature network are missing or damaged.
     """
-    makers = {"features": _make_feature_observer, "bands": _make_band_observer}
-    return [makers[name](model_config) for name in model_config.observations if name in makers]
+    makers: dict[str, Callable[[], Observer]] = {
+        "features": lambda: _make_feature_observer(
+            model_config, weights or load_weights(model_config.feature_weights)
+        ),
+        "bands": lambda: _make_band_observer(model_config),
+    }
+    return [makers[name]() for name in model_config.observations if name in makers]
 
 
-def _make_feature_observer(model_config: ml_collections.ConfigDict) -> Observer:
-    weights = load_weights(model_config.feature_weights)
+def _make_feature_observer(model_config: ml_collections.ConfigDict, weights: Weights) -> Observer:
     size, grid = model_config.feature_size, model_config.grid
 
     @jax.jit
@@ -64,6 +73,7 @@ def _make_feature_observer(model_config: ml_collections.ConfigDict) -> Observer:
         key=_hash(("features", _VERSION, size, grid, weights.digest)),
         batch_size=max(1, 16 * 224**2 // size**2),
         compute=lambda images: compute(weights.params, images),
+        weights=weights,
     )
 
 
