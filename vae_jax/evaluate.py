@@ -202,11 +202,11 @@ def _localise(
 ) -> _Localisation:
     """Measures the anomaly maps against masks; of tiles, on the images that they were cut from."""
     if setup.dataset.test.boxes is not None:
-        measures = measure_whole_images(setup, names, baselines, role_scores.fits)
+        measures = measure_whole_images(setup, names, baselines, role_scores.fitted.fits)
         return _Localisation({"localisation": measures} if measures else {}, [])
-    strips = evaluate_strips(setup, names, baselines, role_scores.fits)
+    strips = evaluate_strips(setup, names, baselines, role_scores.fitted.fits)
     if strips is None:
-        measures = measure_localisation(setup, names, baselines, role_scores.fits)
+        measures = measure_localisation(setup, names, baselines, role_scores.fitted.fits)
         return _Localisation({"localisation": measures} if measures else {}, [])
     columns = {name: role_scores.test[name] for name in names}
     tile_ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)

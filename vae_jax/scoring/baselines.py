@@ -96,12 +96,18 @@ class Baselines:
         return FeatureBaselines(o, region, self._seed)
 
     @functools.cached_property
-    def _band_energy(self) -> BandEnergyDistance:
+    def band_energy(self) -> BandEnergyDistance:
+        """The `band_energy` baseline."""
         return fit_band_energy(self._train_bands, self._seed)
 
     @functools.cached_property
+    def neighbours(self) -> UInt8[np.ndarray, "n H W C"]:
+        """The training normals that `nearest_neighbour` compares an image with."""
+        return self._train.images[self._neighbour_rows]
+
+    @functools.cached_property
     def _train_bands(self) -> Float[np.ndarray, "n h w K"]:
-        return compute_stored_bands(self._train.images[self._neighbour_rows])
+        return compute_stored_bands(self.neighbours)
 
     @functools.cached_property
     def _usual(self) -> dict[str, Float[np.ndarray, "n"]]:
@@ -142,7 +148,7 @@ class Baselines:
     ) -> dict[str, Float[np.ndarray, "N"]]:
         parts, bands = [], []
         if "nearest_neighbour" in names:
-            neighbours = _flatten(self._train.images[self._neighbour_rows])
+            neighbours = _flatten(self.neighbours)
         for start in range(0, len(examples), _CHUNK):
             rows = slice(start, start + _CHUNK)
             images = examples.images[rows]
@@ -168,7 +174,7 @@ class Baselines:
             }
         if "band_energy" in names:
             # All images at once, because a matrix product may round differently in chunks.
-            values["band_energy"] = self._band_energy.distances(np.concatenate(bands))
+            values["band_energy"] = self.band_energy.distances(np.concatenate(bands))
         return values
 
     def _score_features(

@@ -9,7 +9,7 @@ N images, n training normals, h w places of the grid, j places that count, K cha
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -63,7 +63,23 @@ class FeatureBaselines:
         self._train, self._region, self._seed = train, region, seed
         self._fits: dict[str, Any] = {}
         # Name of a rule -> digest of the features of an image -> the map of the image.
-        self._maps: dict[str, dict[bytes, np.ndarray]] = {name: {} for name in RULES}
+        self._maps: dict[str, dict[bytes, np.ndarray]] | None = {name: {} for name in RULES}
+
+    @classmethod
+    def from_fits(cls, fits: Mapping[str, Any], region: Region) -> "FeatureBaselines":
+        """Returns baselines that were fitted before.
+
+        They keep no map, so that any number of images can be scored.
+
+        Args:
+            fits: name of a rule -> the result of `get_fit`.
+            region: places that count; None if all of them do.
+        """
+        height, width = (0, 0) if region is None else region.shape
+        baselines = cls(np.empty((0, height, width, 0), np.float32), region, 0)
+        baselines._fits = jax.tree.map(jnp.asarray, dict(fits))
+        baselines._maps = None
+        return baselines
 
     def compute_score(self, name: str, o: Float[np.ndarray, "N h w K"]) -> Float[np.ndarray, "N"]:
         """Computes the named baseline, for example `padim_max`, of the features of each image."""
@@ -81,6 +97,8 @@ class FeatureBaselines:
             rule: name in RULES.
             o: features of the images, standardised.
         """
+        if self._maps is None:
+            return self._measure(rule, o)
         known = self._maps[rule]
         digests = [hashlib.blake2b(image.tobytes()).digest() for image in o]
         new = {digest: row for row, digest in enumerate(digests) if digest not in known}
@@ -88,12 +106,16 @@ class FeatureBaselines:
             known.update(zip(new, self._measure(rule, o[list(new.values())]), strict=True))
         return np.stack([known[digest] for digest in digests])
 
-    def _measure(self, rule: str, o: Float[np.ndarray, "N h w K"]) -> Float[np.ndarray, "N h w"]:
+    def get_fit(self, rule: str) -> Any:
+        """Returns what a rule keeps of the training normals, a tree of arrays."""
         if rule not in self._fits:
             rows = draw_rows(len(self._train), MAX_RESIDUALS, self._seed, in_order=True)
             fit = RULES[rule].fit(self._select(self._train[rows]), self._seed)
             self._fits[rule] = jax.tree.map(jnp.asarray, fit)
-        measure = functools.partial(_measure_batch, rule, self._fits[rule])
+        return self._fits[rule]
+
+    def _measure(self, rule: str, o: Float[np.ndarray, "N h w K"]) -> Float[np.ndarray, "N h w"]:
+        measure = functools.partial(_measure_batch, rule, self.get_fit(rule))
         values = map_rows(measure, _BATCH, self._select(o))
         if self._region is None:
             return values

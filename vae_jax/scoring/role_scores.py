@@ -1,6 +1,6 @@
 """All scores of the calibration and test images, with the figures that are reported beside them.
 
-N images of a role, n calibration normals.
+N images of a role, n calibration normals, m validation normals.
 """
 
 import dataclasses
@@ -40,24 +40,38 @@ RowColumns = dict[str, Float[np.ndarray, "_"]]
 
 
 @dataclasses.dataclass(frozen=True)
+class FittedScores:
+    """What the scores of new images depend on, beside the model.
+
+    Attributes:
+        fits: fits of the scores on training normals, from `fits.fit_scores`.
+        validation: scores of the validation normals, which set the scales of the combinations; empty if no
+            combination is computed.
+    """
+
+    fits: dict[str, Any] = dataclasses.field(default_factory=dict)
+    validation: dict[str, Float[np.ndarray, "m"]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class RoleScores:
     """Scores and figures of two roles.
 
     Attributes:
         calibration: columns of the calibration normals.
         test: columns of the test images.
-        fits: fits of the scores on training normals, from `fits.fit_scores`.
+        fitted: what the scores were computed with.
         test_rows: columns of single scores and figures for each row of the test examples, which may be
             tiles of images; None stands for `test`.
     """
 
     calibration: dict[str, Float[np.ndarray, "n"]]
     test: Columns
-    fits: dict[str, Any] = dataclasses.field(default_factory=dict)
+    fitted: FittedScores = FittedScores()
     test_rows: RowColumns | None = None
 
     def join(self, other: "RoleScores") -> "RoleScores":
-        """Returns the columns of both, with the fits of this one."""
+        """Returns the columns of both, computed with what this one was computed with."""
         return dataclasses.replace(
             self, calibration=self.calibration | other.calibration, test=self.test | other.test
         )
@@ -94,17 +108,17 @@ def score_calibration_and_test(setup: ScoringSetup, names: Sequence[str]) -> Rol
         UserError: if a score is not a finite number.
     """
     role_examples = {"calibration": setup.dataset.calibration, "test": setup.dataset.test}
-    by_role, rows_by_role, fits = _score_rows_and_images(
+    by_role, rows_by_role, fitted = _score_rows_and_images(
         setup, names, role_examples, with_figures=True
     )
-    return RoleScores(by_role["calibration"], by_role["test"], fits, rows_by_role["test"])
+    return RoleScores(by_role["calibration"], by_role["test"], fitted, rows_by_role["test"])
 
 
 def score_examples(
     setup: ScoringSetup,
     names: Sequence[str],
     role_examples: Mapping[str, Examples],
-) -> tuple[dict[str, Columns], dict[str, Any]]:
+) -> tuple[dict[str, Columns], FittedScores]:
     """Scores any images, single scores and combinations alike; fits and scales come from other roles.
 
     Where examples are tiles that cover images, the whole images are scored; see `whole_images`.
@@ -117,13 +131,13 @@ def score_examples(
             validation images themselves may be such a set; they are not scored twice then.
 
     Returns:
-        Name of a set -> its columns; and the fits, from `fits.fit_scores`.
+        Name of a set -> its columns; and what they were computed with.
 
     Raises:
         UserError: if a score is not a finite number.
     """
-    by_role, _, fits = _score_rows_and_images(setup, names, role_examples, with_figures=False)
-    return by_role, fits
+    by_role, _, fitted = _score_rows_and_images(setup, names, role_examples, with_figures=False)
+    return by_role, fitted
 
 
 def _score_rows_and_images(
@@ -133,7 +147,7 @@ def _score_rows_and_images(
     *,
     with_figures: bool,
 ) -> tuple[dict[str, RowColumns], dict[str, RowColumns], dict[str, Any]]:
-    """Returns the columns of whole images, those of rows without combinations, and the fits."""
+    """Returns the columns of whole images, those of rows without combinations, and the fitted scores."""
     combinations = [name for name in names if is_combination(name)]
     members = list_members(names, setup.scoring_config.fusion)
     if members:
@@ -154,21 +168,23 @@ def _score_rows_and_images(
         role: join_columns(row_columns, role_examples[role])
         for role, row_columns in rows_by_role.items()
     }
+    validation: Columns = {}
     if members:
-        validation = next(
+        scored = next(
             (by_role[role] for role, e in role_examples.items() if e is setup.dataset.val), None
         )
-        if validation is None:
-            validation = join_columns(
+        if scored is None:
+            scored = join_columns(
                 _score_roles(setup, members, fits, {"val": setup.dataset.val})["val"],
                 setup.dataset.val,
             )
+        validation = {name: scored[name] for name in members}
         for role_columns in by_role.values():
             for name in combinations:
                 role_columns[name] = combine_scores(
                     name, setup.scoring_config.fusion, validation, role_columns
                 )
-    return by_role, rows_by_role, fits
+    return by_role, rows_by_role, FittedScores(fits, validation)
 
 
 def _select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:
