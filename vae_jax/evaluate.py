@@ -2,9 +2,10 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ml_collections
 
@@ -13,6 +14,8 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.examples import Dataset
+from vae_jax.detector.parts import DetectorParts, collect_parts
+from vae_jax.detector.storage import write_detector
 from vae_jax.metrics.bootstrap import Ranking
 from vae_jax.model.branched import build_branches
 from vae_jax.model_sections import describe_model
@@ -25,6 +28,7 @@ from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.pictures import make_pictures
 from vae_jax.scoring.reconstruction_check import (
     choose_samples,
     measure_reconstruction_errors,
@@ -54,12 +58,14 @@ class Evaluation:
         rows: content of scores.csv, one dict per test image.
         images: images of the report.
         warnings: sentences for the top of the report, one per reason to doubt the results.
+        collect_detector: () -> what scores new images, with everything that it needs.
     """
 
     results: dict
     rows: list[dict]
     images: ReportImages
     warnings: list[str]
+    collect_detector: Callable[[], DetectorParts]
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -71,9 +77,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
 def evaluate_and_report(
     config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
 ) -> None:
-    """Evaluates, and writes the report in the first process."""
+    """Evaluates, and writes the report and the detector in the first process."""
     evaluation = evaluate(config, workdir, dataset)
     if evaluation:
+        write_detector(workdir, evaluation.collect_detector())
         write_report(workdir, evaluation)
 
 
@@ -111,11 +118,14 @@ def evaluate(
         | describe_model(setup, role_scores.test_rows)
         | localisation.sections
     )
+    shown = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(_MAX_BATCH_SIZE))
+    pictures = make_pictures(shown, decision.score)
     return Evaluation(
         results,
         results_lib.list_rows(setup.images.test, comparison.columns, decision),
-        case_selection.select_images(setup, decision, config.report, localisation.strips),
+        case_selection.select_images(shown, decision, pictures, config.report, localisation.strips),
         _list_warnings(results, decision),
+        functools.partial(collect_parts, config, setup, names, role_scores, baselines, pictures),
     )
 
 

@@ -46,8 +46,13 @@ def mark_output(folder: pathlib.Path) -> None:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes a whole file or nothing, so that a killed run leaves no half-written file."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: pathlib.Path, content: bytes) -> None:
+    """Does the same as `write_text` with bytes."""
     draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_bytes(content)
     os.replace(draft, path)
 
 
@@ -157,20 +162,28 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
         raise UserError(f"{path} is not valid JSON ({error}); choose another --workdir") from error
     if not isinstance(stored, dict):
         raise UserError(f"{path} is not the config of a run; choose another --workdir")
+    try:
+        return decode_config(stored)
+    except ValueError as error:
+        raise UserError(f"{path} {error}; choose another --workdir") from error
+
+
+def decode_config(stored: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Returns the config that `ConfigDict.to_json` has written, with the defaults of missing fields.
+
+    Raises:
+        ValueError: if a field is unknown, or its value has the wrong type.
+    """
     config = default()
     values = flatten_config(ml_collections.ConfigDict(stored))
     unknown = sorted(values.keys() - flatten_config(config).keys())
     if unknown:
-        raise UserError(
-            f"{path} has the field {unknown[0]}, which this version lacks; choose another --workdir"
-        )
+        raise ValueError(f"has the field {unknown[0]}, which this version lacks")
     try:
         override_fields(config, values)
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} has a value of the wrong type ({reason}); choose another --workdir"
-        ) from error
+        raise ValueError(f"has a value of the wrong type ({reason})") from error
     return config
 
 

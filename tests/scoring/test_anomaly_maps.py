@@ -89,7 +89,7 @@ def test_pixels_outside_the_region_of_interest_are_not_measured(config, make_set
 @pytest.mark.parametrize("smoothing", [0.0, 1.5])
 def test_scaled_maps_of_normals_have_mean_zero_and_deviation_one(smoothing):
     maps = np.random.default_rng(0).gamma(2.0, size=(50, 6, 5))
-    scale = MapScale([{"a": maps[:20]}, {"a": maps[20:]}], smoothing)
+    scale = MapScale.fit([{"a": maps[:20]}, {"a": maps[20:]}], smoothing)
     scaled = scale.apply({"a": maps})["a"]
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(scaled.std(axis=0), 1, rtol=1e-6)
@@ -101,7 +101,7 @@ def test_a_pixel_that_never_varies_gets_a_tenth_of_the_mean_deviation():
     maps = np.random.default_rng(0).normal(size=(50, 1, 10))
     maps[:, 0, 0] = 3
     deviations = maps.std(axis=0)
-    scaled = MapScale([{"a": maps}], 0.0).apply({"a": maps + 1})["a"]
+    scaled = MapScale.fit([{"a": maps}], 0.0).apply({"a": maps + 1})["a"]
     np.testing.assert_allclose(scaled[:, 0, 0], 1 / (0.1 * deviations.mean()))
 
 
@@ -115,7 +115,7 @@ def test_scale_is_measured_on_all_calibration_normals(make_setup):
 
     in_chunks = measure_scale(mapper, setup).apply(mapper(normals))
     smoothing = setup.scoring_config.map_smoothing
-    together = MapScale([mapper(normals)], smoothing).apply(mapper(normals))
+    together = MapScale.fit([mapper(normals)], smoothing).apply(mapper(normals))
     np.testing.assert_allclose(in_chunks["a"], together["a"], atol=1e-9)
 
 

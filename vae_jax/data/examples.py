@@ -172,6 +172,7 @@ class Dataset:
         split: what the split into roles left out or kept together; None where this is unknown.
         preprocessing: `data.preprocessing.Preprocessing`, which made the images from stored files; None for
             images that were made in memory.
+        observers: `FittedObserver`s that observed the images; () where a model reads pixels alone.
     """
 
     name: str
@@ -185,3 +186,4 @@ class Dataset:
     region: Region | None = None
     split: Any = None
     preprocessing: Any = None
+    observers: Any = ()

@@ -100,7 +100,7 @@ def observe_dataset(
             )
         images = [examples.images] if copies is None else [examples.images, copies]
         observed[role] = dataclasses.replace(examples, observed=_join_arrays(arrays, *images))
-    return dataclasses.replace(dataset, **observed)
+    return dataclasses.replace(dataset, observers=tuple(observers), **observed)
 
 
 def observe_images(

@@ -91,10 +91,22 @@ def measure_localisation(
     return results
 
 
+@dataclasses.dataclass(frozen=True)
 class MapScale:
-    """Mean and standard deviation over calibration normals of each pixel of each map."""
+    """Mean and standard deviation over calibration normals of each pixel of each map.
 
-    def __init__(self, maps_of_normals: Iterable[Maps], smoothing: float):
+    Attributes:
+        mean: name of a map -> mean of each pixel.
+        deviation: name of a map -> standard deviation of each pixel, at least a tenth of their mean.
+        smoothing: standard deviation of the Gaussian that smooths every map, pixels; 0 for none.
+    """
+
+    mean: dict[str, Float[np.ndarray, "H W"]]
+    deviation: dict[str, Float[np.ndarray, "H W"]]
+    smoothing: float
+
+    @classmethod
+    def fit(cls, maps_of_normals: Iterable[Maps], smoothing: float) -> "MapScale":
         """Measures the scale.
 
         Args:
@@ -108,19 +120,17 @@ class MapScale:
                 counts[name] = counts.get(name, 0) + len(values)
                 total[name] = total.get(name, 0) + values.sum(axis=0)
                 squares[name] = squares.get(name, 0) + np.square(values).sum(axis=0)
-        self._smoothing = smoothing
-        self._mean = {name: values / counts[name] for name, values in total.items()}
-        self._deviation = {}
-        for name, mean in self._mean.items():
+        means = {name: values / counts[name] for name, values in total.items()}
+        deviations = {}
+        for name, mean in means.items():
             deviation = np.sqrt(np.maximum(squares[name] / counts[name] - np.square(mean), 0))
-            self._deviation[name] = np.maximum(
-                deviation, max(_MIN_DEVIATION * deviation.mean(), 1e-12)
-            )
+            deviations[name] = np.maximum(deviation, max(_MIN_DEVIATION * deviation.mean(), 1e-12))
+        return cls(means, deviations, smoothing)
 
     def apply(self, maps: Maps) -> dict[str, Float[np.ndarray, "N H W"]]:
         """Returns the maps smoothed and in standard deviations above the mean."""
         return {
-            name: (_smooth(values, self._smoothing) - self._mean[name]) / self._deviation[name]
+            name: (_smooth(values, self.smoothing) - self.mean[name]) / self.deviation[name]
             for name, values in maps.items()
         }
 
@@ -129,7 +139,7 @@ def measure_scale(mapper: Mapper, setup: ScoringSetup) -> MapScale:
     """Measures the scale of the maps of a mapper on the calibration normals, in constant memory."""
     normals = setup.dataset.calibration
     chunks = split_rows(np.arange(len(normals)), setup.trained.batch_size)
-    return MapScale(
+    return MapScale.fit(
         (mapper(normals.take(rows)) for rows in chunks), setup.scoring_config.map_smoothing
     )
 

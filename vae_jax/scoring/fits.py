@@ -4,7 +4,7 @@ n training normals, H W image, C channels.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,6 +36,27 @@ FITS: dict[str, Callable[[TrainingNormals], Any]] = {
     "place_gaussian": lambda normals: place_gaussian.fit_place_gaussian(normals.residuals()),
     "joint": joint_gaussian.fit_joint,
 }
+
+# Name of a score -> type of its fit, if it is neither an array nor a dict of arrays.
+_FIT_TYPES: dict[str, Callable[..., Any]] = {
+    "mahalanobis": latent.Gaussian,
+    "gmm": latent.Mixture,
+    "place_gaussian": place_gaussian.PlaceGaussian,
+    "joint": latent.Gaussian,
+}
+
+
+def restore_fits(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fits of `fit_scores` from plain dicts of arrays, `flax.serialization.to_state_dict`."""
+    fits = {}
+    for name, value in tree.items():
+        if name in _FIT_TYPES:
+            fits[name] = _FIT_TYPES[name](**value)
+        elif name in FITS:
+            fits[name] = value
+        else:  # a branch of a model of several observations
+            fits[name] = restore_fits(value)
+    return fits
 
 
 def fit_scores(

@@ -146,7 +146,7 @@ def _score_rows_and_images(
     role_examples: Mapping[str, Examples],
     *,
     with_figures: bool,
-) -> tuple[dict[str, RowColumns], dict[str, RowColumns], dict[str, Any]]:
+) -> tuple[dict[str, RowColumns], dict[str, RowColumns], FittedScores]:
     """Returns the columns of whole images, those of rows without combinations, and the fitted scores."""
     combinations = [name for name in names if is_combination(name)]
     members = list_members(names, setup.scoring_config.fusion)

@@ -8,6 +8,7 @@ from vae_jax.model.vae import build_model, init_params
 from vae_jax.report.evaluation.case_selection import choose_rows, select_images
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.pictures import make_pictures
 from vae_jax.scoring.setup import ScoringSetup
 
 LABELS = (np.arange(60) % 3 == 0).astype(np.int32)  # 20 anomalies
@@ -67,7 +68,7 @@ def test_cases_hold_the_images_their_reconstructions_and_errors_in_standard_devi
     setup, config
 ):
     config.scoring.map_smoothing = 0.0
-    images = select_images(setup, make_decision(25), config.report, [])
+    images = select_images(setup, make_decision(25), make_pictures(setup, "mse"), config.report, [])
     x = setup.dataset.calibration.images / np.float32(255)
     errors = abs(x - setup.trained.reconstruct(setup.dataset.calibration.images).x_hat)[..., 0]
     mean, deviation = errors.mean(axis=0), errors.std(axis=0)
@@ -91,7 +92,7 @@ def test_the_class_is_not_repeated_if_it_is_a_folder_of_the_file(setup, config):
     test = setup.dataset.test
     test = dataclasses.replace(test, files=[f"ring/{i}.png" for i in range(25)])
     setup = dataclasses.replace(setup, dataset=dataclasses.replace(setup.dataset, test=test))
-    images = select_images(setup, make_decision(25), config.report, [])
+    images = select_images(setup, make_decision(25), make_pictures(setup, "mse"), config.report, [])
     assert images.anomalies.captions[0].startswith("ring/")
     assert images.normals.captions[0].startswith("disc · ring/")
     assert images.worst.captions[0] == "ring/15.png · score 15 · p 0.375"

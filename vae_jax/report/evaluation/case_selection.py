@@ -3,7 +3,6 @@
 N test images, n images of one gallery, M samples, H W image, C channels.
 """
 
-import dataclasses
 import pathlib
 
 import ml_collections
@@ -12,37 +11,34 @@ from jaxtyping import Float, Int
 
 from vae_jax.data.examples import Examples
 from vae_jax.model.branched import BranchedVAE
-from vae_jax.report.evaluation.case_pictures import CasePictures, make_case_pictures
 from vae_jax.report.evaluation.cases import Cases, ReportImages
 from vae_jax.report.evaluation.whole_cases import draw_large_images, draw_whole_images
 from vae_jax.scoring.decision import Decision
+from vae_jax.scoring.pictures import Pictures
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
 
-_MAX_BATCH_SIZE = 64  # images on the device at the same time
 _NUM_NORMAL, _NUM_ANOMALOUS = 2, 4  # whole images that are drawn alone where images are tiles
 
 
 def select_images(
     setup: ScoringSetup,
     decision: Decision,
+    pictures: Pictures,
     report_config: ml_collections.ConfigDict,
     strips: list[Strip],
 ) -> ReportImages:
     """Selects the images of the report and computes their reconstructions and error maps.
 
     Args:
-        setup: model, data and scoring config; calibration normals fix the scale of every error map and
-            the upper end of its colours.
+        setup: model, data and scoring config.
         decision: scores and p-values of the test images.
+        pictures: computes what stands beside an image.
         report_config: the `report` group of the config.
         strips: whole images that were cut into tiles.
     """
-    trained = setup.trained.with_max_batch_size(_MAX_BATCH_SIZE)
-    setup = dataclasses.replace(setup, trained=trained)
     test = setup.dataset.test
     rows = choose_rows(setup.images.test.labels, decision.scores, report_config.cases, setup.seed)
-    pictures = make_case_pictures(setup, decision.score)
     if test.boxes is not None:
         large = [rows["normals"][:_NUM_NORMAL], rows["anomalies"][:_NUM_ANOMALOUS]]
         strips = draw_large_images(pictures, test, np.concatenate(large))
@@ -102,7 +98,7 @@ def _choose_at_random(
 
 
 def _make_cases(
-    setup: ScoringSetup, decision: Decision, pictures: CasePictures, rows: Int[np.ndarray, "n"]
+    setup: ScoringSetup, decision: Decision, pictures: Pictures, rows: Int[np.ndarray, "n"]
 ) -> Cases:
     test, scores = setup.images.test, decision.scores
     if setup.dataset.test.boxes is not None:

@@ -18,7 +18,7 @@ from vae_jax.data.whole_images import (
     lay_out_rows,
     list_tiles_of_images,
 )
-from vae_jax.report.evaluation.case_pictures import CasePictures
+from vae_jax.scoring.pictures import Pictures
 from vae_jax.scoring.stitching import Strip
 from vae_jax.scoring.whole_maps import blend_whole_maps
 
@@ -31,7 +31,7 @@ Pictures = tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]
 
 
 def draw_whole_images(
-    pictures: CasePictures, test: Examples, images: Int[np.ndarray, "n"]
+    pictures: Pictures, test: Examples, images: Int[np.ndarray, "n"]
 ) -> Pictures:
     """Returns images, reconstructions, maps and masks of whole images, each [n, S, S, ...].
 
@@ -57,7 +57,7 @@ def draw_whole_images(
 
 
 def _draw_whole_image(
-    pictures: CasePictures, test: Examples, rows: Int[np.ndarray, "T"], side: int
+    pictures: Pictures, test: Examples, rows: Int[np.ndarray, "T"], side: int
 ) -> dict[str, np.ndarray]:
     """Returns the pictures of one image, by name."""
     layout = lay_out_rows(test, rows)
@@ -81,7 +81,7 @@ def _draw_whole_image(
 
 
 def draw_large_images(
-    pictures: CasePictures, test: Examples, images: Int[np.ndarray, "n"]
+    pictures: Pictures, test: Examples, images: Int[np.ndarray, "n"]
 ) -> list[Strip]:
     """Returns whole images with their blended maps, in their own shape.
 

@@ -1,8 +1,8 @@
-"""Reconstructions and anomaly maps of the test images that the report shows.
+"""What is shown beside an image: its reconstruction, or nothing, and its anomaly map.
 
 A model of pixels shows the reconstruction and its error. A model of other observations decodes no image, so
-its report shows the map `place_nll` of one branch, enlarged to the size of the image. Either map is in
-standard deviations above calibration normals at the same pixel.
+it shows the map `place_nll` of one branch, enlarged to the size of the image. Either map is in standard
+deviations above calibration normals at the same pixel.
 
 n images, H W image, C channels.
 """
@@ -23,6 +23,7 @@ from vae_jax.score_names import (
     parse_score_name,
 )
 from vae_jax.scoring.anomaly_maps import MapScale, make_model_mapper
+from vae_jax.scoring.calibration import quantile
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.setup import ScoringSetup
 
@@ -37,26 +38,29 @@ _MIN_LIMIT = 1e-3  # the colour scale needs a length even if all reconstructions
 _ORDER = ("features", "bands", "pixels")
 
 # Reconstructions, None for a model that has none, and the map of each image before it is scaled.
-_Pictures = tuple[Float[np.ndarray, "n H W C"] | None, Float[np.ndarray, "n H W"]]
+_Computed = tuple[Float[np.ndarray, "n H W C"] | None, Float[np.ndarray, "n H W"]]
 
 
 @dataclasses.dataclass(frozen=True)
-class CasePictures:
-    """Draws what stands beside the images of a report; all maps share one scale.
+class Pictures:
+    """Computes what stands beside an image; all maps share one scale.
 
     Attributes:
         map_name: name of the anomaly map; "" for the error of the reconstruction.
         compute: images -> their reconstructions and maps.
         scale: mean and standard deviation of each pixel of the map over calibration normals.
         limit: upper end of the colours, in standard deviations.
+        contour: the map of a normal image has a value above this one, anywhere, with a probability of at
+            most `scoring.false_alarm_rate`, in standard deviations.
     """
 
     map_name: str
-    compute: Callable[[Examples], _Pictures]
+    compute: Callable[[Examples], _Computed]
     scale: MapScale
     limit: float
+    contour: float
 
-    def draw(self, examples: Examples) -> _Pictures:
+    def draw(self, examples: Examples) -> _Computed:
         """Returns reconstructions, and maps in standard deviations, 0 where they are below the mean."""
         if not len(examples):
             images = examples.images[:].astype(np.float32)
@@ -66,21 +70,24 @@ class CasePictures:
         return reconstructions, np.maximum(scaled, 0).astype(np.float32)
 
 
-def make_case_pictures(setup: ScoringSetup, score: str) -> CasePictures:
+def make_pictures(setup: ScoringSetup, score: str) -> Pictures:
     """Measures the scale of the maps on calibration normals, at most 256 of them, chosen at random.
 
     Args:
         setup: model, data and scoring config.
         score: name of the score that decides; it chooses the map of a model of several observations.
     """
-    calibration = setup.dataset.calibration
+    calibration, scoring_config = setup.dataset.calibration, setup.scoring_config
     rows = draw_rows(len(calibration), _MAX_LIMIT_IMAGES, setup.seed, in_order=False)
-    map_name, compute = _choose_pictures(setup, score)
+    map_name, compute = choose_pictures(setup, score)
     _, maps = compute(calibration.take(rows))
-    scale = MapScale([{"map": maps}], setup.scoring_config.map_smoothing)
-    limit = float(np.quantile(scale.apply({"map": maps})["map"], _LIMIT_QUANTILE))
-    limit *= _MAP_STRETCH if map_name else 1
-    return CasePictures(map_name, compute, scale, max(limit, _MIN_LIMIT))
+    scale = MapScale.fit([{"map": maps}], scoring_config.map_smoothing)
+    scaled = scale.apply({"map": maps})["map"]
+    limit = float(np.quantile(scaled, _LIMIT_QUANTILE)) * (_MAP_STRETCH if map_name else 1)
+    region = setup.dataset.region
+    inside = scaled.reshape(len(scaled), -1) if region is None else scaled[:, region.mask]
+    contour = quantile(inside.max(axis=1).astype(np.float64), scoring_config.false_alarm_rate)
+    return Pictures(map_name, compute, scale, max(limit, _MIN_LIMIT), contour.upper)
 
 
 def choose_branch(model: Model, score: str, members: Sequence[str]) -> str:
@@ -98,9 +105,8 @@ def choose_branch(model: Model, score: str, members: Sequence[str]) -> str:
     return next(name for name in _ORDER if name in (read or model.branches))
 
 
-def _choose_pictures(
-    setup: ScoringSetup, score: str
-) -> tuple[str, Callable[[Examples], _Pictures]]:
+def choose_pictures(setup: ScoringSetup, score: str) -> tuple[str, Callable[[Examples], _Computed]]:
+    """Chooses what stands beside an image; returns `Pictures.map_name` and `Pictures.compute`."""
     model = setup.trained.model
     if not isinstance(model, BranchedVAE):
         return "", lambda examples: _reconstruct(setup.trained, examples)
@@ -111,7 +117,7 @@ def _choose_pictures(
     return map_name, lambda examples: (None, mapper(examples)[map_name])
 
 
-def _reconstruct(trained: TrainedModel, examples: Examples) -> _Pictures:
+def _reconstruct(trained: TrainedModel, examples: Examples) -> _Computed:
     """Returns reconstructions in [0, 1], and the root mean square error of each pixel over channels.
 
     The error is linear and not quadratic, so that small errors remain visible.

@@ -4,9 +4,9 @@ import pytest
 
 from vae_jax.model.branched import build_branches, init_branches
 from vae_jax.observation.observed import observe_dataset
-from vae_jax.report.evaluation.case_pictures import choose_branch, make_case_pictures
 from vae_jax.scoring.anomaly_maps import make_model_mapper
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.pictures import choose_branch, make_pictures
 from vae_jax.scoring.setup import ScoringSetup
 
 
@@ -23,7 +23,7 @@ def setup(config, dataset, tmp_path):
 
 
 def test_the_map_of_another_observation_is_in_standard_deviations_of_calibration_normals(setup):
-    pictures = make_case_pictures(setup, "bands_place_nll_max")
+    pictures = make_pictures(setup, "bands_place_nll_max")
     assert pictures.map_name == "bands_place_nll"
     reconstructions, maps = pictures.draw(setup.dataset.test)
     assert reconstructions is None
@@ -42,7 +42,7 @@ def test_the_map_of_another_observation_is_in_standard_deviations_of_calibration
 
 def test_a_gallery_without_images_has_maps_of_no_images(setup):
     nothing = setup.dataset.test.take(np.zeros(0, int))
-    reconstructions, maps = make_case_pictures(setup, "bands_kl").draw(nothing)
+    reconstructions, maps = make_pictures(setup, "bands_kl").draw(nothing)
     assert reconstructions is None
     assert maps.shape == (0, setup.dataset.image_size, setup.dataset.image_size)
 

@@ -1,0 +1,113 @@
+"""Everything that scoring a new image needs, and nothing else.
+
+N new images, n calibration normals, m validation normals.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+import vae_jax
+from vae_jax.data.preprocessing import Preprocessing
+from vae_jax.observation.standardise import Standardiser
+from vae_jax.observation.weights import Weights
+from vae_jax.score_names import is_baseline
+from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.pictures import Pictures
+from vae_jax.scoring.role_scores import FittedScores, RoleScores
+from vae_jax.scoring.setup import ScoringSetup
+from vae_jax.scoring.stored_baselines import collect_arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class MapParts:
+    """The anomaly map that is shown for an image; the fields are those of `Pictures` and `MapScale`."""
+
+    mean: Float[np.ndarray, "H W"]
+    deviation: Float[np.ndarray, "H W"]
+    limit: float
+    contour: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectorParts:
+    """A fitted detector as plain data: it needs neither the training images nor the prepared data.
+
+    Attributes:
+        version: version of this package that made it.
+        fingerprint: fingerprint of the dataset that it was fitted on.
+        config: config of the run, with the number of posterior samples that the evaluation chose.
+        names: scores that it computes.
+        preprocessing: how a stored image becomes what the model sees.
+        params: parameters of the model.
+        weights: weights of the feature network; None if the model does not observe features.
+        standardisers: name of an observation -> how it is standardised.
+        fitted: what the scores of the model were fitted on.
+        baselines: arrays of the baselines among the scores, from `stored_baselines.collect_arrays`.
+        calibration: name of a score -> its values for the calibration normals.
+        map: scale of the anomaly map.
+    """
+
+    version: str
+    fingerprint: str
+    config: ml_collections.ConfigDict
+    names: tuple[str, ...]
+    preprocessing: Preprocessing
+    params: dict
+    weights: Weights | None
+    standardisers: dict[str, Standardiser]
+    fitted: FittedScores
+    baselines: dict[str, Any]
+    calibration: dict[str, Float[np.ndarray, "n"]]
+    map: MapParts
+
+
+def collect_parts(
+    config: ml_collections.ConfigDict,
+    setup: ScoringSetup,
+    names: Sequence[str],
+    role_scores: RoleScores,
+    baselines: Baselines,
+    pictures: Pictures,
+) -> DetectorParts:
+    """Returns the detector of an evaluated run.
+
+    Args:
+        config: config of the run.
+        setup: model, data and scoring config.
+        names: scores of the run.
+        role_scores: their values, and what they were fitted on.
+        baselines: baselines of the dataset.
+        pictures: the anomaly map of the run, with its scale.
+    """
+    config = ml_collections.ConfigDict(config)
+    config.scoring = setup.scoring_config
+    observers = setup.dataset.observers
+    weights = [observer.observer.weights for observer in observers if observer.observer.weights]
+    return DetectorParts(
+        version=vae_jax.__version__,
+        fingerprint=setup.dataset.fingerprint,
+        config=config,
+        names=tuple(names),
+        preprocessing=setup.dataset.preprocessing,
+        params=setup.trained.params,
+        weights=weights[0] if weights else None,
+        standardisers={
+            name: standardiser
+            for observer in observers
+            for name, standardiser in observer.standardisers.items()
+        },
+        fitted=role_scores.fitted,
+        baselines=collect_arrays(baselines, [name for name in names if is_baseline(name)]),
+        calibration={name: role_scores.calibration[name] for name in names},
+        map=MapParts(
+            pictures.scale.mean["map"],
+            pictures.scale.deviation["map"],
+            pictures.limit,
+            pictures.contour,
+        ),
+    )
