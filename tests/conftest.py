@@ -64,7 +64,9 @@ jaxtyping.install_import_hook("vae_jax", "beartype.beartype")
 
 from vae_jax.config import default
 from vae_jax.data.examples import Dataset, Examples
+from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
 
@@ -132,6 +134,7 @@ def dataset() -> Dataset:
         val=make_examples("val", 10, 1),
         calibration=make_examples("calibration", 25, 2),
         test=make_examples("test", 25, 3, anomalies=10),
+        preprocessing=Preprocessing("discs", Framing(8, 1)),
     )
 
 

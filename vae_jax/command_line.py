@@ -15,12 +15,14 @@ from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.name_quotes import quote_names
+from vae_jax.prediction_request import PredictionRequest, make_request, refuse_flags
 from vae_jax.runtime.cluster import Cluster
 
 # Mode -> what it does, as --help shows it.
 MODES = {
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
     "evaluate": "score and report again, from the best checkpoint",
+    "predict": "score new images (--input) with a trained run, into a folder (--output)",
     "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
     "explore": "samples, traversals and maps of the latent space",
     "ablate": "train a grid of configs (ablate.factors) and compare them",
@@ -56,6 +58,10 @@ modes:
 flags:
   --config         config file (configs/*.py), with :VARIANT if it has variants; default: the digits
   --workdir        folder of one run; default: runs/<config name>
+  --input          images to predict: a file, a folder, a pattern, @list.txt (one path per line) or -
+                   (such lines on standard input); may be given several times
+  --output         folder of the predictions
+  --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
   --jax_cache_dir  folder for compiled programs; it makes the second start quicker
   --coordinator, --num_processes, --process_id
                    train or evaluate with N processes: start the same command N times, with
@@ -76,6 +82,7 @@ class Command:
         workdir: the folder of the run.
         jax_cache_dir: the folder for compiled programs; None for no cache.
         cluster: the processes that run the command together; None for this process alone.
+        prediction: what the mode `predict` does; None for other modes.
     """
 
     mode: str
@@ -83,6 +90,7 @@ class Command:
     workdir: pathlib.Path
     jax_cache_dir: pathlib.Path | None
     cluster: Cluster | None
+    prediction: PredictionRequest | None = None
 
     @property
     def trains(self) -> bool:
@@ -121,6 +129,12 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         workdir_flag = flags.DEFINE_string("workdir", None, "", flag_values=values)
         mode_flag = flags.DEFINE_enum("mode", "train", list(MODES), "", flag_values=values)
         cache_flag = flags.DEFINE_string("jax_cache_dir", None, "", flag_values=values)
+        prediction_flags = (
+            flags.DEFINE_multi_string("input", [], "", flag_values=values),
+            flags.DEFINE_string("output", None, "", flag_values=values),
+            flags.DEFINE_boolean("overlays", False, "", flag_values=values),
+            flags.DEFINE_boolean("maps", False, "", flag_values=values),
+        )
         cluster_flags = (
             flags.DEFINE_string("coordinator", None, "", flag_values=values),
             flags.DEFINE_integer("num_processes", None, "", flag_values=values),
@@ -152,6 +166,12 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         )
     # Unlike the method of Path, this function raises no error if a user does not exist.
     workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
+    prediction = None
+    if mode == "predict":
+        overrides = config_flags.get_override_values(values["config"])
+        prediction = make_request(workdir, overrides, *(flag.value for flag in prediction_flags))
+    else:
+        refuse_flags(mode, *(flag.value for flag in prediction_flags))
     if mode not in _MODES_WITH_CONFIG:
         overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)
@@ -159,7 +179,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     validate_lib.validate_config(config)
     _refuse_data_in_workdir(workdir, config.data)
     jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
-    return Command(mode, config, workdir, jax_cache_dir, cluster)
+    return Command(mode, config, workdir, jax_cache_dir, cluster, prediction)
 
 
 def _read_config_with_overrides(

@@ -58,14 +58,15 @@ class Evaluation:
         rows: content of scores.csv, one dict per test image.
         images: images of the report.
         warnings: sentences for the top of the report, one per reason to doubt the results.
-        collect_detector: () -> what scores new images, with everything that it needs.
+        collect_detector: () -> what scores new images, with everything that it needs; None if the classes
+            of the images are needed to score them.
     """
 
     results: dict
     rows: list[dict]
     images: ReportImages
     warnings: list[str]
-    collect_detector: Callable[[], DetectorParts]
+    collect_detector: Callable[[], DetectorParts | None]
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -80,7 +81,9 @@ def evaluate_and_report(
     """Evaluates, and writes the report and the detector in the first process."""
     evaluation = evaluate(config, workdir, dataset)
     if evaluation:
-        write_detector(workdir, evaluation.collect_detector())
+        parts = evaluation.collect_detector()
+        if parts is not None:
+            write_detector(workdir, parts)
         write_report(workdir, evaluation)
 
 

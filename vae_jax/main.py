@@ -39,6 +39,9 @@ def main(argv: Sequence[str]) -> int:
         _set_up_process(command)
         if command.trains and command.leads:
             workdir_lib.claim_workdir(command.workdir, command.config)
+        if command.prediction is not None:
+            _predict(command)
+            return 0
         # This imports TFDS but not JAX: missing data is reported before the slower import.
         from vae_jax.data.pipeline import prepare_datasets
         from vae_jax.data.prepare import list_folders_once
@@ -61,6 +64,18 @@ def main(argv: Sequence[str]) -> int:
         print("stopped; the same command continues from the last checkpoint", file=sys.stderr)
         return 1
     return 0
+
+
+def _predict(command: command_line.Command) -> None:
+    """Runs the mode `predict`, which needs no dataset.
+
+    Raises:
+        UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
+    """
+    _check_devices()
+    from vae_jax.predict import run
+
+    run(command.prediction)
 
 
 def _run_mode(command: command_line.Command) -> None:

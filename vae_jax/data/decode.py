@@ -52,6 +52,13 @@ def check_image(encoded: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> tuple[i
     return size
 
 
+def describe_error(error: Exception) -> str:
+    """Returns, in one line, why an image cannot be read."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    reason = reason or type(error).__name__
+    return "not an image" if "cannot identify image file" in reason else reason
+
+
 def _check_mode(image: Image.Image) -> None:
     """Refuses an image that can be read, but whose colours cannot be converted, for example LAB."""
     corner = image.crop((0, 0, 1, 1))

@@ -70,18 +70,18 @@ class ImageScorer:
         self._baselines = StoredBaselines(parts.baselines, preprocessing.region, config.model.grid)
         self._pictures = self._make_pictures()
 
-    def compute(
+    def score(
         self, images: UInt8[np.ndarray, "N H W C"], *, with_maps: bool = False
     ) -> tuple[Columns, Float[np.ndarray, "N H W"] | None]:
-        """Computes every score of the detector, and the anomaly maps if they are asked for.
+        """Computes the scores that need an image; `combine` computes the others from them.
 
         Args:
             images: images as the model sees them, at least one.
-            with_maps: whether to compute the maps.
+            with_maps: whether to compute the anomaly maps as well.
 
         Returns:
-            Name of a score -> its value for each image, which is NaN if the score is not finite; and the
-            maps, in standard deviations above calibration normals, or None.
+            Name of a score -> its value for each image, which may not be finite; and the maps, in standard
+            deviations above calibration normals, or None.
         """
         parts, count = self._parts, len(images)
         examples = self._observe(images)
@@ -89,17 +89,20 @@ class ImageScorer:
         if self._singles:
             inputs = get_inputs(examples)
             columns = self._score(parts.params, inputs, None, fits=parts.fitted.fits or None)
-        for name in parts.names:
-            if is_combination(name):
-                columns[name] = combine_scores(
-                    name, parts.config.scoring.fusion, parts.fitted.validation, columns
-                )
         if self._baseline_names:
             columns |= self._baselines.score_named(examples, self._baseline_names)
-        columns = {name: columns[name][:count] for name in parts.names}
-        for values in columns.values():
-            values[~np.isfinite(values)] = np.nan
+        columns = {name: values[:count] for name, values in columns.items()}
         return columns, self._pictures.draw(examples)[1][:count] if with_maps else None
+
+    def combine(self, columns: Columns) -> Columns:
+        """Returns every score of the detector, from the columns of `score`."""
+        parts, fusion = self._parts, self._parts.config.scoring.fusion
+        combined = {
+            name: combine_scores(name, fusion, parts.fitted.validation, columns)
+            for name in parts.names
+            if is_combination(name)
+        }
+        return {name: (columns | combined)[name] for name in parts.names}
 
     def _make_pictures(self) -> Pictures:
         parts, scoring_config = self._parts, self._parts.config.scoring
@@ -108,7 +111,7 @@ class ImageScorer:
         scale = MapScale(
             {"map": parts.map.mean}, {"map": parts.map.deviation}, scoring_config.map_smoothing
         )
-        return Pictures(map_name, compute, scale, parts.map.limit, parts.map.contour)
+        return Pictures(map_name, compute, scale, parts.map.limit, parts.map.maxima)
 
     def _observe(self, images: UInt8[np.ndarray, "N H W C"]) -> Examples:
         """Returns the images with their observations, padded to whole steps with copies of the last."""

@@ -4,6 +4,7 @@ N new images, n calibration normals, m validation normals.
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from vae_jax.scoring.role_scores import FittedScores, RoleScores
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stored_baselines import collect_arrays
 
+_log = logging.getLogger(__name__)
+
 
 @dataclasses.dataclass(frozen=True)
 class MapParts:
@@ -29,8 +32,8 @@ class MapParts:
 
     mean: Float[np.ndarray, "H W"]
     deviation: Float[np.ndarray, "H W"]
+    maxima: Float[np.ndarray, "n"]
     limit: float
-    contour: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,7 @@ class DetectorParts:
         baselines: arrays of the baselines among the scores, from `stored_baselines.collect_arrays`.
         calibration: name of a score -> its values for the calibration normals.
         map: scale of the anomaly map.
+        digest: SHA-256 of its stored arrays; "" before it is stored.
     """
 
     version: str
@@ -64,6 +68,7 @@ class DetectorParts:
     baselines: dict[str, Any]
     calibration: dict[str, Float[np.ndarray, "n"]]
     map: MapParts
+    digest: str = ""
 
 
 def collect_parts(
@@ -73,8 +78,11 @@ def collect_parts(
     role_scores: RoleScores,
     baselines: Baselines,
     pictures: Pictures,
-) -> DetectorParts:
+) -> DetectorParts | None:
     """Returns the detector of an evaluated run.
+
+    Returns None, and says why in the log, if scores depend on the class of an image, which is unknown for
+    new images.
 
     Args:
         config: config of the run.
@@ -84,6 +92,12 @@ def collect_parts(
         baselines: baselines of the dataset.
         pictures: the anomaly map of the run, with its scale.
     """
+    if setup.trained.model.num_classes and setup.scoring_config.condition == "given":
+        _log.warning(
+            "no detector for new images is written, because scoring.condition is given, and the classes of "
+            "new images are unknown; evaluate with --config.scoring.condition=marginal to get one"
+        )
+        return None
     config = ml_collections.ConfigDict(config)
     config.scoring = setup.scoring_config
     observers = setup.dataset.observers
@@ -107,7 +121,7 @@ def collect_parts(
         map=MapParts(
             pictures.scale.mean["map"],
             pictures.scale.deviation["map"],
+            pictures.maxima,
             pictures.limit,
-            pictures.contour,
         ),
     )

@@ -37,6 +37,12 @@ _FORMAT = 1
 _SEPARATOR = "/"
 _EMPTY = "{}"  # marks a dict without entries
 
+# What reading damaged JSON or arrays raises.
+_DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
+
 Tree = dict[str, Any]  # name -> array, or another tree
 
 
@@ -95,7 +101,11 @@ def describe_parts(parts: DetectorParts) -> tuple[bytes, str]:
         "calibration": parts.calibration,
         "baselines": parts.baselines,
         "standardisers": {name: _describe(s) for name, s in parts.standardisers.items()},
-        "map": {"mean": parts.map.mean, "deviation": parts.map.deviation},
+        "map": {
+            "mean": parts.map.mean,
+            "deviation": parts.map.deviation,
+            "maxima": parts.map.maxima,
+        },
         "material_levels": parts.preprocessing.material_levels or {},
         "region": {} if region is None else {"mask": region.mask},
         "weights": {} if parts.weights is None else parts.weights.params,
@@ -112,7 +122,7 @@ def describe_parts(parts: DetectorParts) -> tuple[bytes, str]:
         "region_digest": "" if region is None else region.digest,
         "normalises_materials": parts.preprocessing.material_levels is not None,
         "weights_sha256": "" if parts.weights is None else parts.weights.digest,
-        "map": {"limit": parts.map.limit, "contour": parts.map.contour},
+        "map_limit": parts.map.limit,
         "config": json.loads(parts.config.to_json()),
     }
     return content, json.dumps(description, indent=2, sort_keys=True) + "\n"
@@ -139,9 +149,7 @@ def parse_parts(text: str, content: bytes, source: pathlib.Path) -> DetectorPart
         if hashlib.sha256(content).hexdigest() != description["arrays_sha256"]:
             raise ValueError(f"{_ARRAYS} has changed since it was written")
         return _restore(description, _unpack(content))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise _make_damage_error(source, error) from error
-    except (zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise _make_damage_error(source, error) from error
 
 
@@ -172,7 +180,8 @@ def _restore(description: Mapping[str, Any], tree: Tree) -> DetectorParts:
         fitted=FittedScores(restore_fits(tree["fits"]), tree["validation"]),
         baselines=tree["baselines"],
         calibration=tree["calibration"],
-        map=MapParts(**tree["map"], **description["map"]),
+        map=MapParts(**tree["map"], limit=description["map_limit"]),
+        digest=description["arrays_sha256"],
     )
 
 

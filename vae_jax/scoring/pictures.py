@@ -23,7 +23,6 @@ from vae_jax.score_names import (
     parse_score_name,
 )
 from vae_jax.scoring.anomaly_maps import MapScale, make_model_mapper
-from vae_jax.scoring.calibration import quantile
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.setup import ScoringSetup
 
@@ -50,15 +49,14 @@ class Pictures:
         compute: images -> their reconstructions and maps.
         scale: mean and standard deviation of each pixel of the map over calibration normals.
         limit: upper end of the colours, in standard deviations.
-        contour: the map of a normal image has a value above this one, anywhere, with a probability of at
-            most `scoring.false_alarm_rate`, in standard deviations.
+        maxima: highest value of the map of each of these calibration normals, in standard deviations.
     """
 
     map_name: str
     compute: Callable[[Examples], _Computed]
     scale: MapScale
     limit: float
-    contour: float
+    maxima: Float[np.ndarray, "n"]
 
     def draw(self, examples: Examples) -> _Computed:
         """Returns reconstructions, and maps in standard deviations, 0 where they are below the mean."""
@@ -86,8 +84,8 @@ def make_pictures(setup: ScoringSetup, score: str) -> Pictures:
     limit = float(np.quantile(scaled, _LIMIT_QUANTILE)) * (_MAP_STRETCH if map_name else 1)
     region = setup.dataset.region
     inside = scaled.reshape(len(scaled), -1) if region is None else scaled[:, region.mask]
-    contour = quantile(inside.max(axis=1).astype(np.float64), scoring_config.false_alarm_rate)
-    return Pictures(map_name, compute, scale, max(limit, _MIN_LIMIT), contour.upper)
+    maxima = inside.max(axis=1).astype(np.float64)
+    return Pictures(map_name, compute, scale, max(limit, _MIN_LIMIT), maxima)
 
 
 def choose_branch(model: Model, score: str, members: Sequence[str]) -> str:

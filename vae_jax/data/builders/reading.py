@@ -148,7 +148,7 @@ def _read_frames(
             )
             part = ""
     except Exception as error:  # readers raise any error on damaged files
-        contents += [part + _explain(error)] * (len(sources) - len(contents))
+        contents += [part + decode.describe_error(error)] * (len(sources) - len(contents))
     return contents
 
 
@@ -166,16 +166,9 @@ def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> Check
             decode.check_mask(mask, image, max_pixels)
         mask = mask_levels.standardise_masks(masks, mask_values)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
-        return part + _explain(error)
+        return part + decode.describe_error(error)
     digest = hashlib.sha256(image + mask.content).hexdigest()
     return CheckedImage(image, mask.encoded, mask.num_marked, mask.num_pixels, size, digest)
-
-
-def _explain(error: Exception) -> str:
-    """Returns one line that says why a file cannot be read."""
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    reason = reason or type(error).__name__
-    return "not an image" if "cannot identify image file" in reason else reason
 
 
 def _read_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> list[bytes]:

@@ -1,0 +1,209 @@
+import csv
+import json
+import os
+import shutil
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.detector.conftest import assert_scores_agree, image_folder, parts, read_scores, run
+from vae_jax import main as main_module
+from vae_jax import predict
+from vae_jax.detector import stream
+
+__all__ = ["image_folder", "parts", "run"]  # fixtures
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def same_compiler(monkeypatch):
+    """Keeps the options of the compiler of this process."""
+    for name in ("keep_memory", "choose_xla_options"):
+        monkeypatch.setattr(main_module, name, lambda *_: None)
+
+
+def call(run, output, *inputs, flags=()):
+    arguments = [f"--workdir={run}", f"--output={output}", *(f"--input={i}" for i in inputs)]
+    return main_module.main(["vae_jax", "--mode=predict", *arguments, *flags])
+
+
+def read_predictions(output):
+    with (output / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def read_summary(output):
+    return json.loads((output / "summary.json").read_text())
+
+
+def test_predictions_of_the_run_s_test_files_equal_scores_csv(
+    run, parts, image_folder, tmp_path, capsys
+):
+    assert call(run, tmp_path, image_folder, flags=["--overlays", "--maps"]) == 0
+    rows = {row["file"]: row for row in read_predictions(tmp_path)}
+    expected = read_scores(run)
+    assert len(rows) == 100
+    ours, theirs = (
+        {name: [r[name] for r in table] for name in (*parts.names, "p_value", "anomalous")}
+        for table in ([rows[file] for file in expected], expected.values())
+    )
+    assert_scores_agree(ours, theirs, parts.names, parts.calibration)
+    assert [float(p) for p in ours["p_value"]] == [float(p) for p in theirs["p_value"]]
+    assert ours["anomalous"] == theirs["anomalous"]
+    summary = read_summary(tmp_path)
+    anomalous = sum(row["anomalous"] == "1" for row in rows.values())
+    assert summary["anomalous"] == anomalous
+    assert summary["share_anomalous"] == anomalous / 100
+    assert summary["images"] == summary["rows"] == 100
+    assert summary["decision"]["score"] == "fusion"
+    assert summary["detector"]["fingerprint"] == parts.fingerprint
+    assert f"{anomalous} of 100 anomalous by fusion" in capsys.readouterr().out
+    for file in rows:
+        assert np.load(tmp_path / "maps" / f"{file}.npy").shape == (8, 8)
+        assert (tmp_path / "overlays" / f"{file}.png").is_file()
+
+
+def test_every_file_has_a_row_and_an_unreadable_one_has_a_reason(run, image_folder, tmp_path):
+    folder = tmp_path / "new"
+    shutil.copytree(image_folder / "good", folder)
+    good = (image_folder / "good" / "1.png").read_bytes()
+    image = Image.open(image_folder / "good" / "1.png")
+    image.convert("CMYK").save(folder / "x_cmyk.jpg", quality=95)
+    image.save(folder / "x_animated.gif", save_all=True, append_images=[image, image])
+    Image.fromarray(np.asarray(image).astype(np.uint16) * 257).save(folder / "x_deep.png")
+    for name in ('x a,b "c" \'\u00e9\u6f22.png', "x\nb.png", "=x.png"):
+        (folder / name).write_bytes(good)
+    (folder / "y_truncated.png").write_bytes(good[: len(good) // 2])
+    (folder / "y_empty.png").touch()
+    (folder / "y_text.png").write_text("no image")
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    (folder / "y_huge.png").write_bytes(good[:16] + header + good[29:])
+    (folder / "y_link.png").symlink_to("nowhere")
+    os.mkfifo(folder / "y_pipe.png")
+    output = tmp_path / "out"
+    assert call(run, output, folder) == 0
+    rows = {row["file"]: row for row in read_predictions(output)}
+    assert len(rows) == len(list(folder.iterdir()))
+    errors = {file: row["message"] for file, row in rows.items() if row["status"] == "error"}
+    assert errors.keys() == {
+        f"y_{n}.png" for n in ("truncated", "empty", "text", "huge", "link", "pipe")
+    }
+    assert errors["y_text.png"] == errors["y_empty.png"] == "not an image"
+    assert errors["y_pipe.png"] == "not a regular file"
+    assert "does not exist" in errors["y_link.png"]
+    assert all(errors.values())
+    assert rows['x a,b "c" \'\u00e9\u6f22.png']["mse"] == rows["1.png"]["mse"]
+    assert rows["x\\nb.png"]["mse"] == rows["'=x.png"]["mse"] == rows["1.png"]["mse"]
+    assert float(rows["x_deep.png"]["mse"]) == pytest.approx(float(rows["1.png"]["mse"]), rel=0.05)
+    assert read_summary(output)["unreadable"] == 6
+
+
+def test_a_stopped_prediction_goes_on_and_scores_changed_files_again(
+    run, image_folder, tmp_path, monkeypatch
+):
+    folder, output = tmp_path / "new", tmp_path / "out"
+    shutil.copytree(image_folder, folder)
+    assert call(run, tmp_path / "whole", folder) == 0
+    expected = (tmp_path / "whole" / "predictions.csv").read_bytes()
+
+    make_rows = predict._make_rows
+    for _ in range(3):
+        images = iter(range(20))
+
+        def make_some(*args, images=images):
+            if next(images, None) is None:
+                raise KeyboardInterrupt
+            return make_rows(*args)
+
+        monkeypatch.setattr(predict, "_make_rows", make_some)
+        assert call(run, output, folder) == 1
+    monkeypatch.setattr(predict, "_make_rows", make_rows)
+    assert call(run, output, folder) == 0
+    assert (output / "predictions.csv").read_bytes() == expected
+    assert 60 <= read_summary(output)["reused"] < 100
+    assert not list(output.glob("*previous*"))
+    shutil.copy(folder / "bad" / "91.png", folder / "good" / "1.png")
+    (folder / "good" / "2.png").unlink()
+    assert call(run, output, folder) == 0
+    rows = {row["file"]: row for row in read_predictions(output)}
+    assert read_summary(output)["reused"] == 98
+    assert len(rows) == 99
+    assert rows["good/1.png"]["mse"] == rows["bad/91.png"]["mse"]
+
+
+def test_another_decision_needs_no_training_and_another_folder(run, image_folder, tmp_path, capsys):
+    assert call(run, tmp_path, image_folder) == 0
+    changed = ["--config.scoring.false_alarm_rate=0.3", "--config.scoring.decision=mse"]
+    assert call(run, tmp_path, image_folder, flags=changed) == 2
+    assert "holds predictions of another detector" in capsys.readouterr().err
+    assert call(run, tmp_path / "other", image_folder, flags=changed) == 0
+    decision = read_summary(tmp_path / "other")["decision"]
+    assert (decision["score"], decision["promised_rate"]) == ("mse", 0.3)
+
+
+def test_all_images_can_be_decided_together(run, image_folder, tmp_path):
+    flags = ["--config.scoring.false_discovery=true", "--config.scoring.false_alarm_rate=0.2"]
+    assert call(run, tmp_path, image_folder, flags=flags) == 0
+    rows = read_predictions(tmp_path)
+    flagged = [row["anomalous"] == "1" for row in rows]
+    assert sum(flagged) == read_summary(tmp_path)["anomalous"]
+    p_values = np.array([float(row["p_value"]) for row in rows])
+    limits = 0.2 * np.arange(1, 101) / 100
+    passing = np.flatnonzero(np.sort(p_values) <= limits)
+    assert sum(flagged) == (passing[-1] + 1 if len(passing) else 0)
+
+
+def test_images_unlike_the_training_images_are_reported(run, tmp_path, capsys):
+    bright = np.random.default_rng(0).integers(150, 255, (60, 8, 8), dtype=np.uint8)
+    for i, image in enumerate(bright):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    flags = ["--config.scoring.decision=mse"]
+    assert call(run, tmp_path / "out", tmp_path, flags=flags) == 0
+    assert read_summary(tmp_path / "out")["drift"]["p_value"] < 1e-3
+    assert "caveat: These images differ from the calibration normals" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input=x"], "needs --output=DIR"),
+        (["--output=x"], "needs --input=PATH"),
+        (["--input=missing", "--output=OUT"], "there is no such file or folder"),
+        (["--input=x", "--output=x", "--config.scoring.names=mse"], "scoring.names cannot change"),
+        (["--input=x", "--output=x", "--config.seed=1"], "seed cannot change"),
+        (["--mode=train", "--input=x"], "--input belongs to --mode=predict"),
+    ],
+)
+def test_a_command_that_cannot_be_carried_out_is_one_line(run, tmp_path, capsys, flags, message):
+    flags = [flag.replace("OUT", str(tmp_path / "out")) for flag in flags]
+    argv = ["vae_jax", "--mode=predict", f"--workdir={run}", *flags]
+    assert main_module.main(argv) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_images_are_read_while_others_are_scored_and_few_wait(
+    run, image_folder, tmp_path, monkeypatch
+):
+    """A long input is never held in memory: only a window of it is read ahead."""
+    monkeypatch.setattr(stream.os, "cpu_count", lambda: 2)
+    detector = predict.Detector.load(run)
+    requested = 0
+
+    def iterate():
+        nonlocal requested
+        for source in list(predict.list_inputs([str(image_folder)])) * 20:
+            requested += 1
+            yield source
+
+    monkeypatch.setattr(detector.scorer, "step", 16)
+    for done, _ in enumerate(detector.score_sources(iterate())):
+        assert requested <= done + 16 + 2 * 8 + 1
+    assert requested == 2000

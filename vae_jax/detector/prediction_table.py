@@ -1,0 +1,186 @@
+"""The file predictions.csv: it grows row by row, and a stopped prediction uses its rows again.
+
+A row remembers size and time of its file. When a prediction starts again, the table so far is set aside,
+and the rows of unchanged files are copied from it. So the new table is in the order of the input, whatever
+has changed in between. Only 16 bytes per old row are kept in memory.
+"""
+
+import array
+import csv
+import io
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from vae_jax.runtime.printable import make_printable
+from vae_jax.scoring.calibration import benjamini_hochberg
+
+FILE = "predictions.csv"
+_SET_ASIDE = "predictions.previous.{}.csv"  # tables of stopped predictions, numbered
+_STAMP = ("stored_bytes", "modified_ns")
+# A cell of text that begins like this would be a formula to a spreadsheet.
+_FORMULA = re.compile(r"[=+\-@]")
+
+
+def escape_text(text: str) -> str:
+    """Returns text for a cell: it can be shown on one line, and no spreadsheet takes it for a formula."""
+    text = make_printable(text)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+class PredictionTable:
+    """The table of one prediction; a context manager that closes it.
+
+    Attributes:
+        path: the file.
+        columns: names of the columns.
+
+    Args:
+        folder: folder of the table.
+        score_names: names of the scores.
+    """
+
+    def __init__(self, folder: pathlib.Path, score_names: Sequence[str]):
+        self.path = folder / FILE
+        self.columns = (
+            "file", "status", "message", *score_names, "p_value", "anomalous", *_STAMP
+        )  # fmt: skip
+        self._set_table_aside()
+        self._old_tables = [path.open("rb") for path in self._list_set_aside()]
+        self._index = _RowIndex()
+        for number, table in enumerate(self._old_tables):
+            for start, line in self._iterate_rows(table):
+                self._index.add(self._make_key(line), number, start)
+        self._index.finish()
+        self._stream = self.path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._stream, self.columns, lineterminator="\n")
+        self._writer.writeheader()
+
+    def __enter__(self) -> "PredictionTable":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (self._stream, *self._old_tables):
+            stream.close()
+
+    def find(self, name: str, stamp: tuple[int, int]) -> list[dict[str, str]]:
+        """Returns the row of an unchanged file from the table of a stopped prediction, [] if there is none.
+
+        Args:
+            name: name of the image.
+            stamp: `Source.stamp` of its file.
+        """
+        if -1 in stamp:
+            return []
+        key = (escape_text(name), *map(str, stamp))
+        rows = []
+        for number, start in self._index.find(key):
+            table = self._old_tables[number]
+            table.seek(start)
+            row = self._parse(table.readline())
+            if (row["file"], *(row[column] for column in _STAMP)) == key:
+                rows.append(row)
+        return rows[-1:]
+
+    def write(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Adds rows; a killed process loses none of them."""
+        self._writer.writerows(rows)
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Removes the tables of stopped predictions, whose rows are no longer needed."""
+        for path in self._list_set_aside():
+            path.unlink()
+
+    def decide_together(self, rate: float) -> int:
+        """Decides about all images together by Benjamini-Hochberg, and writes the column `anomalous` again.
+
+        Args:
+            rate: false discovery rate.
+
+        Returns:
+            The number of images that are anomalous.
+        """
+        p_values = np.array([float(row["p_value"]) for row in self._read() if row["p_value"]])
+        anomalous = benjamini_hochberg(p_values, rate)
+        # Every image with a p-value up to the largest one that was called anomalous is anomalous, too.
+        limit = p_values[anomalous].max(initial=0)
+        draft = self.path.with_name(f"{FILE}.part")
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, self.columns, lineterminator="\n")
+            writer.writeheader()
+            for row in self._read():
+                if row["p_value"]:
+                    row["anomalous"] = str(int(float(row["p_value"]) <= limit))
+                writer.writerow(row)
+        os.replace(draft, self.path)
+        return int(anomalous.sum())
+
+    def _read(self) -> Iterator[dict[str, str]]:
+        with self.path.open(encoding="utf-8", newline="") as stream:
+            yield from csv.DictReader(stream)
+
+    def _set_table_aside(self) -> None:
+        if self.path.exists():
+            numbers = [int(path.name.split(".")[-2]) for path in self._list_set_aside()]
+            os.replace(
+                self.path, self.path.with_name(_SET_ASIDE.format(max(numbers, default=0) + 1))
+            )
+
+    def _list_set_aside(self) -> list[pathlib.Path]:
+        paths = self.path.parent.glob(_SET_ASIDE.format("*"))
+        return sorted(paths, key=lambda path: int(path.name.split(".")[-2]))
+
+    def _iterate_rows(self, table: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+        """Yields where each whole row begins, and the row; a table with other columns has none."""
+        header = table.readline()
+        if header.decode("utf-8", "replace").rstrip("\n").split(",") != list(self.columns):
+            return
+        start = len(header)
+        for line in table:
+            if line.endswith(b"\n") and self._parse(line) is not None:
+                yield start, line
+            start += len(line)
+
+    def _parse(self, line: bytes) -> dict[str, str] | None:
+        cells = next(csv.reader([line.decode("utf-8", "replace")]), [])
+        if len(cells) != len(self.columns):
+            return None
+        return dict(zip(self.columns, cells, strict=True))
+
+    def _make_key(self, line: bytes) -> tuple[str, ...]:
+        row = self._parse(line)
+        return (row["file"], *(row[column] for column in _STAMP))
+
+
+class _RowIndex:
+    """Where the rows of tables begin, by a hash of their keys."""
+
+    def __init__(self):
+        self._hashes, self._places = array.array("q"), array.array("q")
+
+    def add(self, key: tuple[str, ...], table: int, start: int) -> None:
+        """Adds a row that begins at `start` of the table of this number."""
+        self._hashes.append(hash(key))
+        self._places.append(start << 8 | table)
+
+    def finish(self) -> None:
+        """Sorts the rows, after all of them have been added."""
+        hashes, places = (
+            np.frombuffer(self._hashes, np.int64),
+            np.frombuffer(self._places, np.int64),
+        )
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._places = hashes[order], places[order]
+
+    def find(self, key: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+        """Yields table and start of the rows that may have this key."""
+        value = hash(key)
+        first = int(np.searchsorted(self._hashes, value, side="left"))
+        while first < len(self._hashes) and self._hashes[first] == value:
+            place = int(self._places[first])
+            yield place & 255, place >> 8
+            first += 1

@@ -1,0 +1,211 @@
+"""Images that a detector is given: files, folders, patterns, lists of paths, arrays and images of Pillow.
+
+Every image becomes a source: a name, and the bytes of a file. So all of them are decoded by the code that
+decodes training images.
+
+H W image, C channels.
+"""
+
+import dataclasses
+import glob
+import io
+import itertools
+import os
+import pathlib
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vae_jax.data.builders.folder_walk import walk_folder
+from vae_jax.data.builders.image_suffixes import SUFFIXES, is_image
+from vae_jax.errors import UserError
+
+_PNG_MODES = ("1", "L", "LA", "I;16", "I", "P", "RGB", "RGBA")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One image that has not been read yet.
+
+    Attributes:
+        name: path of the file as the user knows it, or a number of the image.
+        read: () -> content of the file. It raises any error, whose text says why the image cannot be read.
+            None if the image was scored before.
+        path: the file; None if the image is in memory.
+    """
+
+    name: str
+    read: Callable[[], bytes] | None
+    path: pathlib.Path | None = None
+
+    def stamp(self) -> tuple[int, int]:
+        """Returns size (bytes) and time of the last change (ns) of the file; -1 where they are unknown."""
+        try:
+            status = os.stat(self.path)
+        except (OSError, TypeError, ValueError):
+            return -1, -1
+        return status.st_size, status.st_mtime_ns
+
+
+def list_inputs(inputs: Sequence[str]) -> Iterator[Source]:
+    """Yields the sources of the command line, in their order; folders are walked while they are used.
+
+    Args:
+        inputs: a file, a folder (its images, in all folders below it), a pattern such as `scans/*.png`,
+            `@list.txt` (a file with one path per line), or `-` for such lines on standard input.
+
+    Raises:
+        UserError: if an input does not exist or a folder holds no image.
+    """
+    for text in inputs:
+        if text == "-":
+            yield from _list_lines(sys.stdin, "standard input")
+        elif text.startswith("@"):
+            try:
+                with open(
+                    os.path.expanduser(text[1:]), encoding="utf-8", errors="surrogateescape"
+                ) as file:
+                    yield from _list_lines(file, text[1:])
+            except OSError as error:
+                raise UserError(
+                    f"{text}: the list cannot be read ({error.strerror or error}); name a text file "
+                    "with one path per line"
+                ) from error
+        else:
+            yield from _list_path(text, is_only=len(inputs) == 1)
+
+
+def list_sources(images: Any) -> Iterator[Source]:
+    """Yields the sources of what a program passes.
+
+    Args:
+        images: a path of a file or a folder, a uint8 or uint16 array [H, W], [H, W, C] or, of several
+            images, [N, H, W, C], an image of Pillow, or an iterable of any of them.
+
+    Raises:
+        UserError: if a path does not exist, or an array is no image.
+    """
+    if isinstance(images, str | os.PathLike):
+        yield from _list_path(os.fspath(images))
+    elif isinstance(images, Image.Image):
+        yield _wrap(images, "image 0")
+    elif isinstance(images, np.ndarray):
+        if images.ndim == 4:
+            yield from (_wrap_array(image, f"image {i}") for i, image in enumerate(images))
+        else:
+            yield _wrap_array(images, "image 0")
+    elif isinstance(images, Iterable):
+        for i, image in enumerate(images):
+            if isinstance(image, np.ndarray) and image.ndim < 4:
+                yield _wrap_array(image, f"image {i}")
+            elif isinstance(image, Image.Image):
+                yield _wrap(image, f"image {i}")
+            elif isinstance(image, str | os.PathLike):
+                yield make_file_source(os.fspath(image), os.fspath(image))
+            else:
+                raise UserError(f"image {i} is {_describe(image)}; {_VALID}")
+    else:
+        raise UserError(f"the images are {_describe(images)}; {_VALID}")
+
+
+_VALID = "pass paths, images of Pillow, or uint8 arrays [H, W] or [H, W, C]"
+
+
+def make_file_source(path: str, name: str) -> Source:
+    """Returns the source of a file.
+
+    Args:
+        path: path of the file.
+        name: its name in the results.
+    """
+    return Source(name, lambda: _read_file(path), pathlib.Path(path))
+
+
+def _read_file(path: str) -> bytes:
+    """Reads a regular file; anything else could block or never end.
+
+    Raises:
+        ValueError: if the path is no regular file.
+        OSError: if it cannot be read.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        kind = "a link to a file that does not exist" if os.path.islink(path) else "no such file"
+        raise ValueError(kind) from None
+    if not stat.S_ISREG(mode):
+        raise ValueError("not a regular file")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
+    """Yields the sources of a file, a folder or a pattern; `is_only` says whether there are no others."""
+    path = os.path.expanduser(text)
+    if os.path.isdir(path):
+        yield from _list_folder(pathlib.Path(path), "" if is_only else f"{text.rstrip('/')}/")
+    elif os.path.lexists(path):
+        yield make_file_source(path, text)
+    elif glob.has_magic(text):
+        matches = iter(sorted(glob.iglob(path, recursive=True)))
+        first = next(matches, None)
+        if first is None:
+            raise UserError(f"{text}: no file matches this pattern; correct the pattern")
+        for match in itertools.chain([first], matches):
+            if not os.path.isdir(match):
+                yield make_file_source(match, match)
+    else:
+        raise UserError(f"{text}: there is no such file or folder; correct the path")
+
+
+def _list_folder(folder: pathlib.Path, prefix: str) -> Iterator[Source]:
+    """Yields the images of a folder, named by a prefix and their paths below it."""
+    is_empty = True
+    for visited in walk_folder(folder):
+        for file in visited.files:
+            if is_image(file):
+                is_empty = False
+                path = visited.path / file
+                yield make_file_source(str(path), prefix + path.relative_to(folder).as_posix())
+    if is_empty:
+        raise UserError(f"{folder} holds no image; valid suffixes: {', '.join(sorted(SUFFIXES))}")
+
+
+def _list_lines(lines: Iterable[str], source: str) -> Iterator[Source]:
+    is_empty = True
+    for line in lines:
+        path = line.rstrip("\r\n")
+        if path:
+            is_empty = False
+            yield make_file_source(os.path.expanduser(path), path)
+    if is_empty:
+        raise UserError(f"{source} names no file; write one path per line")
+
+
+def _wrap_array(array: np.ndarray, name: str) -> Source:
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or 0 in array.shape:
+        raise UserError(f"{name} is {_describe(array)}; {_VALID}")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.ndim == 3 and (array.shape[2] not in (3, 4) or array.dtype != np.uint8):
+        raise UserError(f"{name} is {_describe(array)}; {_VALID}")
+    return _wrap(Image.fromarray(array), name)
+
+
+def _wrap(image: Image.Image, name: str) -> Source:
+    def encode() -> bytes:
+        stream = io.BytesIO()
+        image.save(stream, "PNG" if image.mode in _PNG_MODES else "TIFF")
+        return stream.getvalue()
+
+    return Source(name, encode)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} with shape {list(value.shape)}"
+    return f"a {type(value).__name__}"
