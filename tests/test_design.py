@@ -35,6 +35,8 @@ TOP = {
     "select_scores",
     "explore",
     "ablate",
+    "predict",
+    "prediction_request",
     "results",
     "model_sections",
     "grid",

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.detector.conftest import assert_scores_agree, image_folder, parts, read_scores, run
+from tests.test_documented_commands import code_blocks
 from vae_jax import main as main_module
 from vae_jax import predict
 from vae_jax.detector import stream
@@ -95,7 +96,7 @@ def test_every_file_has_a_row_and_an_unreadable_one_has_a_reason(run, image_fold
         f"y_{n}.png" for n in ("truncated", "empty", "text", "huge", "link", "pipe")
     }
     assert errors["y_text.png"] == errors["y_empty.png"] == "not an image"
-    assert errors["y_pipe.png"] == "not a regular file"
+    assert errors["y_pipe.png"] == "a pipe, not a file"
     assert "does not exist" in errors["y_link.png"]
     assert all(errors.values())
     assert rows['x a,b "c" \'\u00e9\u6f22.png']["mse"] == rows["1.png"]["mse"]
@@ -207,3 +208,13 @@ def test_images_are_read_while_others_are_scored_and_few_wait(
     for done, _ in enumerate(detector.score_sources(iterate())):
         assert requested <= done + 16 + 2 * 8 + 1
     assert requested == 2000
+
+
+def test_the_documented_code_for_programs_runs(run, image_folder, tmp_path, monkeypatch, capsys):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "screws").symlink_to(run)
+    (tmp_path / "new").symlink_to(image_folder)
+    monkeypatch.chdir(tmp_path)
+    code, *_ = code_blocks("docs/running.md")
+    exec(compile(code, "running.md", "exec"), {"__name__": "running"})
+    assert len(capsys.readouterr().out.splitlines()) >= 2

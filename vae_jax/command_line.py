@@ -166,20 +166,20 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         )
     # Unlike the method of Path, this function raises no error if a user does not exist.
     workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
-    prediction = None
+    jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     if mode == "predict":
         overrides = config_flags.get_override_values(values["config"])
-        prediction = make_request(workdir, overrides, *(flag.value for flag in prediction_flags))
-    else:
-        refuse_flags(mode, *(flag.value for flag in prediction_flags))
+        request = make_request(workdir, overrides, *(flag.value for flag in prediction_flags))
+        # The detector has its own config, and checks what it is asked to decide.
+        return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, request)
+    refuse_flags(mode, *(flag.value for flag in prediction_flags))
     if mode not in _MODES_WITH_CONFIG:
         overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
     _refuse_data_in_workdir(workdir, config.data)
-    jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
-    return Command(mode, config, workdir, jax_cache_dir, cluster, prediction)
+    return Command(mode, config, workdir, jax_cache_dir, cluster)
 
 
 def _read_config_with_overrides(

@@ -7,15 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vae_jax.errors import UserError
-
-# Fields of the group `scoring` that a detector can change, because they decide and do not score.
-DECISION_FIELDS = (
-    "decision",
-    "threshold_rule",
-    "false_alarm_rate",
-    "false_discovery",
-    "mean_std_k",
-)
+from vae_jax.validate import DECISION_FIELDS
 
 
 @dataclasses.dataclass(frozen=True)

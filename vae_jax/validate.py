@@ -33,6 +33,15 @@ CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
+# Fields of the group `scoring` that decide and do not score, so that a fitted detector can change them.
+DECISION_FIELDS = (
+    "decision",
+    "threshold_rule",
+    "false_alarm_rate",
+    "false_discovery",
+    "mean_std_k",
+)
+
 # Pillow refuses images with more pixels, whatever `data.max_pixels` is.
 HIGHEST_MAX_PIXELS = 178_956_970
 

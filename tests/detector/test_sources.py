@@ -71,7 +71,7 @@ def test_what_is_no_regular_file_is_not_opened(folder):
     os.mkfifo(folder / "pipe.png")
     os.symlink("nowhere", folder / "link.png")
     sources = {source.name: source for source in list_inputs([str(folder)])}
-    with pytest.raises(ValueError, match="not a regular file"):
+    with pytest.raises(ValueError, match="a pipe, not a file"):
         sources["pipe.png"].read()
     with pytest.raises(ValueError, match="a link to a file that does not exist"):
         sources["link.png"].read()

@@ -18,11 +18,10 @@ from vae_jax.detector.sources import Source, list_sources
 from vae_jax.detector.storage import read_detector
 from vae_jax.detector.stream import ScoredImage, score_sources
 from vae_jax.errors import UserError
-from vae_jax.prediction_request import DECISION_FIELDS
 from vae_jax.scoring.calibration import Threshold, quantile
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.role_scores import Columns, RoleScores
-from vae_jax.validate import validate_config
+from vae_jax.validate import DECISION_FIELDS, validate_config
 from vae_jax.workdir import override_fields
 
 

@@ -12,7 +12,6 @@ import io
 import itertools
 import os
 import pathlib
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from PIL import Image
 
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import SUFFIXES, is_image
+from vae_jax.data.regular_file import read_file
 from vae_jax.errors import UserError
 
 _PNG_MODES = ("1", "L", "LA", "I;16", "I", "P", "RGB", "RGBA")
@@ -126,21 +126,12 @@ def make_file_source(path: str, name: str) -> Source:
 
 
 def _read_file(path: str) -> bytes:
-    """Reads a regular file; anything else could block or never end.
-
-    Raises:
-        ValueError: if the path is no regular file.
-        OSError: if it cannot be read.
-    """
+    """Reads a file; raises ValueError or OSError with the reason if it cannot be read."""
     try:
-        mode = os.stat(path).st_mode
+        return read_file(path)
     except FileNotFoundError:
         kind = "a link to a file that does not exist" if os.path.islink(path) else "no such file"
         raise ValueError(kind) from None
-    if not stat.S_ISREG(mode):
-        raise ValueError("not a regular file")
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
