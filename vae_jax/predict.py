@@ -148,7 +148,7 @@ def _draw(
         return
     score = detector.deciding_score
     for name, pixels, values, row in zip(
-        image.names, image.crops.images, image.maps, rows, strict=True
+        image.names, image.pictures, image.maps, rows, strict=True
     ):
         if request.maps:
             write_map(locate_picture(request.output / "maps", name, ".npy"), values)

@@ -27,16 +27,17 @@ def image_folder(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def make_run(workdir, image_folder, **scoring):
+def make_run(workdir, image_folder, decision="", **data):
     """Trains and evaluates a small model of pixels on the folder."""
     config = default()
     config.name = "screws"
     config.data.update(dataset="folder", manual_dir=str(image_folder), dir=f"{workdir}_data")
     config.data.update(image_size=8, anomaly_classes=(), calibration_fraction=0.3)
+    config.data.update(data)
     config.model.widths, config.model.latent_dim = (4,), 2
     config.train.epochs, config.train.batch_size = 3, 16
     config.scoring.update(names=("mse", "elbo", "knn", "fusion"), fusion=("mse", "knn"))
-    config.scoring.update(bootstrap_resamples=100, **scoring)
+    config.scoring.update(bootstrap_resamples=100, decision=decision)
     config.report.cases, config.report.samples = 2, 4
     claim_workdir(workdir, config)
     train_lib.run(config, workdir)

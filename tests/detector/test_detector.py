@@ -79,12 +79,24 @@ def test_arrays_and_images_of_pillow_are_treated_like_files(detector, image_fold
 
 def test_maps_are_near_zero_for_normals_and_high_where_they_are_not(detector, image_folder):
     predictions = detector.predict(image_folder)
-    maps = predictions.anomaly_maps()
+    maps = np.stack(predictions.anomaly_maps())
     assert maps.shape == (100, 8, 8)
     is_bad = np.array([name.startswith("bad") for name in predictions.names])
     highest = maps.max(axis=(1, 2))
     assert np.median(highest[is_bad]) > np.median(highest[~is_bad])
     assert (highest[~is_bad] > detector.contour).mean() < 0.2
+
+
+def test_tiles_are_joined_into_whole_images_as_in_the_evaluation(tmp_path, image_folder):
+    run = make_run(tmp_path / "run", image_folder, framing="tiles", tile_size=16)
+    detector, rows = Detector.load(run), read_scores(run)
+    predictions = detector.predict([image_folder / file for file in rows])
+    expected = as_columns(rows, [*detector.names, "p_value"])
+    assert len(predictions.names) == len(rows)
+    assert_scores_agree(predictions.scores, expected, detector.names, detector.parts.calibration)
+    np.testing.assert_array_equal(predictions.p_values, expected["p_value"])
+    assert {values.shape for values in predictions.anomaly_maps()} == {(12, 12)}
+    assert predictions.images[0].pictures[0].shape == (12, 12, 1)
 
 
 def test_another_rate_moves_the_threshold_and_leaves_the_scores(run, detector, image_folder):
@@ -124,7 +136,7 @@ def test_no_images_give_empty_predictions(detector):
     predictions = detector.predict([])
     assert predictions.names == []
     assert predictions.p_values.shape == predictions.anomalous.shape == (0,)
-    assert predictions.anomaly_maps().shape == (0, 8, 8)
+    assert predictions.anomaly_maps() == []
     assert list(detector.stream([])) == []
 
 

@@ -94,7 +94,9 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         channels=data_config.channels,
         region=region,
         split=split,
-        preprocessing=Preprocessing(data_config.dataset, framing, region, material_levels),
+        preprocessing=Preprocessing(
+            data_config.dataset, framing, region, material_levels, data_config.max_pixels
+        ),
         **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
 

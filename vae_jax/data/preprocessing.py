@@ -14,6 +14,7 @@ from vae_jax.data.material_contrast import MaterialLevels
 from vae_jax.data.prepare import BUILDERS
 from vae_jax.data.region import Region
 from vae_jax.errors import UserError
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Preprocessing:
             percentile is left in it.
         region: pixels that count; the others become black. None if all of them count.
         material_levels: material -> new value of each grey level; None unless `data.normalise` is material.
+        max_pixels: images with more pixels are refused.
     """
 
     dataset: str
     framing: Framing
     region: Region | None = None
     material_levels: MaterialLevels | None = None
+    max_pixels: int = HIGHEST_MAX_PIXELS
 
     def apply(self, encoded: bytes, file: str) -> Crops:
         """Decodes an image and returns its crops as the model sees them.

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from vae_jax.detector.image_scorer import ImageScorer
 from vae_jax.detector.parts import DetectorParts
 from vae_jax.detector.sources import Source, list_sources
 from vae_jax.detector.storage import read_detector
-from vae_jax.detector.stream import ScoredImage, score_sources
+from vae_jax.detector.stream import ScoredImage, score_images, score_sources
 from vae_jax.errors import UserError
 from vae_jax.scoring.calibration import Threshold, quantile
 from vae_jax.scoring.decision import Decision, decide
@@ -30,11 +30,12 @@ class Predictions:
     """The outcome for some images.
 
     Attributes:
-        names: path of each file, or number of each image; a tile is followed by `@` and its offset.
+        names: path of each file, or number of each image; a tile that is judged by itself is followed by
+            `@` and its offset.
         scores: name of a score -> its value for each row; higher is more anomalous.
         p_values: conformal p-value of each row under the deciding score.
         anomalous: whether each row is anomalous.
-        images: images as the model sees them.
+        images: the images, decoded.
         scorer: computes the anomaly maps.
     """
 
@@ -42,17 +43,16 @@ class Predictions:
     scores: dict[str, Float[np.ndarray, "N"]]
     p_values: Float[np.ndarray, "N"]
     anomalous: Bool[np.ndarray, "N"]
-    images: UInt8[np.ndarray, "N H W C"]
+    images: list[ScoredImage] = dataclasses.field(repr=False)
     scorer: ImageScorer = dataclasses.field(repr=False)
 
-    def anomaly_maps(self) -> Float[np.ndarray, "N H W"]:
-        """Computes the anomaly map of each row, in standard deviations above calibration normals."""
-        steps = range(0, len(self.images), self.scorer.step)
-        maps = [
-            self.scorer.score(self.images[i : i + self.scorer.step], with_maps=True)[1]
-            for i in steps
-        ]
-        return np.concatenate(maps) if maps else np.zeros(self.images.shape[:3], np.float32)
+    def anomaly_maps(self) -> list[Float[np.ndarray, "H W"]]:
+        """Computes the anomaly map of each row, in standard deviations above calibration normals.
+
+        All maps have the size of the model's images, unless tiles cover images of different sizes.
+        """
+        scored = score_images(self.images, self.scorer, with_maps=True)
+        return [values for image in scored for values in image.maps]
 
 
 class Detector:
@@ -176,25 +176,14 @@ class Detector:
             yield image
 
     def _join(self, images: list[ScoredImage]) -> Predictions:
-        size, channels = (
-            self.parts.preprocessing.framing.image_size,
-            self.parts.preprocessing.framing.channels,
-        )
-        pixels = [image.crops.images for image in images]
         columns = {
-            name: np.concatenate([image.columns[name] for image in images])
-            if images
-            else np.empty(0)
+            name: np.concatenate([np.empty(0), *(image.columns[name] for image in images)])
             for name in self.parts.names
         }
         decision = self.decide(columns)
+        names = [name for image in images for name in image.names]
         return Predictions(
-            names=[name for image in images for name in image.names],
-            scores=columns,
-            p_values=decision.p_values,
-            anomalous=decision.anomalous,
-            images=np.concatenate([np.zeros((0, size, size, channels), np.uint8), *pixels]),
-            scorer=self.scorer,
+            names, columns, decision.p_values, decision.anomalous, images, self.scorer
         )
 
 

@@ -38,7 +38,7 @@ def draw_overlay(
         text: text below the image.
         is_anomalous: whether the text stands on red.
     """
-    scale = max(1, -(-_MIN_SIDE // image.shape[0]))
+    scale = max(1, -(-_MIN_SIDE // max(image.shape[:2])))
     grey = np.repeat(image.astype(np.float32), 3 // image.shape[2], axis=2)
     grey = grey.repeat(scale, axis=0).repeat(scale, axis=1)
     share = np.clip(values / limit, 0, 1)

@@ -1,23 +1,31 @@
 """Any number of images through a detector in constant memory: decoding in threads, scoring in steps.
 
-N crops of one image, H W image that the model sees, C channels.
+An image has one row of scores. Where a strip is cut into tiles that are judged by themselves, each tile has
+a row. Where tiles cover an image, they are joined before anything is decided, as in an evaluation.
+
+N rows of one image, T crops of one image, H W crop, C channels, h w picture of a row.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from vae_jax.data import decode
-from vae_jax.data.framing import Crops
+from vae_jax.data.crops import Crops
+from vae_jax.data.framing import Framing
 from vae_jax.data.preprocessing import Preprocessing
+from vae_jax.data.tiling import lay_out_tiles
+from vae_jax.data.whole_images import assemble_image
 from vae_jax.detector.image_scorer import ImageScorer
 from vae_jax.detector.sources import Source
 from vae_jax.scoring.role_scores import Columns
+from vae_jax.scoring.stitching import WholeMaps
+from vae_jax.scoring.whole_images import join_tiles
 
 # Decoded images that wait for each thread.
 _WINDOW = 8
@@ -30,27 +38,34 @@ class ScoredImage:
 
     Attributes:
         source: the image.
+        framing: how it was cut.
         error: why it could not be scored, one line; "" if it was.
-        crops: the image as the model sees it, one or several crops; None with an error, and for an image
-            that was scored before.
-        columns: name of a score -> one value for each crop; empty with an error.
-        maps: anomaly map of each crop; None with an error, or if no maps are computed.
-        is_tiled: whether the crops are tiles.
+        crops: the image as the model sees it; None with an error, and for an image that was scored before.
+        columns: name of a score -> its value for each row; empty without crops.
+        maps: anomaly map of each row; None if no maps are computed.
     """
 
     source: Source
+    framing: Framing
     error: str = ""
     crops: Crops | None = None
     columns: Columns = dataclasses.field(default_factory=dict)
-    maps: Float[np.ndarray, "N H W"] | None = None
-    is_tiled: bool = False
+    maps: list[Float[np.ndarray, "_ _"]] | None = None
 
     @property
     def names(self) -> list[str]:
-        """Name of each crop: that of the image, followed by `@` and the offset where it is a tile."""
-        if self.crops is None or not self.is_tiled:
+        """Name of each row: that of the image, followed by `@` and the offset where it is a tile."""
+        if self.crops is None or not self.framing.cuts_strips:
             return [self.source.name]
         return [f"{self.source.name}@{offset}" for offset in self.crops.offsets]
+
+    @property
+    def pictures(self) -> Sequence[UInt8[np.ndarray, "h w C"]]:
+        """The picture of each row: a crop as the model sees it, or the image that tiles cover."""
+        if not self.framing.covers_image:
+            return self.crops.images
+        layout = lay_out_tiles(self.crops.boxes, self.framing.image_size)
+        return [assemble_image(self.crops.images, layout)]
 
 
 def score_sources(
@@ -69,9 +84,22 @@ def score_sources(
         scorer: computes the scores.
         with_maps: whether to compute the anomaly maps.
     """
+    return score_images(_decode(sources, preprocessing), scorer, with_maps=with_maps)
+
+
+def score_images(
+    images: Iterable[ScoredImage], scorer: ImageScorer, *, with_maps: bool = False
+) -> Iterator[ScoredImage]:
+    """Yields images, which have been decoded, with their scores.
+
+    Args:
+        images: images; those without crops are passed on as they are.
+        scorer: computes the scores.
+        with_maps: whether to compute the anomaly maps.
+    """
     waiting: list[ScoredImage] = []
     num_crops = 0
-    for image in _decode(sources, preprocessing):
+    for image in images:
         waiting.append(image)
         num_crops += 0 if image.crops is None else len(image.crops.images)
         if num_crops >= scorer.step or not num_crops or len(waiting) >= _MAX_WAITING:
@@ -99,26 +127,27 @@ def _decode(sources: Iterable[Source], preprocessing: Preprocessing) -> Iterator
 
 
 def _decode_source(source: Source, preprocessing: Preprocessing) -> ScoredImage:
+    framing = preprocessing.framing
     if source.read is None:
-        return ScoredImage(source)
+        return ScoredImage(source, framing)
     try:
         encoded = source.read()
-        decode.check_image(encoded)
+        decode.check_image(encoded, preprocessing.max_pixels)
         crops = preprocessing.apply(encoded, source.name)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
-        return ScoredImage(source, decode.describe_error(error))
+        return ScoredImage(source, framing, decode.describe_error(error))
     if not len(crops.images):
-        return ScoredImage(source, "every part of it has too many near-white pixels")
-    return ScoredImage(source, crops=crops, is_tiled=preprocessing.framing.tile_stride > 0)
+        return ScoredImage(source, framing, "every part of it has too many near-white pixels")
+    return ScoredImage(source, framing, crops=crops)
 
 
 def _score(
     waiting: list[ScoredImage], scorer: ImageScorer, with_maps: bool
 ) -> Iterator[ScoredImage]:
-    """Yields the images with their scores."""
+    """Yields the images with their scores; all crops are scored together."""
     readable = [image for image in waiting if image.crops is not None]
     if readable:
-        pixels: UInt8[np.ndarray, "N H W C"] = np.concatenate(
+        pixels: UInt8[np.ndarray, "_ H W C"] = np.concatenate(
             [image.crops.images for image in readable]
         )
         columns, maps = scorer.score(pixels, with_maps=with_maps)
@@ -129,9 +158,27 @@ def _score(
             continue
         rows = slice(start, start + len(image.crops.images))
         start = rows.stop
-        own = scorer.combine({name: values[rows] for name, values in columns.items()})
-        broken = [name for name, values in own.items() if not np.isfinite(values).all()]
-        if broken:
-            yield ScoredImage(image.source, f"the score {broken[0]} is not a finite number")
-        else:
-            yield dataclasses.replace(image, columns=own, maps=None if maps is None else maps[rows])
+        own = {name: values[rows] for name, values in columns.items()}
+        yield _finish(image, own, None if maps is None else list(maps[rows]), scorer)
+
+
+def _finish(
+    image: ScoredImage,
+    columns: Columns,
+    maps: list[Float[np.ndarray, "H W"]] | None,
+    scorer: ImageScorer,
+) -> ScoredImage:
+    """Returns an image with the scores of its rows, from those of its crops."""
+    if image.framing.covers_image:
+        num_tiles = len(image.crops.images)
+        columns = join_tiles(columns, np.zeros(num_tiles, np.int64))
+        if maps is not None:
+            whole = WholeMaps(lay_out_tiles(image.crops.boxes, image.framing.image_size))
+            whole.add(0, {"map": np.stack(maps)})
+            maps = [values for _, values in whole.take_maps()]
+    columns = scorer.combine(columns)
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            reason = f"the score {name} is not a finite number"
+            return ScoredImage(image.source, image.framing, reason)
+    return dataclasses.replace(image, columns=columns, maps=maps)

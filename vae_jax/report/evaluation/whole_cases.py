@@ -27,12 +27,12 @@ _MAX_SIDE = 1300  # pixels; the longest side of an image that is drawn alone
 _BATCH_SIZE = 64  # tiles whose maps are computed at a time
 
 # Images, reconstructions or None, maps, and masks or None, of all cases.
-Pictures = tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]
+WholePictures = tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]
 
 
 def draw_whole_images(
     pictures: Pictures, test: Examples, images: Int[np.ndarray, "n"]
-) -> Pictures:
+) -> WholePictures:
     """Returns images, reconstructions, maps and masks of whole images, each [n, S, S, ...].
 
     Args:
