@@ -5,9 +5,9 @@ import pytest
 
 from vae_jax.data.examples import Examples
 from vae_jax.data.tiling import compute_boxes
-from vae_jax.report.evaluation.case_pictures import CasePictures
 from vae_jax.report.evaluation.whole_cases import draw_large_images, draw_whole_images
 from vae_jax.scoring.anomaly_maps import MapScale
+from vae_jax.scoring.pictures import Pictures
 
 SIDE = 16
 SIZES = [(48, 20), (600, 100), (16, 16)]  # width and height
@@ -53,7 +53,7 @@ def pictures():
         return x, x[..., 0]
 
     normals = {"map": np.array([0.0, 1.0]).reshape(2, 1, 1) * np.ones((2, SIDE, SIDE))}
-    return CasePictures("", compute, MapScale([normals], 0.0), 1.0)
+    return Pictures("", compute, MapScale.fit([normals], 0.0), 1.0, np.ones(1))
 
 
 def test_a_small_whole_image_lies_unchanged_in_the_middle_of_a_white_square(
