@@ -73,6 +73,7 @@ class Spy:
                 (folder / "report.html").touch()
 
         patch.setattr(pipeline, "load_dataset", load)
+        patch.setattr(ablate, "read_fingerprint", lambda data_config: dataset.fingerprint)
         patch.setattr(train_lib, "train", spied_train)
         patch.setattr(evaluate_lib, "evaluate", spied_evaluate)
         patch.setattr(evaluate_lib, "write_report", spied_write_report)
@@ -147,6 +148,14 @@ def test_finished_cells_are_skipped_on_restart(crashed, restarted):
     assert [row["status"] for row in rows.values()] == ["done"] * 4
     assert not (workdir / "cells" / CRASHING / "error.txt").exists()
     assert all(rows[name] == crashed[3]["rows"][name] for name in CELLS[:3])
+
+
+def test_finished_cells_of_other_images_are_refused_before_anything_is_trained(
+    restarted, interrupt, monkeypatch
+):
+    monkeypatch.setattr(ablate, "read_fingerprint", lambda data_config: "def")
+    with pytest.raises(UserError, match=r"^4 finished cells .* base,seed=0 \(.*abc then, def now"):
+        ablate.run(make_config(), restarted[0])
 
 
 def test_a_cell_with_another_seed_and_beta_compiles_nothing(restarted):
@@ -231,4 +240,5 @@ def interrupt(monkeypatch, dataset):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pipeline, "load_dataset", lambda data_config, seed: dataset)
+    monkeypatch.setattr(ablate, "read_fingerprint", lambda data_config: dataset.fingerprint)
     monkeypatch.setattr(train_lib, "train", stop)

@@ -209,3 +209,10 @@ def test_merged_fields_replace_older_ones_and_leave_other_sections(tmp_path):
 def test_results_are_merged_into_a_missing_file(tmp_path):
     workdir_lib.merge_results(tmp_path, {"latent": {"active_units": 3}}, remove=["generation.old"])
     assert workdir_lib.read_results(tmp_path) == {"latent": {"active_units": 3}}
+
+
+def test_whatever_writes_results_marks_the_folder(tmp_path):
+    workdir_lib.write_results(tmp_path / "first", {"dataset": {}})
+    workdir_lib.merge_results(tmp_path / "second", {"dataset": {}}, remove=())
+    for name in ("first", "second"):
+        assert (tmp_path / name / workdir_lib.MARKER_FILE).is_file()

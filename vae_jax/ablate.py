@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import pathlib
 import traceback
+from collections.abc import Mapping, Sequence
 
 import jax
 import ml_collections
@@ -14,6 +15,7 @@ from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
+from vae_jax.data.prepared_sources import read_fingerprint
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
 from vae_jax.observation.observed import observe_dataset
@@ -37,8 +39,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
             the compiled programs, which the cells share.
 
     Raises:
-        UserError: before anything is trained, if a factor, a seed or the workdir is not valid; after all
-            cells, if one of them crashed.
+        UserError: before anything is trained, if a factor, a seed or the workdir is not valid, or if a
+            finished cell was trained on other images; after all cells, if one of them crashed.
     """
     factors = grid.read_factors(config.ablate.factors)
     cells = grid.make_cells(config, factors)
@@ -51,6 +53,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         cells=cells,
         outcomes=outcomes,
     )
+    _check_data(workdir, cells, outcomes)
     _share_programs(workdir / "compiled")
 
     unfinished = [cell for cell in cells if outcomes[cell.name].status != "done"]
@@ -136,6 +139,34 @@ def _claim_cell(workdir: pathlib.Path, cell: Cell) -> CellOutcome:
         return _read_outcome(folder, cell)
     last_file.unlink(missing_ok=True)
     return CellOutcome(cell.name, cell.levels, cell.config.seed, "waiting")
+
+
+def _check_data(
+    workdir: pathlib.Path, cells: Sequence[Cell], outcomes: Mapping[str, CellOutcome]
+) -> None:
+    """Checks that finished cells were trained on the images that are there now.
+
+    Raises:
+        UserError: if some of them were trained on other images; the message names the first.
+    """
+    fingerprints: dict[str, str] = {}  # data config -> fingerprint of its images
+    outdated = []
+    for cell in cells:
+        if outcomes[cell.name].status != "done":
+            continue
+        key = cell.config.data.to_json(sort_keys=True)
+        if key not in fingerprints:
+            fingerprints[key] = read_fingerprint(cell.config.data)
+        then = workdir_lib.read_results(_cell_folder(workdir, cell))["dataset"]["fingerprint"]
+        if then != fingerprints[key]:
+            outdated.append((cell.name, then, fingerprints[key]))
+    if outdated:
+        name, then, now = outdated[0]
+        raise UserError(
+            f"{len(outdated)} finished cells were trained on other images, the first of them {name} "
+            f"(fingerprint {then} then, {now} now); cells on different images cannot be compared: use "
+            f"another --workdir, or delete these cells below {workdir / 'cells'}"
+        )
 
 
 def _cell_folder(workdir: pathlib.Path, cell: Cell) -> pathlib.Path:

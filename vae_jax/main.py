@@ -37,11 +37,11 @@ def main(argv: Sequence[str]) -> int:
             print(command_line.HELP)
             return 0
         _set_up_process(command)
-        if command.trains and command.leads:
-            workdir_lib.claim_workdir(command.workdir, command.config)
         if command.prediction is not None:
             _predict(command)
             return 0
+        if command.leads:
+            _claim_workdir(command)
         # This imports TFDS but not JAX: missing data is reported before the slower import.
         from vae_jax.data.pipeline import prepare_datasets
         from vae_jax.data.prepare import list_folders_once
@@ -76,6 +76,16 @@ def _predict(command: command_line.Command) -> None:
     from vae_jax.predict import run
 
     run(command.prediction)
+
+
+def _claim_workdir(command: command_line.Command) -> None:
+    """Claims the workdir for a config, or marks that of a finished run, before any folder is searched."""
+    if command.trains:
+        workdir_lib.claim_workdir(command.workdir, command.config)
+        return
+    # A run of an earlier version may lack the mark. A mode that cannot write there says so itself.
+    with contextlib.suppress(OSError):
+        workdir_lib.mark_output(command.workdir)
 
 
 def _run_mode(command: command_line.Command) -> None:

@@ -80,6 +80,7 @@ def override_fields(config: ml_collections.ConfigDict, values: Mapping[str, Any]
 
 def write_results(workdir: pathlib.Path, results: Mapping[str, Any]) -> None:
     """Writes the sections named in RESULT_SECTIONS to results.json and all others to details.json."""
+    mark_output(workdir)
     for name, sections in (
         ("results", RESULT_SECTIONS),
         ("details", results.keys() - RESULT_SECTIONS),
@@ -102,6 +103,7 @@ def merge_results(
     Raises:
         UserError: if results.json is not readable.
     """
+    mark_output(workdir)
     path = workdir / "results.json"
     results = _read_json(path) if path.exists() else {}
     for name in remove:

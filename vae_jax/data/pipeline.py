@@ -4,7 +4,6 @@ N images, M images of a role.
 """
 
 import dataclasses
-import hashlib
 import logging
 
 import ml_collections
@@ -21,8 +20,9 @@ from vae_jax.data.image_store import zero_outside_region
 from vae_jax.data.intensity import OWN_RANGE, check_levels
 from vae_jax.data.labels import label_images, leave_out_unmarked, select_anomalies
 from vae_jax.data.material_contrast import fit_material_levels, normalise_materials
-from vae_jax.data.prepare import list_folders_once, prepare_dataset
+from vae_jax.data.prepare import list_folders_once
 from vae_jax.data.prepared_images import read_prepared_images
+from vae_jax.data.prepared_sources import join_fingerprints, prepare_anomalies, prepare_normals
 from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.data.record_decoding import fit_window
 from vae_jax.data.region import Region, load_region
@@ -45,9 +45,9 @@ def prepare_datasets(data_config: ml_collections.ConfigDict) -> None:
     """
     class_roles.choose_class_roles(data_config)
     Framing.from_config(data_config)
-    _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    prepare_normals(data_config)
     if data_config.anomaly_dataset:
-        _prepare(data_config, data_config.anomaly_dataset, data_config.anomaly_manual_dir)
+        prepare_anomalies(data_config)
 
 
 @list_folders_once()
@@ -67,12 +67,10 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
     groups = None
     if framing.intensity.kind == "percentile":
         framing, groups = _fit_intensity(data_config, framing, region, seed)
-    examples, rows_of_role, builder, fingerprint, split = _read_with_roles(
+    examples, rows_of_role, builder, fingerprints, split = _read_with_roles(
         data_config, framing, seed, groups
     )
     log_split(split, data_config.dataset)
-    if region is not None and region.digest:
-        fingerprint = _join_fingerprints(fingerprint, region.digest)
     view_share = measure_view_shares(examples.stored_size, framing)
     examples = dataclasses.replace(examples, view_share=view_share)
     images = take_whole_images(examples)
@@ -89,7 +87,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         examples = normalise_materials(examples, material_levels)
     return Dataset(
         name=data_config.dataset,
-        fingerprint=fingerprint,
+        fingerprint=join_fingerprints(fingerprints, region),
         image_size=data_config.image_size,
         channels=data_config.channels,
         region=region,
@@ -106,7 +104,7 @@ def _choose_framing(data_config: ml_collections.ConfigDict) -> Framing:
     framing = Framing.from_config(data_config)
     if framing.framing != "auto":
         return framing
-    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    builder = prepare_normals(data_config)
     normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
     if data_config.anomaly_dataset:
         anomaly_classes = ()  # they are classes of the other dataset
@@ -138,15 +136,15 @@ def _read_with_roles(
     framing: Framing,
     seed: int,
     groups: list[str] | None = None,
-) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, str, SplitSummary]:
-    """Returns all images, role -> rows of its images, the builder, the fingerprint, and the split.
+) -> tuple[Examples, dict[str, Int[np.ndarray, "M"]], ImageDatasetBuilder, list[str], SplitSummary]:
+    """Returns all images, role -> rows of its images, the builder, the fingerprints, and the split.
 
     `groups` replaces the groups of the dataset, unless it is None.
     """
     normal_classes, anomaly_classes = class_roles.choose_class_roles(data_config)
-    builder = _prepare(data_config, data_config.dataset, data_config.manual_dir)
+    builder = prepare_normals(data_config)
     examples = read_prepared_images(builder, framing, data_config.cache)
-    fingerprint = builder.preparation["fingerprint"]
+    fingerprints = [builder.preparation["fingerprint"]]
     if data_config.anomaly_dataset:
         examples = _label(examples, normal_classes, (), data_config.dataset)
         # Only images of the other dataset are anomalies.
@@ -154,7 +152,7 @@ def _read_with_roles(
         examples = dataclasses.replace(examples, labels=labels)
         anomalies, other_fingerprint = _load_anomalies(data_config, framing, anomaly_classes)
         examples = _append_anomalies(examples, anomalies)
-        fingerprint = _join_fingerprints(fingerprint, other_fingerprint)
+        fingerprints.append(other_fingerprint)
     else:
         examples = _label(examples, normal_classes, anomaly_classes, data_config.dataset)
     groups_before = examples.groups
@@ -165,25 +163,7 @@ def _read_with_roles(
     rows_of_role = assign_roles(examples, builder, data_config, seed)
     equal_images = builder.preparation.get("equal_images", ())
     split = summarise_split(examples, rows_of_role, equal_images, groups_before)
-    return examples, rows_of_role, builder, fingerprint, split
-
-
-def _prepare(
-    data_config: ml_collections.ConfigDict, dataset: str, manual_dir: str
-) -> ImageDatasetBuilder:
-    return prepare_dataset(
-        dataset,
-        manual_dir,
-        data_config.dir,
-        data_config.skip_corrupt,
-        data_config.mask_like_images,
-        data_config.mask_values,
-        data_config.max_pixels,
-    )
-
-
-def _join_fingerprints(first: str, second: str) -> str:
-    return hashlib.sha256((first + second).encode()).hexdigest()[:16]
+    return examples, rows_of_role, builder, fingerprints, split
 
 
 def _label(
@@ -215,7 +195,7 @@ def _load_anomalies(
         UserError: if no image is left.
     """
     dataset = data_config.anomaly_dataset
-    builder = _prepare(data_config, dataset, data_config.anomaly_manual_dir)
+    builder = prepare_anomalies(data_config)
     examples = read_prepared_images(builder, framing, data_config.cache)
     rows = select_anomalies(examples.classes, examples.official_test, classes, dataset)
     anomalies = examples.take(rows)
