@@ -61,7 +61,7 @@ def choose_framing(
     if (normal & outside_test).any():
         normal &= outside_test
     sizes = np.array(rows["size"])[normal]
-    kind, reason = _judge_sizes(sizes, framing)
+    kind, reason = judge_sizes(sizes, framing)
     if data_config.roi:
         kind, reason = "stretch", "data.roi names a region of whole images"
     chosen = dataclasses.replace(framing, framing=kind)
@@ -86,7 +86,7 @@ def choose_framing(
     return chosen
 
 
-def _judge_sizes(sizes: Int[np.ndarray, "N 2"], framing: Framing) -> tuple[str, str]:
+def judge_sizes(sizes: Int[np.ndarray, "N 2"], framing: Framing) -> tuple[str, str]:
     """Returns the framing for images of these sizes, and the reason in words."""
     short, long = np.sort(sizes, axis=1).T
     aspect = float(np.median(long / short))

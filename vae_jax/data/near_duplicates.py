@@ -13,6 +13,7 @@ N images, M K images to compare, D pixels of a thumbnail.
 
 import collections
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int
@@ -71,19 +72,16 @@ def group_near_duplicates(
         )  # fmt: skip
         return examples.groups
     thumbnails = make_thumbnails(examples.images, rows, padded)
-    limit = max(_SMALL_GROUP, int(_MAX_GROUP_SHARE * len(rows)))
-    views = _make_views(thumbnails, thumbnails)
-    for agreement in _AGREEMENTS:
-        components = find_components(views, agreement, limit)
-        if components is not None:
-            break
-    else:
+    views = make_views(thumbnails, thumbnails)
+    grouping = choose_agreement(views)
+    if grouping is None:
         _log.warning(
             "%s: near-duplicates are not grouped, because so many images agree that a group would have "
             "more than %d of %d images; a file groups.csv can name groups",
-            dataset, limit, len(rows),
+            dataset, _limit_group(len(rows)), len(rows),
         )  # fmt: skip
         return examples.groups
+    agreement, components = grouping
     sizes = np.bincount(components, minlength=1)
     _log.info(
         "%s: %d of %d normal images nearly agree with another one (correlation %g); they are in %d groups "
@@ -91,14 +89,14 @@ def group_near_duplicates(
         dataset, sizes[sizes > 1].sum(), len(rows), agreement, (sizes > 1).sum(), sizes.max(),
     )  # fmt: skip
     if len(test_rows):
-        tested = _make_views(make_thumbnails(examples.images, test_rows, padded), thumbnails)
+        tested = make_views(make_thumbnails(examples.images, test_rows, padded), thumbnails)
         agree = [_agree(tested, views, part, agreement).any(1) for part in _cut(len(test_rows))]
         _log.info(
             "%s: %d of %d images of the official test split nearly agree with a normal image outside it; "
             "they stay in test",
             dataset, np.concatenate(agree).sum(), len(test_rows),
         )  # fmt: skip
-    return _merge_groups(examples.groups, rows, components)
+    return merge_components(examples.groups, rows, components)
 
 
 def make_thumbnails(
@@ -123,6 +121,36 @@ def make_thumbnails(
     thumbnails -= thumbnails.mean(1, keepdims=True)
     thumbnails[thumbnails.std(1) < _MIN_CONTRAST] = 0
     return _normalise(thumbnails)
+
+
+def choose_agreement(
+    views: list[Float32[np.ndarray, "M D"]],
+) -> tuple[float, Int[np.ndarray, "M"]] | None:
+    """Returns the lowest correlation that does not join most images, and the component of each image.
+
+    Args:
+        views: thumbnails and their details, from `make_views`.
+
+    Returns:
+        The correlation from which on two thumbnails agree, and the numbers of `find_components`; None if
+        every one of the correlations joins so many images that they all look alike.
+    """
+    limit = _limit_group(len(views[0]))
+    for agreement in _AGREEMENTS:
+        components = find_components(views, agreement, limit)
+        if components is not None:
+            return agreement, components
+    return None
+
+
+def list_agreeing_pairs(
+    views: list[Float32[np.ndarray, "M D"]], agreement: float
+) -> Iterator[tuple[Int[np.ndarray, "K"], Int[np.ndarray, "K"]]]:
+    """Yields all pairs of images that nearly agree, as the lower and the higher row of each pair."""
+    for part in _cut(len(views[0])):
+        first, second = np.nonzero(_agree(views, views, part, agreement))
+        first = first + part.start
+        yield first[first < second], second[first < second]
 
 
 def find_components(
@@ -155,7 +183,12 @@ def find_components(
     return components
 
 
-def _make_views(
+def _limit_group(num_images: int) -> int:
+    """Returns how many images a group may have."""
+    return max(_SMALL_GROUP, int(_MAX_GROUP_SHARE * num_images))
+
+
+def make_views(
     thumbnails: Float32[np.ndarray, "M D"], reference: Float32[np.ndarray, "K D"]
 ) -> list[Float32[np.ndarray, "M D"]]:
     """Returns thumbnails without what the images of reference share, and the details of these."""
@@ -186,7 +219,7 @@ def _cut(count: int) -> list[slice]:
     return [slice(start, start + _CHUNK) for start in range(0, count, _CHUNK)]
 
 
-def _merge_groups(
+def merge_components(
     groups: list[str], rows: Int[np.ndarray, "M"], components: Int[np.ndarray, "M"]
 ) -> list[str]:
     """Returns the groups after those of each component became one, named by the first in the alphabet."""

@@ -90,7 +90,7 @@ def prepare_dataset(
     """
     builder_class = BUILDERS[dataset]
     official = builder_class.OFFICIAL
-    root = pathlib.Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser()
+    root = locate_prepared_data(data_dir)
     files: dict[str, pathlib.Path] = {}
     check_source = None
     if official is None:
@@ -117,14 +117,11 @@ def prepare_dataset(
         check_source=check_source,
     )
     try:
-        builder = _open_builder(builder_class, config, root)
+        builder = open_builder(builder_class, config, root)
         if not builder.is_prepared():
             mark_output(root / builder.name)
             if official is not None and not manual_dir:
-                mark_output(root / "downloads")
-                with _silence_tfds():
-                    downloads = sources.download_files(dataset, official, root / "downloads")
-                config.files.update(builder_class.locate_downloads(downloads))
+                config.files.update(download_source(dataset, root))
             builder = _write_records(builder, root)
     except OSError as error:
         if error.filename and pathlib.Path(error.filename) in config.files.values():
@@ -134,6 +131,31 @@ def prepare_dataset(
             "name another folder with --config.data.dir=DIR"
         ) from error
     return builder
+
+
+def locate_prepared_data(data_dir: str) -> pathlib.Path:
+    """Returns the folder for prepared data; "" is TFDS's own default."""
+    return pathlib.Path(data_dir or tfds.core.constants.get_default_data_dir()).expanduser()
+
+
+def download_source(dataset: str, root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Downloads the official files of a dataset, unless an earlier start has done so.
+
+    Args:
+        dataset: one of BUILDERS that can be downloaded.
+        root: the folder for prepared data.
+
+    Returns:
+        Official relative name -> file.
+
+    Raises:
+        UserError: if the files cannot be downloaded or unpacked.
+    """
+    builder_class = BUILDERS[dataset]
+    mark_output(root / "downloads")
+    with _silence_tfds():
+        downloads = sources.download_files(dataset, builder_class.OFFICIAL, root / "downloads")
+    return builder_class.locate_downloads(downloads)
 
 
 def list_manual_files(dataset: str, manual_dir: str) -> Listing:
@@ -202,9 +224,10 @@ def _refuse_changes(
         )
 
 
-def _open_builder(
+def open_builder(
     builder_class: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
 ) -> ImageDatasetBuilder:
+    """Returns a builder without the messages of TFDS; it writes nothing."""
     with _silence_tfds():
         return builder_class(config=config, data_dir=root)
 
@@ -218,7 +241,7 @@ def _write_records(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDat
         # Renaming the folder fails if another process has finished first. Its data is equal.
         if not builder.is_prepared():
             raise
-        return _open_builder(type(builder), builder.builder_config, root)
+        return open_builder(type(builder), builder.builder_config, root)
     skipped = builder.preparation["skipped"]
     if skipped:
         reasons = "; ".join(f"{file} ({reason})" for file, reason in skipped.items())

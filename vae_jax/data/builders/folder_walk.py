@@ -39,7 +39,11 @@ class VisitedFolder(NamedTuple):
     is_empty: bool
 
 
-def walk_folder(folder: pathlib.Path, max_depth: int | None = None) -> Iterator[VisitedFolder]:
+def walk_folder(
+    folder: pathlib.Path,
+    max_depth: int | None = None,
+    passed_over: collections.Counter[str] | None = None,
+) -> Iterator[VisitedFolder]:
     """Yields every folder, with the names of its files, in alphabetical order; `folder` itself is first.
 
     Hidden entries, leftovers of file systems and folders that this program has written are passed over, and
@@ -48,12 +52,15 @@ def walk_folder(folder: pathlib.Path, max_depth: int | None = None) -> Iterator[
     Args:
         folder: the folder where the walk starts.
         max_depth: levels of folders below it that are visited; None visits all.
+        passed_over: receives kind of entry -> number of entries that were passed over.
 
     Raises:
         UserError: if a folder cannot be read, or this program has written `folder` itself.
     """
     walk = _Walk(folder, max_depth)
     yield from walk.visit(folder, 0)
+    if passed_over is not None:
+        passed_over.update(walk.passed_over)
     if walk.passed_over:
         counts = ", ".join(f"{kind}: {count}" for kind, count in sorted(walk.passed_over.items()))
         _log.info("%s: passed over %d entries (%s)", folder, walk.passed_over.total(), counts)

@@ -80,17 +80,17 @@ def read_images(
         max_pixels: images with more pixels are not read.
     """
     if all(isinstance(image.image, bytes) for image in images):
-        yield from (_read_image(image, mask_values, max_pixels) for image in images)
+        yield from (read_image(image, mask_values, max_pixels) for image in images)
         return
     # Threads are enough, because Pillow and hashlib release the interpreter lock while they work.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for chunk in pool.map(
-            lambda chunk: _read_chunk(chunk, mask_values, max_pixels), _make_chunks(images)
+            lambda chunk: read_chunk(chunk, mask_values, max_pixels), make_chunks(images)
         ):
             yield from chunk
 
 
-def _make_chunks(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
+def make_chunks(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
     """Divides images into tasks; frames of one medical file stay together, so that it is read once."""
     chunks: list[list[SourceImage]] = [[]]
     for image in images:
@@ -102,15 +102,16 @@ def _make_chunks(images: Sequence[SourceImage]) -> list[list[SourceImage]]:
     return chunks
 
 
-def _read_chunk(
+def read_chunk(
     images: Sequence[SourceImage], mask_values: str, max_pixels: int
 ) -> list[CheckedImage | str]:
+    """Reads a few images in this thread; see `read_images`."""
     contents = []
     for key, members in itertools.groupby(
         images, key=lambda image: None if image.frame is None else image.image
     ):
         if key is None:
-            contents += [_read_image(image, mask_values, max_pixels) for image in members]
+            contents += [read_image(image, mask_values, max_pixels) for image in members]
         else:
             contents += _read_frames(list(members), mask_values, max_pixels)
     return contents
@@ -152,7 +153,7 @@ def _read_frames(
     return contents
 
 
-def _read_image(source: SourceImage, mask_values: str, max_pixels: int) -> CheckedImage | str:
+def read_image(source: SourceImage, mask_values: str, max_pixels: int) -> CheckedImage | str:
     """Reads and checks one image and its mask; returns the reason, as one line, if that fails."""
     part = ""
     try:
