@@ -33,6 +33,7 @@ TOP = {
     "train",
     "evaluate",
     "select_scores",
+    "audit_data",
     "explore",
     "ablate",
     "predict",

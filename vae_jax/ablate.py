@@ -13,6 +13,7 @@ from vae_jax import evaluate as evaluate_lib
 from vae_jax import grid
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
+from vae_jax.audit.training_check import check_dataset
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
 from vae_jax.data.prepared_sources import read_fingerprint
@@ -104,8 +105,9 @@ class _DatasetLoader:
         if key != self._key:
             # The old dataset is released first, so that memory never holds two.
             self._key = self._dataset = None
-            self._dataset = pipeline.load_dataset(cell.config.data, cell.config.seed)
-            self._key = key
+            dataset = pipeline.load_dataset(cell.config.data, cell.config.seed)
+            check_dataset(dataset, cell.config)
+            self._dataset, self._key = dataset, key
         return self._dataset
 
 

@@ -20,6 +20,7 @@ from vae_jax.runtime.cluster import Cluster
 
 # Mode -> what it does, as --help shows it.
 MODES = {
+    "audit": "look at the images before training: duplicates, shortcuts, borders, masks, roles",
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
     "evaluate": "score and report again, from the best checkpoint",
     "predict": "score new images (--input) with a trained run, into a folder (--output)",
@@ -28,7 +29,7 @@ MODES = {
     "ablate": "train a grid of configs (ablate.factors) and compare them",
 }
 # These modes read the config from the command line; the others read it from the run in the workdir.
-_MODES_WITH_CONFIG = ("train", "ablate")
+_MODES_WITH_CONFIG = ("train", "audit", "ablate")
 _MODES_FOR_SEVERAL_PROCESSES = ("train", "evaluate")
 
 # The fields that may change when a finished run is evaluated or explored again.

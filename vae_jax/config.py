@@ -63,6 +63,8 @@ def default() -> ml_collections.ConfigDict:
     )
     # Puts normal images that nearly agree (frames of a video, an object in several lights) into one group.
     data.group_near_duplicates = False
+    # Trains although images are, with equal pixels, both in test and in train, val or calibration.
+    data.allow_duplicates = False
     data.balanced_test = False  # test on as many anomalies as normals, drawn at random
     # Stored values of a mask that are abnormal: above:N | below:N | auto (above 0; aitex: above half).
     data.mask_values = "auto"

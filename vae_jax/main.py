@@ -47,7 +47,8 @@ def main(argv: Sequence[str]) -> int:
         from vae_jax.data.prepare import list_folders_once
 
         with list_folders_once():
-            prepare_datasets(command.config.data)
+            if command.mode != "audit":  # it lists what would stop the preparation
+                prepare_datasets(command.config.data)
             with _join_cluster(command.cluster):
                 _run_mode(command)
     except UserError as error:
@@ -96,6 +97,8 @@ def _run_mode(command: command_line.Command) -> None:
     """
     _check_devices()
     match command.mode:
+        case "audit":
+            from vae_jax.audit_data import run
         case "train":
             from vae_jax.train import run
         case "evaluate":

@@ -12,6 +12,7 @@ import numpy as np
 
 from vae_jax import evaluate
 from vae_jax import workdir as workdir_lib
+from vae_jax.audit.training_check import check_dataset
 from vae_jax.data import pipeline
 from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset
@@ -50,7 +51,9 @@ _MAX_BATCH_SIZE = 50  # images per batch in reconstructions for TensorBoard and 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the mode `train`: trains, then evaluates and reports from the best checkpoint."""
-    dataset = observe_dataset(pipeline.load_dataset(config.data, config.seed), config)
+    dataset = pipeline.load_dataset(config.data, config.seed)
+    check_dataset(dataset, config)
+    dataset = observe_dataset(dataset, config)
     train(config, workdir, dataset)
     evaluate.evaluate_and_report(config, workdir, dataset)
 
