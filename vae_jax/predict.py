@@ -117,7 +117,7 @@ def _find_rows(sources: Iterable[Source], table: PredictionTable) -> Iterator[So
     """Yields the sources; those whose rows are known carry them."""
     for source in sources:
         rows = table.find(source.name, source.stamp())
-        yield _ReusedSource(source.name, None, source.path, rows) if rows else source
+        yield _ReusedSource(source.name, None, source.path, rows=rows) if rows else source
 
 
 def _make_rows(image: ScoredImage, detector: Detector) -> list[dict[str, object]]:

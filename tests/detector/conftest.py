@@ -5,10 +5,13 @@ import pytest
 from PIL import Image
 
 from tests.conftest import make_examples
+from tests.data.conftest import write_dicom
 from vae_jax import train as train_lib
 from vae_jax.config import default
 from vae_jax.detector.storage import read_detector
 from vae_jax.workdir import claim_workdir
+
+__all__ = ["write_dicom"]  # a fixture
 
 
 def write_images(folder, examples):

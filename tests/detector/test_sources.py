@@ -109,3 +109,14 @@ def test_sixteen_bits_keep_their_values():
 def test_what_is_no_image_is_refused(images):
     with pytest.raises(UserError, match="pass paths, images of Pillow, or uint8 arrays"):
         list(list_sources(images))
+
+
+def test_each_frame_of_a_medical_file_is_an_image(write_dicom, tmp_path):
+    values = np.arange(2 * 12 * 12, dtype=np.int16).reshape(2, 12, 12)
+    write_dicom(tmp_path / "scan.dcm", values, RescaleIntercept=-50, RescaleSlope=1)
+    (tmp_path / "broken.dcm").write_text("no scan")
+    broken, first, second = list_inputs([str(tmp_path)])
+    assert [broken.name, first.name, second.name] == ["broken.dcm", "scan.dcm#0", "scan.dcm#1"]
+    np.testing.assert_array_equal(decode(second), values[1] - 50)
+    with pytest.raises(ValueError, match="DICOM"):
+        broken.read()

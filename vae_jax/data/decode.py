@@ -52,6 +52,19 @@ def check_image(encoded: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> tuple[i
     return size
 
 
+def check_before_decoding(encoded: bytes, max_pixels: int = HIGHEST_MAX_PIXELS) -> None:
+    """Refuses what decoding itself would not; an image that is decoded next is not read twice for it.
+
+    Raises:
+        ValueError: as for `check_image`.
+        Exception: whatever Pillow raises for a file that is not an image.
+    """
+    with open_image(io.BytesIO(encoded), max_pixels) as image:
+        mode = image.mode
+    if mode in ("F", "I"):  # their values must be seen
+        check_image(encoded, max_pixels)
+
+
 def describe_error(error: Exception) -> str:
     """Returns, in one line, why an image cannot be read."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())

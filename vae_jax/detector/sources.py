@@ -7,6 +7,7 @@ H W image, C channels.
 """
 
 import dataclasses
+import functools
 import glob
 import io
 import itertools
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vae_jax.data import medical
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import SUFFIXES, is_image
 from vae_jax.data.regular_file import read_file
@@ -36,11 +38,13 @@ class Source:
         read: () -> content of the file. It raises any error, whose text says why the image cannot be read.
             None if the image was scored before.
         path: the file; None if the image is in memory.
+        is_frame: whether it is a frame of a medical file, whose values have been checked.
     """
 
     name: str
     read: Callable[[], bytes] | None
     path: pathlib.Path | None = None
+    is_frame: bool = False
 
     def stamp(self) -> tuple[int, int]:
         """Returns size (bytes) and time of the last change (ns) of the file; -1 where they are unknown."""
@@ -105,7 +109,7 @@ def list_sources(images: Any) -> Iterator[Source]:
             elif isinstance(image, Image.Image):
                 yield _wrap(image, f"image {i}")
             elif isinstance(image, str | os.PathLike):
-                yield make_file_source(os.fspath(image), os.fspath(image))
+                yield from make_file_sources(os.fspath(image), os.fspath(image))
             else:
                 raise UserError(f"image {i} is {_describe(image)}; {_VALID}")
     else:
@@ -115,14 +119,39 @@ def list_sources(images: Any) -> Iterator[Source]:
 _VALID = "pass paths, images of Pillow, or uint8 arrays [H, W] or [H, W, C]"
 
 
-def make_file_source(path: str, name: str) -> Source:
-    """Returns the source of a file.
+def make_file_sources(path: str, name: str) -> Iterator[Source]:
+    """Yields the source of a file, or one for each frame of a medical file.
 
     Args:
         path: path of the file.
-        name: its name in the results.
+        name: its name in the results; `#` and a number follow where it has frames.
     """
-    return Source(name, lambda: _read_file(path), pathlib.Path(path))
+    file = pathlib.Path(path)
+    if not medical.is_medical(file.name):
+        yield Source(name, lambda: _read_file(path), file)
+        return
+    try:
+        suffixes = _list_frames(file)
+    except Exception as error:  # readers raise any error on damaged files
+        yield Source(name, functools.partial(_fail, error), file)
+        return
+    for frame, suffix in enumerate(suffixes):
+        yield Source(name + suffix, functools.partial(_read_frame, file, frame), file, True)
+
+
+def _list_frames(file: pathlib.Path) -> list[str]:
+    if not medical.is_readable(file.name):
+        raise ValueError(f"a medical file; to read it: {medical.INSTALL}")
+    return medical.read_header(file).suffixes
+
+
+def _read_frame(file: pathlib.Path, frame: int) -> bytes:
+    (content,) = medical.read_frames(file, [frame])
+    return content.encoded
+
+
+def _fail(error: Exception) -> bytes:
+    raise error
 
 
 def _read_file(path: str) -> bytes:
@@ -140,7 +169,7 @@ def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
     if os.path.isdir(path):
         yield from _list_folder(pathlib.Path(path), "" if is_only else f"{text.rstrip('/')}/")
     elif os.path.lexists(path):
-        yield make_file_source(path, text)
+        yield from make_file_sources(path, text)
     elif glob.has_magic(text):
         matches = iter(sorted(glob.iglob(path, recursive=True)))
         first = next(matches, None)
@@ -148,7 +177,7 @@ def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
             raise UserError(f"{text}: no file matches this pattern; correct the pattern")
         for match in itertools.chain([first], matches):
             if not os.path.isdir(match):
-                yield make_file_source(match, match)
+                yield from make_file_sources(match, match)
     else:
         raise UserError(f"{text}: there is no such file or folder; correct the path")
 
@@ -158,10 +187,12 @@ def _list_folder(folder: pathlib.Path, prefix: str) -> Iterator[Source]:
     is_empty = True
     for visited in walk_folder(folder):
         for file in visited.files:
-            if is_image(file):
+            if is_image(file) or medical.is_medical(file):
                 is_empty = False
                 path = visited.path / file
-                yield make_file_source(str(path), prefix + path.relative_to(folder).as_posix())
+                yield from make_file_sources(
+                    str(path), prefix + path.relative_to(folder).as_posix()
+                )
     if is_empty:
         raise UserError(f"{folder} holds no image; valid suffixes: {', '.join(sorted(SUFFIXES))}")
 
@@ -172,7 +203,7 @@ def _list_lines(lines: Iterable[str], source: str) -> Iterator[Source]:
         path = line.rstrip("\r\n")
         if path:
             is_empty = False
-            yield make_file_source(os.path.expanduser(path), path)
+            yield from make_file_sources(os.path.expanduser(path), path)
     if is_empty:
         raise UserError(f"{source} names no file; write one path per line")
 

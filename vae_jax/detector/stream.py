@@ -132,7 +132,8 @@ def _decode_source(source: Source, preprocessing: Preprocessing) -> ScoredImage:
         return ScoredImage(source, framing)
     try:
         encoded = source.read()
-        decode.check_image(encoded, preprocessing.max_pixels)
+        if not source.is_frame:
+            decode.check_before_decoding(encoded, preprocessing.max_pixels)
         crops = preprocessing.apply(encoded, source.name)
     except Exception as error:  # Pillow's plugins raise any error on damaged files
         return ScoredImage(source, framing, decode.describe_error(error))
