@@ -18,7 +18,12 @@ from vae_jax.detector.sources import Source, list_sources
 from vae_jax.detector.storage import read_detector
 from vae_jax.detector.stream import ScoredImage, score_images, score_sources
 from vae_jax.errors import UserError
-from vae_jax.scoring.calibration import Threshold, quantile
+from vae_jax.scoring.calibration import (
+    Threshold,
+    benjamini_hochberg,
+    p_values,
+    quantile,
+)
 from vae_jax.scoring.decision import Decision, decide
 from vae_jax.scoring.role_scores import Columns, RoleScores
 from vae_jax.validate import DECISION_FIELDS, validate_config
@@ -70,7 +75,8 @@ class Detector:
         self.parts = parts
         self.scorer = ImageScorer(parts)
         # A decision about calibration normals themselves has the thresholds of every decision.
-        self._decision = self.decide(parts.calibration)
+        role_scores = RoleScores(parts.calibration, parts.calibration)
+        self._decision = decide(parts.names, role_scores, parts.config.scoring)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **scoring: Any) -> "Detector":
@@ -166,8 +172,14 @@ class Detector:
 
     def decide(self, columns: Columns) -> Decision:
         """Decides by the scores of some images which of them are anomalous."""
-        role_scores = RoleScores(self.parts.calibration, columns)
-        return decide(self.parts.names, role_scores, self.parts.config.scoring)
+        decision, scoring_config = self._decision, self.parts.config.scoring
+        scores = columns[decision.score]
+        p = p_values(self.parts.calibration[decision.score], scores)
+        if scoring_config.false_discovery:
+            anomalous = benjamini_hochberg(p, scoring_config.false_alarm_rate)
+        else:
+            anomalous = self.threshold.flags(scores)
+        return dataclasses.replace(decision, scores=scores, p_values=p, anomalous=anomalous)
 
     def _score_readable(self, sources: Iterable[Source]) -> Iterator[ScoredImage]:
         for image in self.score_sources(sources):

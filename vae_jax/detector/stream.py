@@ -147,39 +147,43 @@ def _score(
 ) -> Iterator[ScoredImage]:
     """Yields the images with their scores; all crops are scored together."""
     readable = [image for image in waiting if image.crops is not None]
-    if readable:
-        pixels: UInt8[np.ndarray, "_ H W C"] = np.concatenate(
-            [image.crops.images for image in readable]
-        )
-        columns, maps = scorer.score(pixels, with_maps=with_maps)
-    start = 0
+    if not readable:
+        yield from waiting
+        return
+    counts = [len(image.crops.images) for image in readable]
+    pixels: UInt8[np.ndarray, "_ H W C"] = np.concatenate(
+        [image.crops.images for image in readable]
+    )
+    columns, maps = scorer.score(pixels, with_maps=with_maps)
+    # Row of the first score and of the first crop of each image, and of the one behind them.
+    crop_ends = row_ends = np.concatenate([[0], np.cumsum(counts)])
+    if readable[0].framing.covers_image:
+        columns = join_tiles(columns, np.repeat(np.arange(len(counts)), counts))
+        row_ends = np.arange(len(counts) + 1)
+    columns = scorer.combine(columns)
+    number = 0
     for image in waiting:
         if image.crops is None:
             yield image
             continue
-        rows = slice(start, start + len(image.crops.images))
-        start = rows.stop
+        rows, crops = (slice(*ends[number : number + 2]) for ends in (row_ends, crop_ends))
+        number += 1
         own = {name: values[rows] for name, values in columns.items()}
-        yield _finish(image, own, None if maps is None else list(maps[rows]), scorer)
+        broken = [name for name, values in own.items() if not np.isfinite(values).all()]
+        if broken:
+            reason = f"the score {broken[0]} is not a finite number"
+            yield ScoredImage(image.source, image.framing, reason)
+        else:
+            own_maps = None if maps is None else _join_maps(image, maps[crops])
+            yield dataclasses.replace(image, columns=own, maps=own_maps)
 
 
-def _finish(
-    image: ScoredImage,
-    columns: Columns,
-    maps: list[Float[np.ndarray, "H W"]] | None,
-    scorer: ImageScorer,
-) -> ScoredImage:
-    """Returns an image with the scores of its rows, from those of its crops."""
-    if image.framing.covers_image:
-        num_tiles = len(image.crops.images)
-        columns = join_tiles(columns, np.zeros(num_tiles, np.int64))
-        if maps is not None:
-            whole = WholeMaps(lay_out_tiles(image.crops.boxes, image.framing.image_size))
-            whole.add(0, {"map": np.stack(maps)})
-            maps = [values for _, values in whole.take_maps()]
-    columns = scorer.combine(columns)
-    for name, values in columns.items():
-        if not np.isfinite(values).all():
-            reason = f"the score {name} is not a finite number"
-            return ScoredImage(image.source, image.framing, reason)
-    return dataclasses.replace(image, columns=columns, maps=maps)
+def _join_maps(
+    image: ScoredImage, maps: Float[np.ndarray, "T H W"]
+) -> list[Float[np.ndarray, "_ _"]]:
+    """Returns the map of each row of an image, from those of its crops."""
+    if not image.framing.covers_image:
+        return list(maps)
+    whole = WholeMaps(lay_out_tiles(image.crops.boxes, image.framing.image_size))
+    whole.add(0, {"map": maps})
+    return [values for _, values in whole.take_maps()]
