@@ -10,7 +10,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -60,10 +60,10 @@ class ScoredImage:
         return [f"{self.source.name}@{offset}" for offset in self.crops.offsets]
 
     @property
-    def pictures(self) -> Sequence[UInt8[np.ndarray, "h w C"]]:
+    def pictures(self) -> list[UInt8[np.ndarray, "h w C"]]:
         """The picture of each row: a crop as the model sees it, or the image that tiles cover."""
         if not self.framing.covers_image:
-            return self.crops.images
+            return list(self.crops.images)
         layout = lay_out_tiles(self.crops.boxes, self.framing.image_size)
         return [assemble_image(self.crops.images, layout)]
 
