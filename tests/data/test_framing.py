@@ -1,10 +1,12 @@
 import io
+import weakref
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_jax.config import default
+from vae_jax.data import crops
 from vae_jax.data.crops import cut_crops, read_visible_values
 from vae_jax.data.framing import Framing
 from vae_jax.data.intensity import parse_intensity
@@ -317,3 +319,20 @@ def test_different_tiles_have_different_keys():
     ]
     assert len({framing.key for framing in (*framings, Framing(8, 1))}) == 5
     assert framings[0].key == Framing(8, 1, framing="tiles", tile_size=8).key
+
+
+def test_one_tile_of_an_image_is_in_memory_at_a_time(scene, monkeypatch):
+    pieces, highest = [], 0
+    cut_piece = crops._cut_piece
+
+    def record(image, box):
+        nonlocal highest
+        piece = cut_piece(image, box)
+        pieces.append(weakref.ref(piece))
+        highest = max(highest, sum(piece() is not None for piece in pieces))
+        return piece
+
+    monkeypatch.setattr(crops, "_cut_piece", record)
+    cut_crops(encode(scene), encode(scene), Framing(4, 1, framing="tiles", max_saturated=0.9))
+    assert len(pieces) > 40
+    assert highest <= 3  # one tile, its mask, and the tile before it
