@@ -1,4 +1,4 @@
-"""A short version of `benchmarks/damaged_files.py`: one file of each of 70 kinds, in one folder."""
+"""A short version of `benchmarks/damaged_files.py`: one file of each of 62 kinds, in one folder."""
 
 import re
 

@@ -126,3 +126,13 @@ def test_what_is_out_of_view_is_a_caveat(results):
     assert list_caveats(results, "mse")[0].startswith("123 of 392 anomalies have no marked pixel")
     view["anomalies_out_of_view"] = 0
     assert list_caveats(results, "mse") == [caveat]
+
+
+def test_duplicates_that_were_left_out_are_named_and_counted(results):
+    files = {f"train/{i}.png": f"test/{i}.png" for i in range(1000)}
+    results["dataset"]["split"] = {"duplicates_left_out": 1200, "duplicate_files": files}
+    [caveat] = list_caveats(results, "mse")
+    assert (
+        "training: train/0.png equals test/0.png; train/1.png equals test/1.png; train/2.png equals "
+        "test/2.png; and 1,197 more."
+    ) in caveat

@@ -11,6 +11,7 @@ from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.numerals import format_percent, format_rate
 from vae_jax.score_names import is_baseline
 
+_MAX_NAMED = 3  # duplicates that a caveat names; it only counts the others
 # The achieved false-alarm rate contradicts the promised one if a rate at least as high is less probable.
 _MIN_PROBABILITY = 0.01
 # Expected number of calibration normals above the threshold; below it the threshold is not reliable.
@@ -31,6 +32,7 @@ def list_caveats(
         *_compare_with_baselines(results, decision),
         *_find_inverted_scores(results),
         *_check_view(results.get("dataset", {}).get("view", {})),
+        *_check_duplicates(results.get("dataset", {}).get("split", {})),
         *check_posterior(results),
         *check_reconstructions(results),
     ]
@@ -57,6 +59,19 @@ def _check_view(view: dict[str, Any]) -> Iterator[str]:
             f"The model does not see {view['partial_images']} test images whole: on average "
             f"{format_percent(1 - view['mean_share'])} of the area of a test image is out of view, and "
             "defects there cannot be found. data.framing and data.crop decide what is in view."
+        )
+
+
+def _check_duplicates(split: dict[str, Any]) -> Iterator[str]:
+    """Names the first few images that were left out of training because test images equal them."""
+    count = split.get("duplicates_left_out", 0)
+    if count:
+        files = list(split["duplicate_files"].items())[:_MAX_NAMED]
+        named = "; ".join(f"{file} equals {other}" for file, other in files)
+        more = f"; and {count - len(files):,} more" if count > len(files) else ""
+        yield (
+            f"{count:,} images outside the test set are duplicates of test images, and were left out of "
+            f"training: {named}{more}. Copies of other images, which are not equal, may be there too."
         )
 
 

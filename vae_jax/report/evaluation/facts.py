@@ -16,7 +16,6 @@ from vae_jax.score_names import is_baseline
 
 Fact = tuple[str, str]  # a name, and its value with its unit
 
-_MAX_NAMED = 3  # duplicates that a fact names; it only counts the others
 _KINDS = {
     "vae": "variational autoencoder",
     "ae": "autoencoder",
@@ -86,15 +85,12 @@ def _list_split_facts(split: dict[str, Any]) -> list[Fact]:
     """Returns which images were left out of training or kept together; nothing if there are none."""
     facts = []
     if count := split.get("duplicates_left_out"):
-        files = list(split["duplicate_files"].items())[:_MAX_NAMED]
-        named = "; ".join(f"{file} equals {other}" for file, other in files)
-        more = f"; and {count - len(files):,} more" if count > len(files) else ""
-        facts.append(("left out as duplicates of test images", f"{count:,}: {named}{more}"))
+        facts.append(("duplicates of test images", f"{count:,}, left out of training"))
     if count := split.get("grouped_left_out"):
-        facts.append(("left out for their group", f"{count:,}, whose group has test images"))
+        facts.append(("in a group with test images", f"{count:,}, left out of training"))
     if count := split.get("near_duplicates"):
         text = f"{count:,} images in {split['near_duplicate_groups']:,} groups, each in one role"
-        facts.append(("near-duplicates kept together", text))
+        facts.append(("near-duplicates", text))
     return facts
 
 
