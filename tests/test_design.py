@@ -38,6 +38,7 @@ TOP = {
     "ablate",
     "predict",
     "prediction_request",
+    "verify",
     "results",
     "model_sections",
     "grid",

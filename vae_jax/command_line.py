@@ -24,6 +24,7 @@ MODES = {
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
     "evaluate": "score and report again, from the best checkpoint",
     "predict": "score new images (--input) with a trained run, into a folder (--output)",
+    "verify": "show that predictions equal the evaluation of a run, from the same checkpoint",
     "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
     "explore": "samples, traversals and maps of the latent space",
     "ablate": "train a grid of configs (ablate.factors) and compare them",

@@ -103,6 +103,8 @@ def _run_mode(command: command_line.Command) -> None:
             from vae_jax.train import run
         case "evaluate":
             from vae_jax.evaluate import run
+        case "verify":
+            from vae_jax.verify import run
         case "select":
             from vae_jax.select_scores import run
         case "explore":
