@@ -245,7 +245,10 @@ def _write_records(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDat
     skipped = builder.preparation["skipped"]
     if skipped:
         reasons = "; ".join(f"{file} ({reason})" for file, reason in skipped.items())
-        _log.warning("%s: skipped %d unreadable images: %s", builder.name, len(skipped), reasons)
+        plural = "s" if len(skipped) > 1 else ""
+        _log.warning(
+            "%s: skipped %d unreadable image%s: %s", builder.name, len(skipped), plural, reasons
+        )
     _log.info("%s: prepared in %s", builder.name, builder.data_dir)
     return builder
 
