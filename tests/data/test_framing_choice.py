@@ -58,7 +58,14 @@ def test_the_log_names_the_size_and_the_mean_number_of_tiles(load, caplog):
         load([(40, 20)] * 20, tile_size=16)
     mean = len(compute_boxes(40, 20, 16))
     assert f"chose tiles of 16 pixels, on average {mean:.1f} for each image" in caplog.text
-    assert "the median image is 2 times as long as it is wide" in caplog.text
+    assert "the longer side of the median image is 2 times its shorter side" in caplog.text
+
+
+def test_a_stride_is_that_of_tiles_if_these_are_chosen(load):
+    tiled = load([(40, 20)] * 20, tile_stride=5)
+    assert tiled.preprocessing.framing.tile_stride == 5
+    square = load([(12, 12)] * 20, tile_stride=5)
+    assert square.preprocessing.framing.framing == "stretch"
 
 
 def test_abnormal_images_have_no_influence(load):
@@ -74,7 +81,7 @@ def test_a_later_start_chooses_the_same_without_reading_records(load, data_confi
 
     monkeypatch.setattr(framing_choice.tfds.decode, "SkipDecoding", refuse)
     second = pipeline.load_dataset(data_config, seed=0)
-    assert second.framing == first.framing
+    assert second.preprocessing.framing == first.preprocessing.framing
     np.testing.assert_array_equal(second.train.boxes, first.train.boxes)
 
 

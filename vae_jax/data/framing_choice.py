@@ -64,8 +64,8 @@ def choose_framing(
     kind, reason = judge_sizes(sizes, framing)
     if data_config.roi:
         kind, reason = "stretch", "data.roi names a region of whole images"
-    chosen = dataclasses.replace(framing, framing=kind)
     if kind == "tiles":
+        chosen = dataclasses.replace(framing, framing="tiles")
         counts = [
             len(compute_boxes(*_scale(size, framing.crop), chosen.tile_side, chosen.tile_stride))
             for size in sizes
@@ -77,12 +77,12 @@ def choose_framing(
             dataset, chosen.tile_side, np.mean(counts), reason,
         )  # fmt: skip
     else:
+        chosen = dataclasses.replace(framing, framing="stretch", tile_stride=0)
         _log.info(
             "%s: data.framing=auto chose to stretch each image to a square of %d pixels, because %s; "
             "--config.data.framing=tiles cuts it into tiles instead",
             dataset, framing.image_size, reason,
         )  # fmt: skip
-        chosen = dataclasses.replace(chosen, tile_stride=0)
     return chosen
 
 
@@ -93,12 +93,13 @@ def judge_sizes(sizes: Int[np.ndarray, "N 2"], framing: Framing) -> tuple[str, s
     side = float(np.median(short)) * framing.crop
     size = framing.image_size
     if aspect > _MAX_ASPECT:
-        return "tiles", f"the median image is {aspect:.2g} times as long as it is wide"
-    if side > _MAX_SCALE * size:
         return (
             "tiles",
-            f"the median image is {side / size:.2g} times as large as the {size} pixels seen",
+            f"the longer side of the median image is {aspect:.2g} times its shorter side",
         )
+    if side > _MAX_SCALE * size:
+        reason = f"the sides of the median image are {side / size:.2g} times the {size} pixels seen"
+        return "tiles", reason
     return "stretch", (
         f"the median image is nearly square and not much larger than that (sides {side:.0f} pixels)"
     )
