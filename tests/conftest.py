@@ -70,6 +70,8 @@ from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.exploration.trained_run import TrainedRun
 from vae_jax.model.vae import build_model, init_params
 
+pytest_plugins = ["tests.small_runs"]  # runs that several modules share
+
 ROLES = ("train", "val", "calibration", "test")
 _MAX_WORKERS = 4  # each needs up to 2 GB of memory
 

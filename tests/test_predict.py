@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.detector.conftest import assert_scores_agree, image_folder, parts, read_scores, run
+from tests.small_runs import assert_scores_agree, read_scores
 from tests.test_documented_commands import code_blocks
 from vae_jax import main as main_module
 from vae_jax import predict
 from vae_jax.detector import stream
-
-__all__ = ["image_folder", "parts", "run"]  # fixtures
 
 pytestmark = [
     pytest.mark.slow,

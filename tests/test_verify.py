@@ -3,13 +3,10 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.detector.conftest import image_folder, make_run, run
 from vae_jax import verify
 from vae_jax.detector.storage import read_detector, write_detector
 from vae_jax.errors import UserError
 from vae_jax.workdir import read_config
-
-__all__ = ["image_folder", "run"]  # fixtures
 
 pytestmark = pytest.mark.slow
 
@@ -28,9 +25,8 @@ def test_a_detector_that_agrees_with_its_evaluation_is_verified(run, capsys):
         assert f"  {name} " in out
 
 
-def test_tiles_are_verified_as_whole_images(tmp_path, image_folder, capsys):
-    workdir = make_run(tmp_path / "run", image_folder, framing="tiles", tile_size=16)
-    verify.run(read_config(workdir), workdir)
+def test_tiles_are_verified_as_whole_images(tiled_run, capsys):
+    verify.run(read_config(tiled_run), tiled_run)
     assert "decisions that differ: 0" in capsys.readouterr().out
 
 

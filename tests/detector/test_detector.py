@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.detector.conftest import assert_scores_agree, make_run, read_scores
+from tests.small_runs import assert_scores_agree, make_run, read_scores
 from vae_jax import Detector, UserError
 
 pytestmark = pytest.mark.slow
@@ -36,22 +37,21 @@ def test_predictions_of_test_files_are_those_of_the_evaluation(detector, rows, i
 
 
 def test_a_detector_by_a_baseline_agrees_with_the_evaluation(tmp_path, image_folder):
-    decision = "band_energy"
+    decision = "nearest_neighbour"
     run = make_run(tmp_path / "run", image_folder, decision=decision)
     detector, rows = Detector.load(run), read_scores(run)
+    assert detector.parts.baselines.keys() == {decision}
     predictions = detector.predict([image_folder / file for file in rows])
     expected = as_columns(rows, [decision, "p_value"])
     assert_scores_agree(predictions.scores, expected, [decision], detector.parts.calibration)
     np.testing.assert_array_equal(predictions.p_values, expected["p_value"])
 
 
-def test_a_detector_needs_neither_images_nor_prepared_data(tmp_path, image_folder):
-    run = make_run(tmp_path / "run", image_folder)
-    (tmp_path / "run_data").rename(tmp_path / "moved")
-    for name in ("checkpoints", "scores.csv", "results.json", "config.json"):
-        path = run / name
-        path.rename(tmp_path / f"moved_{name}")
-    assert Detector.load(run / "detector").predict(image_folder).p_values.shape == (100,)
+def test_a_detector_is_all_that_a_prediction_needs(run, tmp_path, image_folder):
+    detector = Detector.load(shutil.copytree(run / "detector", tmp_path / "elsewhere"))
+    image = (image_folder / "good" / "1.png").read_bytes()
+    (tmp_path / "new.png").write_bytes(image)
+    assert detector.predict(tmp_path / "new.png").p_values.shape == (1,)
 
 
 def test_a_score_does_not_depend_on_its_neighbours_or_their_order(detector, image_folder):
@@ -87,9 +87,8 @@ def test_maps_are_near_zero_for_normals_and_high_where_they_are_not(detector, im
     assert (highest[~is_bad] > detector.contour).mean() < 0.2
 
 
-def test_tiles_are_joined_into_whole_images_as_in_the_evaluation(tmp_path, image_folder):
-    run = make_run(tmp_path / "run", image_folder, framing="tiles", tile_size=16)
-    detector, rows = Detector.load(run), read_scores(run)
+def test_tiles_are_joined_into_whole_images_as_in_the_evaluation(tiled_run, image_folder):
+    detector, rows = Detector.load(tiled_run), read_scores(tiled_run)
     predictions = detector.predict([image_folder / file for file in rows])
     expected = as_columns(rows, [*detector.names, "p_value"])
     assert len(predictions.names) == len(rows)

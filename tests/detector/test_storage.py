@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 
-from tests.detector.conftest import make_run
 from vae_jax.detector.storage import read_detector, write_detector
 from vae_jax.errors import UserError
 
@@ -123,10 +122,3 @@ def test_a_pickle_among_the_arrays_is_not_loaded(copy, tmp_path):
 
 def pathlib_touch(path):
     open(path, "w").close()
-
-
-def test_a_baseline_that_decides_is_part_of_the_detector(tmp_path, image_folder):
-    workdir = make_run(tmp_path / "run", image_folder, decision="nearest_neighbour")
-    parts = read_detector(workdir)
-    assert parts.names == ("mse", "elbo", "knn", "fusion", "nearest_neighbour")
-    assert parts.baselines.keys() == {"nearest_neighbour"}
