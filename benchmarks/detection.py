@@ -32,11 +32,13 @@ class DetectionSet:
         config: file in configs/ with its variant.
         data: folder of the images.
         anomaly_data: folder of a second dataset that is the anomaly; "" for none.
+        overrides: further arguments of the program.
     """
 
     config: str
     data: str
     anomaly_data: str = ""
+    overrides: tuple[str, ...] = ()
 
     def list_arguments(self, folder: pathlib.Path, seed: int) -> list[str]:
         """Returns the arguments of the program for one seed.
@@ -49,6 +51,7 @@ class DetectionSet:
             f"--config={CONFIGS / self.config}",
             f"--config.seed={seed}",
             f"--config.data.manual_dir={folder / self.data}",
+            *self.overrides,
         ]
         if self.anomaly_data:
             arguments.append(f"--config.data.anomaly_manual_dir={folder / self.anomaly_data}")
@@ -63,7 +66,12 @@ SETS = {
     "aitex": DetectionSet("aitex.py:features", "aitex"),
     "aitex_bands": DetectionSet("aitex.py:bands", "aitex"),
     "fashion_mnist": DetectionSet("fashion_mnist.py:mnist_features", "fashion_mnist", "mnist"),
-    "magnetic_tile": DetectionSet("folder.py", "magnetic_tile"),
+    "magnetic_tile": DetectionSet(
+        "folder.py", "magnetic_tile", overrides=("--config.data.framing=stretch",)
+    ),
+    "magnetic_tile_tiles": DetectionSet(
+        "folder.py", "magnetic_tile", overrides=("--config.data.framing=tiles",)
+    ),
 }
 
 

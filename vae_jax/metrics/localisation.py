@@ -74,8 +74,8 @@ class Localisation:
                 f"{num_nan} pixels of the anomaly maps are NaN; a ranking needs numbers"
             )
         bins = _bins(maps)
-        self._normal += _histogram(bins[counts & ~abnormal])
-        self._abnormal += _histogram(bins[abnormal])
+        _count(self._normal, bins[counts & ~abnormal])
+        _count(self._abnormal, bins[abnormal])
         weights = np.empty(int(abnormal.sum()))
         start = 0
         regions_of_image = np.empty(len(maps))
@@ -87,7 +87,7 @@ class Localisation:
             start += len(region_of_pixel)
             regions_of_image[i] = num_regions
         self._num_regions += int(regions_of_image.sum())
-        self._overlap += np.bincount(bins[abnormal], weights, minlength=2**_BITS)
+        _count(self._overlap, bins[abnormal], weights)
         self._resample(bins, counts & ~abnormal, abnormal, weights, regions_of_image)
 
     def _resample(
@@ -178,9 +178,16 @@ def _bins(maps: Float[np.ndarray, "B H W"]) -> Int[np.ndarray, "B H W"]:
     return (rising >> np.uint32(32 - _BITS)).astype(np.int64)
 
 
-def _histogram(bins: Int[np.ndarray, "pixels"]) -> Int[np.ndarray, "K"]:
-    """Returns the number of pixels in each bin."""
-    return np.bincount(bins, minlength=2**_BITS)
+def _count(
+    histogram: Shaped[np.ndarray, "K"],
+    bins: Int[np.ndarray, "pixels"],
+    weights: Float[np.ndarray, "pixels"] | None = None,
+) -> None:
+    """Adds pixels to a histogram in place."""
+    if len(bins) >= len(histogram) // 4:
+        histogram += np.bincount(bins, weights, minlength=len(histogram))
+    else:  # one large image at a time has few pixels, and a sum of whole histograms takes longer
+        np.add.at(histogram, bins, 1 if weights is None else weights)
 
 
 def _area_below(height: Float[np.ndarray, "T"], fpr: Float[np.ndarray, "T"], limit: float) -> float:
