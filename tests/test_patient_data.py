@@ -88,4 +88,4 @@ def test_nothing_about_a_patient_leaves_the_files(tmp_path, damaged):
     assert (workdir / "scores.csv").is_file()
     for folder in (data, workdir, tmp_path / "log"):
         assert search(folder, words) == []
-    assert (b"skipped 1 unreadable images: good/00.dcm" in run.stderr) == damaged
+    assert (b"skipped 1 unreadable image: good/00.dcm" in run.stderr) == damaged

@@ -52,7 +52,8 @@ _MAX_BATCH_SIZE = 50  # images per batch in reconstructions for TensorBoard and 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     """Runs the mode `train`: trains, then evaluates and reports from the best checkpoint."""
     dataset = pipeline.load_dataset(config.data, config.seed)
-    check_dataset(dataset, config)
+    if not processes.are_several():  # each of them reads only its share of the training images
+        check_dataset(dataset, config)
     dataset = observe_dataset(dataset, config)
     train(config, workdir, dataset)
     evaluate.evaluate_and_report(config, workdir, dataset)

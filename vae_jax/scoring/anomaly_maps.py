@@ -106,7 +106,11 @@ class MapScale:
     smoothing: float
 
     @classmethod
-    def fit(cls, maps_of_normals: Iterable[Maps], smoothing: float) -> "MapScale":
+    def fit(
+        cls,
+        maps_of_normals: Iterable[Mapping[str, Float[np.ndarray, "_ H W"]]],
+        smoothing: float,
+    ) -> "MapScale":
         """Measures the scale.
 
         Args:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_jax.data import pipeline
 from vae_jax.data.builders.chest_xray import ChestXray
+from vae_jax.data.prepare import prepare_dataset
 from vae_jax.errors import UserError
 
 NAMES = {
@@ -88,7 +88,7 @@ def test_without_files_the_error_names_the_address(tmp_path):
     with pytest.raises(
         UserError, match=r"cannot be downloaded automatically.*https://data.mendeley.com"
     ):
-        pipeline.prepare_dataset("chest_xray", "", str(tmp_path))
+        prepare_dataset("chest_xray", "", str(tmp_path))
 
 
 def test_real_files_have_their_published_counts_and_thirty_sets_of_duplicates(real_data):
