@@ -13,20 +13,6 @@ from vae_jax.audit.borders import Borders
 from vae_jax.data.framing import Framing
 from vae_jax.data.region import Region
 
-PICTURE = 112  # pixels; longer side of a picture for the page
-
-_OVERVIEW = 96  # pixels; longer side of the image in which borders are measured
-_CHUNK = 16  # images per task of a thread
-_NEAR_BLACK, _NEAR_WHITE = 8, 250  # grey levels up to which, or from which on, a pixel is empty
-_BITS = {
-    "1": 1,
-    "I;16": 16,
-    "I;16B": 16,
-    "I;16L": 16,
-    "I": 32,
-    "F": 32,
-}  # of Pillow's modes; others 8
-
 
 @dataclasses.dataclass(frozen=True)
 class MaskArea:

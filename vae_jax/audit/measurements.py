@@ -35,7 +35,6 @@ from vae_jax.scoring.trivial import compute_features
 PICTURE = 112  # pixels; longer side of a picture for the page
 
 _OVERVIEW = 96  # pixels; longer side of the image in which borders are measured
-_CHUNK = 16  # images per task of a thread
 _NEAR_BLACK, _NEAR_WHITE = 8, 250  # grey levels up to which, or from which on, a pixel is empty
 _BITS = {
     "1": 1,
