@@ -18,13 +18,8 @@ from vae_jax.detector.sources import Source, list_sources
 from vae_jax.detector.storage import read_detector
 from vae_jax.detector.stream import ScoredImage, score_images, score_sources
 from vae_jax.errors import UserError
-from vae_jax.scoring.calibration import (
-    Threshold,
-    benjamini_hochberg,
-    p_values,
-    quantile,
-)
-from vae_jax.scoring.decision import Decision, decide
+from vae_jax.scoring.calibration import Threshold, quantile
+from vae_jax.scoring.decision import Decision, decide, judge
 from vae_jax.scoring.role_scores import Columns, RoleScores
 from vae_jax.validate import DECISION_FIELDS, validate_config
 from vae_jax.workdir import override_fields
@@ -172,14 +167,14 @@ class Detector:
 
     def decide(self, columns: Columns) -> Decision:
         """Decides by the scores of some images which of them are anomalous."""
-        decision, scoring_config = self._decision, self.parts.config.scoring
-        scores = columns[decision.score]
-        p = p_values(self.parts.calibration[decision.score], scores)
-        if scoring_config.false_discovery:
-            anomalous = benjamini_hochberg(p, scoring_config.false_alarm_rate)
-        else:
-            anomalous = self.threshold.flags(scores)
-        return dataclasses.replace(decision, scores=scores, p_values=p, anomalous=anomalous)
+        scores = columns[self.deciding_score]
+        p, anomalous = judge(
+            self.parts.calibration[self.deciding_score],
+            scores,
+            self.threshold,
+            self.parts.config.scoring,
+        )
+        return dataclasses.replace(self._decision, scores=scores, p_values=p, anomalous=anomalous)
 
     def _score_readable(self, sources: Iterable[Source]) -> Iterator[ScoredImage]:
         for image in self.score_sources(sources):

@@ -1,6 +1,6 @@
 """The decision which test images are anomalous: thresholds, p-values and flags.
 
-N test images.
+N test images, n calibration normals.
 """
 
 import dataclasses
@@ -57,14 +57,14 @@ def decide(
     threshold_rule = THRESHOLD_RULES[scoring_config.threshold_rule]
     thresholds = {name: threshold_rule(calibration[name], scoring_config) for name in names}
     score = deciding_score(scoring_config.decision, names)
-    test_p_values = p_values(calibration[score], test[score])
     rate = scoring_config.false_alarm_rate
     if scoring_config.false_discovery:
         rule = f"all images together, by Benjamini-Hochberg at a false discovery rate of {rate:g}"
-        anomalous = benjamini_hochberg(test_p_values, rate)
     else:
         rule = f"each image by its threshold, {scoring_config.threshold_rule}"
-        anomalous = thresholds[score].flags(test[score])
+    test_p_values, anomalous = judge(
+        calibration[score], test[score], thresholds[score], scoring_config
+    )
     return Decision(
         score=score,
         rule=rule,
@@ -74,6 +74,26 @@ def decide(
         p_values=test_p_values,
         anomalous=anomalous,
     )
+
+
+def judge(
+    calibration: Float[np.ndarray, "n"],
+    scores: Float[np.ndarray, "N"],
+    threshold: Threshold,
+    scoring_config: ml_collections.ConfigDict,
+) -> tuple[Float[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+    """Returns p-value and decision of each image.
+
+    Args:
+        calibration: deciding score of the calibration normals.
+        scores: deciding score of the images.
+        threshold: threshold of this score.
+        scoring_config: the `scoring` group of the config.
+    """
+    p = p_values(calibration, scores)
+    if scoring_config.false_discovery:
+        return p, benjamini_hochberg(p, scoring_config.false_alarm_rate)
+    return p, threshold.flags(scores)
 
 
 def _promised_rate(scoring_config: ml_collections.ConfigDict, num_calibration: int) -> float | None:
