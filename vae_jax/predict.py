@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import json
-import logging
 import pathlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +21,6 @@ from vae_jax.errors import UserError
 from vae_jax.prediction_request import PredictionRequest
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.workdir import mark_output, write_text
-
-log = logging.getLogger(__name__)
 
 _SETTINGS = "settings.json"  # what the rows of a folder depend on
 _SUMMARY = "summary.json"
@@ -116,13 +113,13 @@ def _claim_output(request: PredictionRequest, detector: Detector) -> None:
 def _find_rows(sources: Iterable[Source], table: PredictionTable) -> Iterator[Source]:
     """Yields the sources; those whose rows are known carry them."""
     for source in sources:
-        rows = table.find(source.name, source.stamp())
+        rows = table.find(source.name, source.stamp)
         yield _ReusedSource(source.name, None, source.path, rows=rows) if rows else source
 
 
 def _make_rows(image: ScoredImage, detector: Detector) -> list[dict[str, object]]:
     """Returns one row of predictions.csv, or one for each tile."""
-    size, modified = image.source.stamp()
+    size, modified = image.source.stamp
     stamp = {"stored_bytes": size, "modified_ns": modified}
     if image.error:
         name, message = escape_text(image.source.name), escape_text(image.error)

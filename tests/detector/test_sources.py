@@ -75,9 +75,9 @@ def test_what_is_no_regular_file_is_not_opened(folder):
         sources["pipe.png"].read()
     with pytest.raises(ValueError, match="a link to a file that does not exist"):
         sources["link.png"].read()
-    assert sources["link.png"].stamp() == (-1, -1)
+    assert sources["link.png"].stamp == (-1, -1)
     status = (folder / "c.png").stat()
-    assert sources["c.png"].stamp() == (status.st_size, status.st_mtime_ns)
+    assert sources["c.png"].stamp == (status.st_size, status.st_mtime_ns)
 
 
 @pytest.mark.parametrize(
@@ -118,5 +118,7 @@ def test_each_frame_of_a_medical_file_is_an_image(write_dicom, tmp_path):
     broken, first, second = list_inputs([str(tmp_path)])
     assert [broken.name, first.name, second.name] == ["broken.dcm", "scan.dcm#0", "scan.dcm#1"]
     np.testing.assert_array_equal(decode(second), values[1] - 50)
+    np.testing.assert_array_equal(decode(first), values[0] - 50)
+    np.testing.assert_array_equal(decode(second), values[1] - 50)  # read once more
     with pytest.raises(ValueError, match="DICOM"):
         broken.read()

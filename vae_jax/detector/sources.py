@@ -6,6 +6,7 @@ decodes training images.
 H W image, C channels.
 """
 
+import contextlib
 import dataclasses
 import functools
 import glob
@@ -14,6 +15,7 @@ import itertools
 import os
 import pathlib
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -46,8 +48,12 @@ class Source:
     path: pathlib.Path | None = None
     is_frame: bool = False
 
+    @functools.cached_property
     def stamp(self) -> tuple[int, int]:
-        """Returns size (bytes) and time of the last change (ns) of the file; -1 where they are unknown."""
+        """Size (bytes) and time of the last change (ns) of the file when it was first asked for.
+
+        Both are -1 where they are unknown.
+        """
         try:
             status = os.stat(self.path)
         except (OSError, TypeError, ValueError):
@@ -135,8 +141,9 @@ def make_file_sources(path: str, name: str) -> Iterator[Source]:
     except Exception as error:  # readers raise any error on damaged files
         yield Source(name, functools.partial(_fail, error), file)
         return
+    reader = _FrameReader(file)
     for frame, suffix in enumerate(suffixes):
-        yield Source(name + suffix, functools.partial(_read_frame, file, frame), file, True)
+        yield Source(name + suffix, functools.partial(reader.read, frame), file, True)
 
 
 def _list_frames(file: pathlib.Path) -> list[str]:
@@ -145,9 +152,28 @@ def _list_frames(file: pathlib.Path) -> list[str]:
     return medical.read_header(file).suffixes
 
 
-def _read_frame(file: pathlib.Path, frame: int) -> bytes:
-    (content,) = medical.read_frames(file, [frame])
-    return content.encoded
+class _FrameReader:
+    """Reads the frames of a medical file, in about their order, so that the file is opened once."""
+
+    def __init__(self, file: pathlib.Path):
+        self._file = file
+        self._images = medical.read_images(file)
+        self._waiting: dict[int, bytes] = {}  # frames that were read before they are asked for
+        self._next = 0
+        self._lock = threading.Lock()  # threads ask for frames
+
+    def read(self, frame: int) -> bytes:
+        """Returns a frame as an image file."""
+        with self._lock:
+            # If an earlier frame cannot be read, this one perhaps can.
+            with contextlib.suppress(Exception):
+                while self._next <= frame:
+                    _, self._waiting[self._next] = next(self._images)
+                    self._next += 1
+            if frame in self._waiting:
+                return self._waiting.pop(frame)
+        (content,) = medical.read_frames(self._file, [frame])
+        return content.encoded
 
 
 def _fail(error: Exception) -> bytes:
