@@ -140,9 +140,37 @@ def test_a_run_that_only_scores_differently_can_be_evaluated_again(tmp_path):
     assert "run --mode=evaluate" in refusal(tmp_path, config)
 
 
+def save_checkpoint(workdir, config, step):
+    path = workdir / "checkpoints" / str(step) / "config" / "metadata"
+    path.parent.mkdir(parents=True)
+    path.write_text(config.to_json())
+
+
+@pytest.mark.parametrize("missing", ["config.json", "metrics.jsonl"])
+def test_checkpoints_alone_tell_that_a_workdir_holds_a_run(tmp_path, missing):
+    config = default()
+    start_run(tmp_path, config)
+    save_checkpoint(tmp_path, config, 7)
+    (tmp_path / missing).unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = default()
+    other.model.latent_dim = 3
+    assert "model.latent_dim is 16 there and 3 here" in refusal(tmp_path, other)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    config.train.epochs += 1
+    workdir_lib.claim_workdir(tmp_path, config)
+
+
+def test_checkpoints_whose_config_is_not_known_are_refused(tmp_path):
+    save_checkpoint(tmp_path, default(), 7)
+    (tmp_path / "checkpoints/7/config/metadata").write_text("{")
+    assert "is damaged" in refusal(tmp_path, default())
+
+
 def test_a_run_without_a_step_may_be_replaced(tmp_path):
     config = default()
     workdir_lib.claim_workdir(tmp_path, config)
+    save_checkpoint(tmp_path, config, 0)
     config.model.latent_dim = 3
     workdir_lib.claim_workdir(tmp_path, config)
     assert workdir_lib.read_config(tmp_path).model.latent_dim == 3

@@ -203,11 +203,11 @@ def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[Tra
     """Returns the state to continue from, and the number of epochs that are already completed."""
     config, dataset = training.config, training.dataset
     state, epoch = create_state(training.recipe, config.seed), 0
-    step = checkpoints.latest_step()
-    if step is None:
+    restored = checkpoints.restore_newest(state, config)
+    if restored is None:
         checkpoints.save(state, _describe_position(dataset, 0), config.to_dict(), None)
     else:
-        state, position = checkpoints.restore(step, state)
+        state, position = restored
         epoch = position["epoch"]
         if position["fingerprint"] != dataset.fingerprint:
             raise UserError(

@@ -22,6 +22,14 @@ _FIELDS_OUTSIDE_A_RUN = (
     "ablate.",
 )
 
+# With `train.min_steps`, a checkpoint holds other values of these fields than config.json.
+_EXTENDED_FIELDS = (
+    "train.epochs",
+    "train.warmup_epochs",
+    "objective.beta_warmup",
+    "objective.beta_cycle",
+)
+
 # The sections of results.json. They are fixed, because other programs read them; details.json holds every
 # other section.
 RESULT_SECTIONS = frozenset(
@@ -52,8 +60,15 @@ def write_text(path: pathlib.Path, text: str) -> None:
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
     """Does the same as `write_text` with bytes."""
     draft = path.with_name(path.name + ".part")
-    draft.write_bytes(content)
-    os.replace(draft, path)
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # without this, a power cut could leave an empty file
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)  # a full disk keeps no part of the file
+        raise
 
 
 def flatten_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -192,7 +207,8 @@ def decode_config(stored: Mapping[str, Any]) -> ml_collections.ConfigDict:
 def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     """Makes the workdir, or checks that it holds a run of the same config, and writes config.json.
 
-    A larger `train.epochs` continues the run. The location of the data does not distinguish runs.
+    A larger `train.epochs` continues the run. The location of the data does not distinguish runs. A workdir
+    holds a run if it has metrics, or a checkpoint of a later step than 0.
 
     Raises:
         UserError: if the workdir cannot be written, or if it holds a run of another config; the message
@@ -209,10 +225,21 @@ def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> N
             f"--workdir={workdir} cannot be written ({reason}); choose another one, or change its "
             "permissions"
         ) from error
-    # Without metrics the run never took a step, so another config may replace it.
-    if (workdir / "config.json").exists() and (workdir / "metrics.jsonl").exists():
-        _refuse_other_run(workdir, config)
+    folder = _find_newest_checkpoint(workdir)
+    # Without metrics and checkpoints the run never took a step, so another config may replace it.
+    if (workdir / "config.json").exists() and (folder or (workdir / "metrics.jsonl").exists()):
+        _refuse_other_run(workdir, read_config(workdir), config)
+    elif folder:
+        _refuse_other_checkpoint(workdir, folder, config)
     write_text(workdir / "config.json", config.to_json(indent=2, sort_keys=True) + "\n")
+
+
+def _find_newest_checkpoint(workdir: pathlib.Path) -> pathlib.Path | None:
+    """Returns the folder of the newest checkpoint; None if no step was taken before any checkpoint."""
+    folder = workdir / "checkpoints"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    step = max((int(name) for name in names if name.isdecimal()), default=0)
+    return folder / str(step) if step else None
 
 
 def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -225,17 +252,68 @@ def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
     }
 
 
-def _refuse_other_run(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-    stored, new = run_fields(read_config(workdir)), run_fields(config)
+def _refuse_other_run(
+    workdir: pathlib.Path, stored: ml_collections.ConfigDict, config: ml_collections.ConfigDict
+) -> None:
+    stored, new = run_fields(stored), run_fields(config)
     if new["train.epochs"] > stored["train.epochs"]:
         stored["train.epochs"] = new["train.epochs"]
     different = sorted(field for field in new if stored[field] != new[field])
     if not different:
         return
-    differences = "; ".join(
-        f"{field} is {stored[field]} there and {new[field]} here" for field in different
-    )
     advice = "choose another --workdir, or use the same values"
     if all(field.startswith(("scoring.", "report.")) for field in different):
         advice = f"run --mode=evaluate to evaluate that run with the new values, {advice}"
-    raise UserError(f"--workdir={workdir} holds a run of another config: {differences}; {advice}")
+    raise UserError(
+        f"--workdir={workdir} holds a run of another config: "
+        f"{_describe_differences(stored, new, different)}; {advice}"
+    )
+
+
+def _refuse_other_checkpoint(
+    workdir: pathlib.Path, folder: pathlib.Path, config: ml_collections.ConfigDict
+) -> None:
+    """Compares a config with the newest checkpoint, in a workdir without config.json."""
+    path = folder / "config" / "metadata"
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        differences = list_differences(stored, config)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        differences = f"{path} is damaged"
+    if differences:
+        raise UserError(
+            f"--workdir={workdir} holds checkpoints, but no config.json, and they are of another config: "
+            f"{differences}; choose another --workdir, or use the same values"
+        )
+
+
+def list_differences(
+    stored: Mapping[str, Any], config: ml_collections.ConfigDict, model_only: bool = False
+) -> str:
+    """Compares a config with the one that a checkpoint holds.
+
+    Fields that only one of them has are not compared, nor are fields that `train.min_steps` changes, nor
+    those that do not change what is trained.
+
+    Args:
+        stored: config in the checkpoint, as nested dicts.
+        config: config of the run.
+        model_only: whether fields of training are left out too: the parameters can be used anyway.
+
+    Returns:
+        The fields that differ, with both values; "" if none does.
+    """
+    old, new = run_fields(ml_collections.ConfigDict(stored)), run_fields(config)
+    passed_over = (*_EXTENDED_FIELDS, "name", "scoring.", "report.") + ("train.",) * model_only
+    different = sorted(
+        field
+        for field in old.keys() & new.keys()
+        if old[field] != new[field] and not field.startswith(passed_over)
+    )
+    return _describe_differences(old, new, different)
+
+
+def _describe_differences(
+    stored: Mapping[str, Any], new: Mapping[str, Any], fields: Sequence[str]
+) -> str:
+    return "; ".join(f"{field} is {stored[field]} there and {new[field]} here" for field in fields)

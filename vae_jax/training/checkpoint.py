@@ -1,37 +1,40 @@
-"""Checkpoints through Orbax: the latest state and the best one are kept.
+"""Checkpoints through Orbax: the two latest states and the best one are kept.
 
 A checkpoint holds three items: `state` (arrays), `data` (JSON: the dataset and the number of completed
 epochs) and `config` (JSON). The order of the images within an epoch follows from the seed, so it is not
-stored.
+stored. `checkpoint_files.py` notices damage; training then continues from the newest whole checkpoint.
 """
 
 import functools
 import logging
 import pathlib
+import shutil
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import flax.serialization
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.runtime import processes
+from vae_jax.training import checkpoint_files as files_lib
+from vae_jax.training.checkpoint_files import DISTORTION_KEY, DigestedPath
+from vae_jax.training.checkpoint_recovery import remove_damaged, set_aside
 from vae_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
 
-# Key of the distortion in the metrics of a checkpoint. Its name dates from before the loss had a spectral
-# term, when the distortion was the reconstruction term; it stays, because existing checkpoints contain it.
-_DISTORTION_KEY = "reconstruction"
-
 
 def _get_distortion(metrics: dict) -> float:
-    return metrics[_DISTORTION_KEY]
+    return metrics[DISTORTION_KEY]
 
 
 class Checkpoints:
@@ -42,21 +45,26 @@ class Checkpoints:
 
     Args:
         directory: folder of the checkpoints.
+        read_only: whether this object leaves the folder as it is.
     """
 
-    def __init__(self, directory: pathlib.Path):
+    def __init__(self, directory: pathlib.Path, read_only: bool = False):
         self._directory = directory.absolute()
-        self._manager = self._open() if processes.is_first() else None
+        self._read_only = read_only
 
-    def _open(self) -> ocp.CheckpointManager:
-        # Orbax does not create the folder if it knows of one process only.
-        self._directory.mkdir(parents=True, exist_ok=True)
+    @functools.cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax's manager, in the first process. It reads the metrics of all checkpoints when it opens."""
+        if not self._read_only:
+            # Orbax does not create the folder if it knows of one process only.
+            self._directory.mkdir(parents=True, exist_ok=True)
         return ocp.CheckpointManager(
             self._directory,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=checkpoint_managers.AnyPreservationPolicy(
                     [
-                        checkpoint_managers.LatestN(1),
+                        # The second one is there in case the latest is damaged.
+                        checkpoint_managers.LatestN(2),
                         checkpoint_managers.BestN(
                             get_metric_fn=_get_distortion,
                             reverse=True,
@@ -68,8 +76,10 @@ class Checkpoints:
                 # Without the next two options Orbax stores no metrics, and the policy above needs them.
                 best_fn=_get_distortion,
                 best_mode="min",
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not self._read_only,
                 create=False,
+                read_only=self._read_only,
+                temporary_path_class=DigestedPath,
                 multiprocessing_options=ocp.options.MultiprocessingOptions(
                     primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
                 ),
@@ -85,17 +95,23 @@ class Checkpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._manager:
+        if "_manager" in self.__dict__:
             self._manager.wait_until_finished()
             self._manager.close()
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint; None if there is no checkpoint."""
-        return processes.compute_on_first(lambda: self._manager.latest_step())
+        return processes.compute_on_first(
+            lambda: max(files_lib.list_steps(self._directory), default=None)
+        )
 
     def best_step(self) -> int | None:
-        """Returns the step with the lowest distortion in validation; None if no state was validated."""
-        return processes.compute_on_first(lambda: self._manager.best_step())
+        """Returns the step with the lowest distortion in validation; None if no state was validated.
+
+        Raises:
+            UserError: if a damaged file leaves open which step is the best one.
+        """
+        return processes.compute_on_first(lambda: files_lib.read_best_step(self._directory))
 
     def save(self, state: TrainState, data: dict, config: dict, distortion: float | None) -> None:
         """Saves a checkpoint in the background; a step that is already saved is skipped.
@@ -108,13 +124,13 @@ class Checkpoints:
                 None if this state may not be the best.
         """
         step = int(state.step)
-        if self._manager is None or step in self._manager.all_steps():
+        if not processes.is_first() or step in self._manager.all_steps():
             return
         # The arrays are copied to the host for two reasons: the next training call reuses the memory of
         # this state while the save still reads it, and arrays without a device can be restored on any
         # device.
         state = jax.tree.map(np.array, jax.device_get(state))
-        metrics = None if distortion is None else {_DISTORTION_KEY: distortion}
+        metrics = None if distortion is None else {DISTORTION_KEY: distortion}
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -135,34 +151,98 @@ class Checkpoints:
         Raises:
             UserError: if the checkpoint is damaged.
         """
-        template = jax.tree.map(
-            lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(template)
-        )
+        template = _make_template(template)
+        items = processes.compute_on_first(lambda: self._read_state(step, template))
+        return _unpack(items, template)
 
-        def read():
-            state, data = self._read_items(step, ocp.args.StandardRestore(template))
-            return {"state": flax.serialization.to_state_dict(state), "data": data}
+    def restore_newest(
+        self, template: TrainState, config: ml_collections.ConfigDict
+    ) -> tuple[TrainState, dict] | None:
+        """Restores the newest whole checkpoint; names newer ones that are damaged, and renames them.
 
-        items = processes.compute_on_first(read)
-        state = flax.serialization.from_state_dict(template, items["state"])
-        return jax.tree.map(jnp.asarray, state), items["data"]
+        Args:
+            template: a state with the shapes and dtypes of the saved one.
+            config: config of the run, which the config in the checkpoint must equal.
 
-    def restore_params(self, step: int) -> tuple[dict, dict]:
+        Returns:
+            The state and the item `data`; None if there is no checkpoint of a run that took a step.
+
+        Raises:
+            UserError: if all checkpoints are damaged, or the newest whole one is of another config.
+        """
+        template = _make_template(template)
+        items = processes.compute_on_first(lambda: self._read_newest(template, config))
+        return _unpack(items, template) if items else None
+
+    def _read_newest(self, template: TrainState, config: ml_collections.ConfigDict) -> dict:
+        remove_damaged(self._directory)
+        steps = files_lib.list_steps(self._directory)
+        errors = []
+        for step in reversed(steps):
+            stored = files_lib.read_item(self._directory / str(step), "config") or {}
+            differences = workdir_lib.list_differences(stored, config)
+            if differences and step == 0:
+                shutil.rmtree(
+                    self._directory / "0"
+                )  # the initial state, which follows from the config
+                return {}
+            if differences:
+                raise UserError(
+                    f"checkpoint {self._directory / str(step)} is of another config: "
+                    f"{differences}; choose another --workdir, or use the same values"
+                )
+            try:
+                items = self._read_state(step, template)
+            except UserError as error:
+                errors.append(error)
+                continue
+            for damaged in steps[steps.index(step) + 1 :]:
+                set_aside(self._directory / str(damaged), "it cannot be read")
+            self._manager.reload()
+            return items
+        if errors:
+            raise errors[0]
+        return {}
+
+    def restore_params(
+        self, step: int, read_config: Callable[[], ml_collections.ConfigDict] | None = None
+    ) -> tuple[dict, dict]:
         """Restores only the parameters, as NumPy arrays, and the item `data` that was saved with them.
 
         Args:
             step: step that `latest_step` or `best_step` returned.
+            read_config: () -> config of the run, to compare with the config in the checkpoint; None for no
+                check. It is called in the first process only.
 
         Raises:
-            UserError: if the checkpoint is damaged.
+            UserError: if the checkpoint is damaged or missing, or if its model is of another config.
         """
 
         def read():
+            folder = self._directory / str(step)
+            damage = files_lib.find_damage(folder) if folder.is_dir() else "it is missing"
+            if damage:
+                raise _make_damage_error(folder, damage)
+            if read_config:
+                stored = files_lib.read_item(folder, "config") or {}
+                differences = workdir_lib.list_differences(stored, read_config(), model_only=True)
+                if differences:
+                    raise UserError(
+                        f"checkpoint {folder} is of another config than config.json: {differences}; "
+                        "restore config.json, or choose another --workdir"
+                    )
             state, data = self._read_items(step, ocp.args.StandardRestore())
             return {"params": state["params"], "data": data}
 
         items = processes.compute_on_first(read)
         return items["params"], items["data"]
+
+    def _read_state(self, step: int, template: TrainState) -> dict:
+        folder = self._directory / str(step)
+        if damage := files_lib.find_damage(folder):
+            raise _make_damage_error(folder, damage)
+        state, data = self._read_items(step, ocp.args.StandardRestore(template))
+        return {"state": flax.serialization.to_state_dict(state), "data": data}
 
     def _read_items(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
         _ignore_orphaned_reads()
@@ -172,17 +252,26 @@ class Checkpoints:
             )
         except Exception as error:
             # Orbax has no exception of its own for a missing or truncated file; it raises many types.
-            reason = " ".join(str(error).split())[:160]
-            other_steps = [other for other in self._manager.all_steps() if other != step]
-            remedy = "train into another --workdir"
-            if other_steps:
-                latest = max(other_steps)
-                remedy = f"delete that folder to continue from step {latest}, or {remedy}"
-            raise UserError(
-                f"checkpoint {self._directory / str(step)} is damaged, or of another version of vae_jax "
-                f"({type(error).__name__}: {reason}); {remedy}"
-            ) from error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            raise _make_damage_error(self._directory / str(step), reason) from error
         return items.state, items.data
+
+
+def _make_damage_error(folder: pathlib.Path, reason: str) -> UserError:
+    return UserError(
+        f"checkpoint {folder} is damaged, or of another version of vae_jax ({reason}); restore it from a "
+        "copy, let --mode=train continue from the newest whole checkpoint, or train into another --workdir"
+    )
+
+
+def _make_template(state: TrainState) -> TrainState:
+    """Returns a state of NumPy arrays with the same shapes and dtypes."""
+    return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.device_get(state))
+
+
+def _unpack(items: dict, template: TrainState) -> tuple[TrainState, dict]:
+    state = flax.serialization.from_state_dict(template, items["state"])
+    return jax.tree.map(jnp.asarray, state), items["data"]
 
 
 @functools.cache
@@ -209,13 +298,15 @@ def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
         fingerprint: fingerprint of the data that the parameters will be used with.
 
     Raises:
-        UserError: if the workdir holds no checkpoint of a validated epoch, or the checkpoint is damaged.
+        UserError: if the workdir holds no checkpoint of a validated epoch, or if the best one is gone,
+            damaged or of another config than config.json.
     """
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
+    read_config = functools.partial(workdir_lib.read_config, workdir)
+    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         step = checkpoints.best_step()
         if step is None:
             raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
-        params, data = checkpoints.restore_params(step)
+        params, data = checkpoints.restore_params(step, read_config)
     if data["fingerprint"] != fingerprint:
         log.warning(
             "the data differs from the data that this model was trained on "
