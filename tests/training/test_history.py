@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pytest
 
 from vae_jax.training.history import History, read_metrics
 
@@ -38,6 +39,45 @@ def test_an_incomplete_last_line_is_ignored(tmp_path):
     line = json.dumps({"step": 3, "epoch": 1, "split": "train", "loss": 1.5})
     (tmp_path / "metrics.jsonl").write_text(f'{line}\n{{"step": 6, "epo', encoding="utf-8")
     assert [line["step"] for line in read_metrics(tmp_path)] == [3]
+
+
+ROWS = [{"step": step, "epoch": step // 3, "split": "train", "loss": 1.5} for step in (3, 6, 9)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b'{"step": 6, "epo', b"{}", b"[1]", b"\xff", b"null", b'{"step": "6"}', b"[" * 10**5,
+     b'{"step": 6, "epoch": 2, "split": "train", "loss": "x"}', b"1" * 5000, b"\0" * 80],
+)  # fmt: skip
+def test_a_broken_line_loses_only_itself_and_is_named_and_copied(tmp_path, broken, caplog):
+    path = tmp_path / "metrics.jsonl"
+    first, _, last = (json.dumps(row).encode() for row in ROWS)
+    path.write_bytes(b"\n".join([first, broken, last, b""]))
+    assert read_metrics(tmp_path) == [ROWS[0], ROWS[2]]
+    assert "metrics.jsonl: 1 of 3 lines are not whole and are passed over (line 2)" in caplog.text
+    with History(tmp_path, 9):
+        pass
+    assert path.read_bytes() == b"\n".join([first, last, b""])
+    assert (tmp_path / "metrics.removed.jsonl").read_bytes() == broken + b"\n"
+
+
+def test_every_line_that_is_removed_is_copied_first(tmp_path):
+    with History(tmp_path, 0) as history:
+        for step in (3, 6, 9):
+            history.write_metrics(step, step // 3, "train", {"loss": float(step)})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    for step in (6, 3):
+        with History(tmp_path, step):
+            pass
+    removed = (tmp_path / "metrics.removed.jsonl").read_text().splitlines()
+    assert removed == [lines[2], lines[1]]
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"[1]\n", b"\xff\n", b"\n\n", b"", b"\0" * 99])
+def test_a_file_without_a_whole_line_has_no_rows(tmp_path, content, caplog):
+    (tmp_path / "metrics.jsonl").write_bytes(content)
+    assert read_metrics(tmp_path) == []
+    assert ("1 of 1 lines" in caplog.text) == content.endswith((b"}\n", b"]\n", b"\xff\n"))
 
 
 def test_a_workdir_without_history_has_no_lines(tmp_path):
