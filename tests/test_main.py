@@ -19,6 +19,7 @@ from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.workdir import lock_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = (
@@ -123,6 +124,20 @@ def test_a_finished_run_is_evaluated_again_with_another_threshold_rule(uninterru
     assert before["detection"]["mse"]["auroc"] == after["detection"]["mse"]["auroc"]
     assert "standard deviations" in after["detection"]["mse"]["threshold_rule"]
     assert "quantile" in before["detection"]["mse"]["threshold_rule"]
+
+
+def test_a_second_start_on_a_workdir_in_use_is_refused_before_anything_is_written(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(main_module, "_set_up_process", lambda command: None)
+    with lock_workdir(tmp_path):
+        before = sorted(tmp_path.iterdir())
+        for mode in ("train", "audit"):
+            assert main_module.main(["main", f"--workdir={tmp_path}", f"--mode={mode}"]) == 2
+            err = capsys.readouterr().err
+            assert err.startswith(f"error: --workdir={tmp_path} is in use by process {os.getpid()}")
+            assert err.count("\n") == 1
+        assert sorted(tmp_path.iterdir()) == before
 
 
 # ml_collections loads config files through a function of importlib that Python 3.12 deprecates.

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -244,3 +245,20 @@ def test_whatever_writes_results_marks_the_folder(tmp_path):
     workdir_lib.merge_results(tmp_path / "second", {"dataset": {}}, remove=())
     for name in ("first", "second"):
         assert (tmp_path / name / workdir_lib.MARKER_FILE).is_file()
+
+
+def test_a_workdir_in_use_is_refused_and_the_message_names_the_owner(tmp_path):
+    with workdir_lib.lock_workdir(tmp_path):
+        with pytest.raises(UserError) as error, workdir_lib.lock_workdir(tmp_path):
+            pass
+        message = str(error.value)
+        assert message.startswith(f"--workdir={tmp_path} is in use by process {os.getpid()} on ")
+        assert "\n" not in message
+    with workdir_lib.lock_workdir(tmp_path):
+        pass
+
+
+def test_a_workdir_that_cannot_be_locked_is_used_without_a_lock(tmp_path):
+    (tmp_path / "file").touch()
+    with workdir_lib.lock_workdir(tmp_path / "file"):
+        pass

@@ -40,17 +40,8 @@ def main(argv: Sequence[str]) -> int:
         if command.prediction is not None:
             _predict(command)
             return 0
-        if command.leads:
-            _claim_workdir(command)
-        # This imports TFDS but not JAX: missing data is reported before the slower import.
-        from vae_jax.data.pipeline import prepare_datasets
-        from vae_jax.data.prepare import list_folders_once
-
-        with list_folders_once():
-            if command.mode != "audit":  # it lists what would stop the preparation
-                prepare_datasets(command.config.data)
-            with _join_cluster(command.cluster):
-                _run_mode(command)
+        with _lock_workdir(command):
+            _run_with_workdir(command)
     except UserError as error:
         print(f"error: {make_printable(str(error))}", file=sys.stderr)
         return 2
@@ -79,14 +70,26 @@ def _predict(command: command_line.Command) -> None:
     run(command.prediction)
 
 
-def _claim_workdir(command: command_line.Command) -> None:
-    """Claims the workdir for a config, or marks that of a finished run, before any folder is searched."""
-    if command.trains:
+def _lock_workdir(command: command_line.Command) -> contextlib.AbstractContextManager[None]:
+    """Locks the workdir; of several processes that run one command, only the first one does."""
+    if not command.leads:
+        return contextlib.nullcontext()
+    return workdir_lib.lock_workdir(command.workdir)
+
+
+def _run_with_workdir(command: command_line.Command) -> None:
+    """Claims the workdir if the command trains, prepares the data and runs the mode."""
+    if command.leads and command.trains:
         workdir_lib.claim_workdir(command.workdir, command.config)
-        return
-    # A run of an earlier version may lack the mark. A mode that cannot write there says so itself.
-    with contextlib.suppress(OSError):
-        workdir_lib.mark_output(command.workdir)
+    # This imports TFDS but not JAX: missing data is reported before the slower import.
+    from vae_jax.data.pipeline import prepare_datasets
+    from vae_jax.data.prepare import list_folders_once
+
+    with list_folders_once():
+        if command.mode != "audit":  # it lists what would stop the preparation
+            prepare_datasets(command.config.data)
+        with _join_cluster(command.cluster):
+            _run_mode(command)
 
 
 def _run_mode(command: command_line.Command) -> None:

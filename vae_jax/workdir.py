@@ -1,15 +1,17 @@
 """The workdir: the folder of one run, its config as config.json, and its files, which are written whole."""
 
+import contextlib
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
 from vae_jax.config import default
 from vae_jax.errors import UserError
+from vae_jax.runtime.lock import LockedError, hold_lock
 
 # Two configs that differ only in these fields are the same run: the fields say where the data is stored, or
 # what other modes do with a finished run.
@@ -42,6 +44,7 @@ RESULT_SECTIONS = frozenset(
 
 # A folder with this file was written by this program, and is never taken for a folder of images.
 MARKER_FILE = "VAE_JAX_OUTPUT.txt"
+_LOCK_FILE = ".vae_jax.lock"  # exists while a process uses the workdir
 _MARKER_TEXT = "vae_jax wrote this folder. Because of this file, it never reads images from here.\n"
 
 
@@ -202,6 +205,29 @@ def decode_config(stored: Mapping[str, Any]) -> ml_collections.ConfigDict:
         reason = " ".join(str(error).split())
         raise ValueError(f"has a value of the wrong type ({reason})") from error
     return config
+
+
+@contextlib.contextmanager
+def lock_workdir(workdir: pathlib.Path) -> Iterator[None]:
+    """Makes this process the only one that writes to a workdir, until the `with` block ends.
+
+    A workdir that cannot be written is not locked; whatever writes to it says so itself.
+
+    Raises:
+        UserError: if another process uses the workdir. The message says which one, and since when.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            mark_output(workdir)
+            stack.enter_context(hold_lock(workdir / _LOCK_FILE))
+        except LockedError as error:
+            raise UserError(
+                f"--workdir={workdir} is in use by {error}; wait until it has finished, or choose another "
+                "--workdir"
+            ) from None
+        except OSError:
+            pass
+        yield
 
 
 def claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

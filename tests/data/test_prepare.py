@@ -1,5 +1,6 @@
 import logging
 import os
+import pathlib
 import shutil
 import threading
 
@@ -14,6 +15,7 @@ from vae_jax.data import decode, pipeline
 from vae_jax.data.builders import layout
 from vae_jax.data.prepare import list_folders_once, list_manual_files, prepare_dataset
 from vae_jax.errors import UserError
+from vae_jax.runtime import lock as lock_lib
 
 
 @pytest.fixture
@@ -346,3 +348,46 @@ def test_outside_of_a_start_every_call_lists_the_folder(own_folder, listed_folde
         first = list_manual_files("folder", str(own_folder))
         assert list_manual_files("folder", str(own_folder)) is first
     assert len(listed_folders) == 3
+
+
+def test_of_two_that_prepare_the_same_data_the_second_waits_and_uses_it(
+    make_kvasir, data_dir, monkeypatch, caplog
+):
+    root = str(make_kvasir({"polyps": 3}))
+    check_image, is_first = decode.check_image, threading.Lock()
+    started, is_waiting = threading.Event(), threading.Event()
+
+    def check_slowly(*arguments):
+        started.set()
+        assert is_first.acquire(blocking=False) or is_waiting.is_set(), "two prepare at once"
+        is_waiting.wait(20)
+        return check_image(*arguments)
+
+    def wait_and_tell(*arguments):
+        is_waiting.set()
+        return pause(*arguments)
+
+    pause = lock_lib.time.sleep
+    monkeypatch.setattr(decode, "check_image", check_slowly)
+    monkeypatch.setattr(lock_lib.time, "sleep", wait_and_tell)
+    builders = []
+    thread = threading.Thread(
+        target=lambda: builders.append(prepare_dataset("kvasir", root, data_dir))
+    )
+    thread.start()
+    assert started.wait(20)
+    builders.append(prepare_dataset("kvasir", root, data_dir))
+    thread.join()
+    assert [num_images(builder) for builder in builders] == [3, 3]
+    assert "prepares the same data in" in caplog.text
+    assert not list(pathlib.Path(data_dir).rglob("*.lock"))
+
+
+def test_what_a_killed_preparation_left_is_removed_by_the_next_one(make_kvasir, data_dir):
+    root = make_kvasir({"polyps": 3})
+    folder = pathlib.Path(prepare_dataset("kvasir", str(root), data_dir).data_dir)
+    draft = folder.with_name("incomplete.ABC123_1.0.0")
+    folder.rename(draft)  # as if it had been killed before it renamed the folder
+    prepare_dataset("kvasir", str(root), data_dir)
+    assert folder.is_dir()
+    assert not draft.exists()

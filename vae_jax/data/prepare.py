@@ -20,6 +20,7 @@ from vae_jax.data.builders.digits import Digits
 from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import Kvasir
+from vae_jax.data.preparation_lock import lock_preparation
 from vae_jax.errors import UserError
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 from vae_jax.workdir import mark_output
@@ -120,9 +121,13 @@ def prepare_dataset(
         builder = open_builder(builder_class, config, root)
         if not builder.is_prepared():
             mark_output(root / builder.name)
-            if official is not None and not manual_dir:
-                config.files.update(download_source(dataset, root))
-            builder = _write_records(builder, root)
+            with lock_preparation(pathlib.Path(builder.data_dir)):
+                # Another process may have finished meanwhile.
+                builder = open_builder(builder_class, config, root)
+                if not builder.is_prepared():
+                    if official is not None and not manual_dir:
+                        config.files.update(download_source(dataset, root))
+                    builder = _write_records(builder)
     except OSError as error:
         if error.filename and pathlib.Path(error.filename) in config.files.values():
             raise  # a source file cannot be read
@@ -232,16 +237,10 @@ def open_builder(
         return builder_class(config=config, data_dir=root)
 
 
-def _write_records(builder: ImageDatasetBuilder, root: pathlib.Path) -> ImageDatasetBuilder:
+def _write_records(builder: ImageDatasetBuilder) -> ImageDatasetBuilder:
     """Writes the records of a dataset, and logs the images that it has skipped."""
-    try:
-        with _silence_tfds():
-            builder.download_and_prepare(file_format="array_record")
-    except OSError:
-        # Renaming the folder fails if another process has finished first. Its data is equal.
-        if not builder.is_prepared():
-            raise
-        return open_builder(type(builder), builder.builder_config, root)
+    with _silence_tfds():
+        builder.download_and_prepare(file_format="array_record")
     skipped = builder.preparation["skipped"]
     if skipped:
         reasons = "; ".join(f"{file} ({reason})" for file, reason in skipped.items())
