@@ -126,6 +126,8 @@ def test_a_finished_run_is_evaluated_again_with_another_threshold_rule(uninterru
     assert "quantile" in before["detection"]["mse"]["threshold_rule"]
 
 
+# ml_collections loads config files through a function of importlib that Python 3.12 deprecates.
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
 def test_a_second_start_on_a_workdir_in_use_is_refused_before_anything_is_written(
     tmp_path, capsys, monkeypatch
 ):
