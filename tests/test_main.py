@@ -142,6 +142,17 @@ def test_a_second_start_on_a_workdir_in_use_is_refused_before_anything_is_writte
         assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+@pytest.mark.parametrize("field", ["data.dir", "data.manual_dir"])
+def test_the_home_of_an_unknown_user_is_one_line(tmp_path, capsys, monkeypatch, field):
+    monkeypatch.setattr(main_module, "_set_up_process", lambda command: None)
+    arguments = [f"--workdir={tmp_path / 'run'}", f"--config.{field}=~nosuchuser/x"]
+    assert main_module.main(["main", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(
+        "error: a path begins with ~, but there is no such user"
+    )
+
+
 # ml_collections loads config files through a function of importlib that Python 3.12 deprecates.
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
 def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):

@@ -5,6 +5,7 @@ therefore answer at once.
 """
 
 import contextlib
+import errno
 import logging
 import os
 import sys
@@ -46,9 +47,18 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {make_printable(str(error))}", file=sys.stderr)
         return 2
     except OSError as error:  # for example a missing permission, a full disk or a missing folder
-        message = f"{error.filename or 'a file'}: {error.strerror or error}"
+        message = f"{error.filename or _describe_unnamed(error)}: {error.strerror or error}"
         print(
             f"error: {make_printable(message)}; correct this or name another path",
+            file=sys.stderr,
+        )
+        return 2
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # what pathlib says about `~` without a known user
+            raise
+        print(
+            "error: a path begins with ~, but there is no such user, or HOME is not set; write the whole "
+            "path",
             file=sys.stderr,
         )
         return 2
@@ -56,6 +66,13 @@ def main(argv: Sequence[str]) -> int:
         print("stopped; the same command continues from the last checkpoint", file=sys.stderr)
         return 1
     return 0
+
+
+def _describe_unnamed(error: OSError) -> str:
+    """Returns a description of the file that an error does not name."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "a file of the --workdir or the --output"
+    return "a file"
 
 
 def _predict(command: command_line.Command) -> None:
@@ -150,8 +167,8 @@ def _set_up_process(command: command_line.Command) -> None:
     keep_memory()
     choose_xla_options(command.config.train.precision)
     set_up_logging(logging.INFO if command.leads else logging.ERROR)
-    # Orbax logs every step of a save through absl; a user needs only its errors.
-    absl.logging.set_verbosity(absl.logging.ERROR)
+    # Orbax logs every step of a save through absl, and every error with its stack. It raises errors too.
+    absl.logging.set_verbosity(absl.logging.FATAL)
     if command.jax_cache_dir is not None:
         # Only the owner may write here, because JAX executes the programs that it reads from this folder.
         command.jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,8 @@
+import errno
+import os
 import shutil
+import subprocess
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +12,7 @@ import pytest
 from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.model.vae import build_model
+from vae_jax.training import checkpoint_files
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.checkpoint_files import find_damage
 from vae_jax.training.recipe import make_recipe
@@ -262,3 +267,78 @@ def test_the_initial_state_of_another_config_is_replaced(tmp_path, state, config
         checkpoints.save(state, {"epoch": 0}, config.to_dict(), None)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.restore_newest(state, config)[1] == {"epoch": 0}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 400 KiB of its own; the test is skipped where it cannot be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only a superuser of Linux can mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def fill_disk(folder, num_free):
+    usage = shutil.disk_usage(folder)
+    (folder / "filler").write_bytes(bytes(usage.free - num_free))
+
+
+@pytest.mark.parametrize("kib_free", [0, 8, 24, 40, 56])
+def test_a_full_disk_is_one_line_and_keeps_the_last_checkpoint(small_disk, state, config, kib_free):
+    folder = small_disk / "checkpoints"
+    with Checkpoints(folder) as checkpoints:
+        save(checkpoints, state, {3: 5.0})
+    fill_disk(small_disk, kib_free * 1024)
+    with pytest.raises(UserError) as error, Checkpoints(folder) as checkpoints:
+        save(checkpoints, state, {4: 1.0})
+    assert "a checkpoint cannot be saved in" in str(error.value)
+    assert "no space left on device" in str(error.value).lower()
+    assert "\n" not in str(error.value)
+    (small_disk / "filler").unlink()
+    with Checkpoints(folder) as checkpoints:
+        restored, _ = checkpoints.restore_newest(state, config)
+        jax.tree.map(np.testing.assert_array_equal, restored, at_step(state, 3))
+        save(checkpoints, state, {4: 1.0})
+    with Checkpoints(folder) as checkpoints:
+        restored, _ = checkpoints.restore_newest(state, config)
+    jax.tree.map(np.testing.assert_array_equal, restored, at_step(state, 4))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_a_write_that_fails_in_the_background_is_one_line(
+    tmp_path, state, config, monkeypatch, code
+):
+    with Checkpoints(tmp_path) as checkpoints:
+        save(checkpoints, state, {3: 5.0})
+
+    def fail(folder):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(checkpoint_files, "_write_digests", fail)
+    with pytest.raises(UserError) as error, Checkpoints(tmp_path) as checkpoints:
+        save(checkpoints, state, {4: 1.0})
+    assert f"a checkpoint cannot be saved in {tmp_path}" in str(error.value)
+    assert "\n" not in str(error.value)
+    monkeypatch.undo()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert int(checkpoints.restore_newest(state, config)[0].step) == 3
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_at_once(tmp_path, state, monkeypatch):
+    """Orbax would leave threads that keep the process waiting for ten minutes."""
+
+    def fail(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with Checkpoints(tmp_path) as checkpoints:
+        save(checkpoints, state, {3: 5.0})
+        checkpoints._manager.wait_until_finished()
+        num_threads = threading.active_count()
+        with monkeypatch.context() as patch:
+            patch.setattr(type(tmp_path), "mkdir", fail)
+            with pytest.raises(UserError, match=r"\(read-only file system\)"):
+                save(checkpoints, state, {4: 5.0})
+        assert threading.active_count() == num_threads

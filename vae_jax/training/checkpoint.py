@@ -5,12 +5,13 @@ epochs) and `config` (JSON). The order of the images within an epoch follows fro
 stored. `checkpoint_files.py` notices damage; training then continues from the newest whole checkpoint.
 """
 
+import contextlib
 import functools
 import logging
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
@@ -31,6 +32,17 @@ from vae_jax.training.checkpoint_recovery import remove_damaged, set_aside
 from vae_jax.training.state import TrainState
 
 log = logging.getLogger(__name__)
+
+
+# What the messages of TensorStore, which writes the arrays, contain -> the reason.
+_SIGNS = {
+    "No space left on device": "no space left on device",
+    "RESOURCE_EXHAUSTED": "no space left on device, or the quota is used up",
+    "quota": "the quota is used up",
+    "File too large": "the file is too large",
+    "PERMISSION_DENIED": "permission denied",
+    "Read-only file system": "read-only file system",
+}
 
 
 def _get_distortion(metrics: dict) -> float:
@@ -95,9 +107,15 @@ class Checkpoints:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if "_manager" in self.__dict__:
-            self._manager.wait_until_finished()
-            self._manager.close()
+        if "_manager" not in self.__dict__:
+            return
+        try:
+            with self._explain_failures():
+                self._manager.wait_until_finished()
+                self._manager.close()
+        except UserError:
+            if not isinstance(error, UserError):  # the first failure is the one to report
+                raise
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint; None if there is no checkpoint."""
@@ -131,15 +149,41 @@ class Checkpoints:
         # device.
         state = jax.tree.map(np.array, jax.device_get(state))
         metrics = None if distortion is None else {DISTORTION_KEY: distortion}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave(data),
-                config=ocp.args.JsonSave(config),
-            ),
-            metrics=metrics,
-        )
+        with self._explain_failures():
+            self._check_writable()
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=ocp.args.JsonSave(data),
+                    config=ocp.args.JsonSave(config),
+                ),
+                metrics=metrics,
+            )
+
+    def _check_writable(self) -> None:
+        """Raises OSError if no file can be written; Orbax would keep the process waiting for minutes."""
+        probe = self._directory / ".writable"
+        try:
+            probe.mkdir(exist_ok=True)
+            (probe / "file").write_bytes(bytes(4096))
+        finally:
+            shutil.rmtree(probe, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _explain_failures(self) -> Iterator[None]:
+        """Turns whatever Orbax raises while it saves, now or in the background, into one line."""
+        try:
+            yield
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            for sign, meaning in _SIGNS.items():
+                if sign in reason:
+                    reason = meaning
+            raise UserError(
+                f"a checkpoint cannot be saved in {self._directory} ({reason[:200]}); the last whole "
+                "checkpoint stays, and the same command continues from it when this is corrected"
+            ) from error
 
     def restore(self, step: int, template: TrainState) -> tuple[TrainState, dict]:
         """Restores the state of a step, and the item `data` that was saved with it.
