@@ -83,7 +83,7 @@ def test_delong_is_left_out_where_a_label_has_one_image(test_set):
         rankings = results.rank_columns(test, part, 20, seed=0)
         differences = results.compare_aurocs(test, part, rankings, "kl")
         assert set(differences) == {"mse"}
-        value = rankings["mse"].values["auroc"] - rankings["kl"].values["auroc"]
+        value = rankings["mse"].covered["auroc"]["value"] - rankings["kl"].covered["auroc"]["value"]
         assert differences["mse"]["value"] == pytest.approx(value)
         assert ("delong" in differences["mse"]) is has_delong
 

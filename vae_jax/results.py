@@ -76,11 +76,14 @@ def measure_likelihood(test: Columns, labels: Labels, importance_samples: int) -
 def rank_columns(
     test: Examples, columns: Columns, num_resamples: int, seed: int
 ) -> dict[str, bootstrap.Ranking]:
-    """Ranks the test images by each column; empty unless the test set has both labels."""
+    """Ranks the test images by each column; empty unless the test set has both labels.
+
+    Images of one group are not independent, so the intervals treat a group as one unit.
+    """
     if not has_both_labels(test):
         return {}
     return {
-        name: bootstrap.rank(values, test.labels, num_resamples, seed)
+        name: bootstrap.rank(values, test.labels, num_resamples, seed, test.groups)
         for name, values in columns.items()
     }
 
@@ -140,12 +143,13 @@ def compare_aurocs(
         bootstrap, and under `delong` the interval and p-value by DeLong.
     """
     differences = {}
-    has_variance = np.bincount(test.labels).min() >= 2
+    groups = np.array(test.groups)
+    has_variance = all(len(np.unique(groups[test.labels == label])) >= 2 for label in (0, 1))
     for name, ranking in rankings.items():
         if name != deciding:
             differences[name] = ranking.auroc_minus(rankings[deciding])
             if has_variance:
-                delong = delong_paired(columns[name], columns[deciding], test.labels)
+                delong = delong_paired(columns[name], columns[deciding], test.labels, test.groups)
                 differences[name]["delong"] = {
                     key: delong[key] for key in ("low", "high", "p_value")
                 }

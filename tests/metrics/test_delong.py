@@ -24,7 +24,8 @@ def test_variance_is_that_of_the_definition(pairs):
     scores, labels = table[:, 0].astype(float), table[:, 1]
     result = delong.delong(scores, labels)
     assert result["value"] == pytest.approx(sklearn.metrics.roc_auc_score(labels, scores))
-    assert result["variance"] == pytest.approx(by_definition(scores, labels), abs=1e-12)
+    _, covariance = delong._estimate([scores], labels, np.arange(len(labels)))
+    assert covariance.total[0, 0] == pytest.approx(by_definition(scores, labels), abs=1e-12)
     assert 0 <= result["low"] <= result["value"] <= result["high"] <= 1
 
 
@@ -81,6 +82,35 @@ def test_a_score_compared_with_itself_has_no_difference_and_no_variance():
     assert result == {"value": 0.0, "variance": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0}
 
 
-def test_a_single_anomaly_is_refused():
+def test_the_difference_of_a_single_anomaly_is_refused():
     with pytest.raises(ValueError, match="found 3 normals and 1 anomalies"):
-        delong.delong(np.arange(4.0), np.array([0, 0, 0, 1]))
+        delong.delong_paired(np.arange(4.0), np.arange(4.0), np.array([0, 0, 0, 1]))
+
+
+def test_a_single_anomaly_has_a_wide_interval():
+    interval = delong.delong(np.arange(4.0), np.array([0, 0, 0, 1]))
+    assert interval["value"] == interval["high"] == 1
+    assert interval["low"] < 0.4
+
+
+def test_the_variance_with_groups_is_that_of_resampled_groups():
+    # Groups of normals, of anomalies and of both, of one to four images that share a part of their score.
+    rng = np.random.default_rng(3)
+    groups = np.repeat(np.arange(240), rng.integers(1, 5, 240))
+    kind = rng.integers(0, 3, 240)[groups]
+    labels = np.where(kind == 2, rng.integers(0, 2, len(groups)), kind)
+    scores = rng.normal(size=240)[groups] + 0.5 * rng.normal(size=len(groups)) + labels
+    ranking = bootstrap.rank(scores, labels, 3000, groups=groups)
+    _, covariance = delong._estimate([scores], labels, groups)
+    assert covariance.total[0, 0] ** 0.5 == pytest.approx(
+        ranking.resampled["auroc"].std(), rel=0.06
+    )
+    _, alone = delong._estimate([scores], labels, np.arange(len(groups)))
+    assert covariance.total[0, 0] > 1.5 * alone.total[0, 0]
+
+
+def test_newcombes_interval_is_that_of_his_quadratic_equation_at_perfect_separation():
+    # With M = P = 10 and A = 1: (1 - t)^2 = z^2 t (1 - t) (1 + 9 ((1 - t) / (2 - t) + t / (1 + t))) / 100.
+    low = delong.delong(np.arange(20.0), np.repeat([0, 1], 10))["low"]
+    variance = low * (1 - low) * (1 + 9 * ((1 - low) / (2 - low) + low / (1 + low))) / 100
+    assert 1 - low == pytest.approx(stats.norm.ppf(0.975) * variance**0.5)

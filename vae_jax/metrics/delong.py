@@ -1,10 +1,9 @@
-"""Intervals of the AUROC without resampling, by DeLong's variance.
+"""The AUROC with its interval, and differences of AUROCs, by DeLong's variance and without resampling.
 
-It checks the intervals of `metrics/bootstrap.py`, and is faster.
 Names: `N` images, `M` normals, `P` anomalies, `S` scores.
 
-Source: DeLong, DeLong and Clarke-Pearson 1988; the computation by midranks in O(N log N)
-follows Sun and Xu 2014, "Fast implementation of DeLong's algorithm".
+Sources: DeLong, DeLong and Clarke-Pearson 1988; the computation by midranks in O(N log N) follows Sun and
+Xu 2014, "Fast implementation of DeLong's algorithm"; Obuchowski 1997 for groups of images.
 """
 
 import math
@@ -14,30 +13,54 @@ from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 from scipy.stats import rankdata
 
-from vae_jax.metrics import detection
+from vae_jax.metrics import clusters, covering, detection
 
 
-def delong(scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]) -> dict[str, float]:
-    """Returns the AUROC: `value`, its `variance`, and `low` and `high` of its 95 % interval in [0, 1].
+def delong(
+    scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"], groups: clusters.Groups = None
+) -> dict[str, float]:
+    """Returns the AUROC as `value`, with `low` and `high` of its 95 % interval in [0, 1].
+
+    The interval is the union of the logit interval with DeLong's variance and of Newcombe's interval with
+    the effective numbers of images; `metrics/covering.py` explains why.
+
+    Args:
+        scores: higher is more anomalous.
+        labels: 0 normal, 1 anomaly.
+        groups: the group of each image; None if all images are independent.
 
     Raises:
-        ValueError: if a score is NaN, or if there are fewer than two normals or two anomalies.
+        ValueError: if a score is NaN, or if the labels hold only one class.
     """
-    aurocs, covariance = _estimate([scores], labels)
-    value, variance = float(aurocs[0]), float(covariance[0, 0])
-    reach = float(ndtri(0.975)) * math.sqrt(variance)
-    return {
-        "value": value,
-        "variance": variance,
-        "low": max(value - reach, 0.0),
-        "high": min(value + reach, 1.0),
-    }
+    detection.check_scores_and_labels(scores, labels)
+    numbers, anomalous = clusters.number_groups(groups, len(scores)), labels == 1
+    aurocs, covariance = _estimate([scores], labels, numbers)
+    value = float(aurocs[0])
+    sizes = [
+        clusters.effective_size(scores[rows], numbers[rows]) for rows in (~anomalous, anomalous)
+    ]
+    newcombe = covering.model_interval(
+        value, lambda true_value: covering.mann_whitney_variance(true_value, *sizes)
+    )
+    if covariance is None:
+        return covering.unite(value, newcombe, newcombe)
+    variance, degrees = float(covariance.total[0, 0]), covariance.welch_degrees()
+    return covering.unite(value, covering.logit_interval(value, variance, degrees), newcombe)
 
 
 def delong_paired(
-    a: Float[np.ndarray, "N"], b: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"]
+    a: Float[np.ndarray, "N"],
+    b: Float[np.ndarray, "N"],
+    labels: Int[np.ndarray, "N"],
+    groups: clusters.Groups = None,
 ) -> dict[str, float]:
     """Returns the AUROC of scores `a` minus that of `b`, on the same images.
+
+    Args:
+        a: scores; higher is more anomalous.
+        b: other scores of the same images.
+        labels: 0 normal, 1 anomaly.
+        groups: the group of each image; None if all images are independent.
 
     Returns:
         The difference as `value`, its `variance`, `low` and `high` of its 95 % interval, and the two-sided
@@ -45,11 +68,18 @@ def delong_paired(
         equal AUROCs and 0 otherwise.
 
     Raises:
-        ValueError: if a score is NaN, or if there are fewer than two normals or two anomalies.
+        ValueError: if a score is NaN, or if a label has fewer than two groups of images.
     """
-    aurocs, covariance = _estimate([a, b], labels)
-    value = float(aurocs[0] - aurocs[1])
-    variance = max(float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]), 0.0)
+    numbers = clusters.number_groups(groups, len(labels))
+    aurocs, covariance = _estimate([a, b], labels, numbers)
+    if covariance is None:
+        counts = [len(np.unique(numbers[labels == label])) for label in (0, 1)]
+        raise ValueError(
+            f"a variance needs at least two normals and two anomalies; found {counts[0]} normals "
+            f"and {counts[1]} anomalies of different groups"
+        )
+    value, matrix = float(aurocs[0] - aurocs[1]), covariance.total
+    variance = max(float(matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]), 0.0)
     deviation = math.sqrt(variance)
     reach = float(ndtri(0.975)) * deviation
     p_value = float(2 * ndtr(-abs(value) / deviation)) if deviation else float(value == 0)
@@ -63,15 +93,15 @@ def delong_paired(
 
 
 def _estimate(
-    scores: list[np.ndarray], labels: Int[np.ndarray, "N"]
-) -> tuple[Float[np.ndarray, "S"], Float[np.ndarray, "S S"]]:
-    """Returns the AUROC of each score, and the covariance of these AUROCs."""
+    scores: list[np.ndarray], labels: Int[np.ndarray, "N"], groups: Int[np.ndarray, "N"]
+) -> tuple[Float[np.ndarray, "S"], clusters.Covariance | None]:
+    """Returns the AUROC of each score, and the covariance of these AUROCs if it can be estimated."""
     placements = [_placements(values, labels) for values in scores]
     of_anomalies, of_normals = (np.stack(rows) for rows in zip(*placements, strict=True))
-    covariance = sum(
-        np.atleast_2d(np.cov(values)) / values.shape[1] for values in (of_anomalies, of_normals)
+    covariance = clusters.sum_covariance(
+        of_anomalies, of_normals, groups[labels == 1], groups[labels == 0]
     )
-    return of_anomalies.mean(axis=1), covariance
+    return np.array([detection.auroc(values, labels) for values in scores]), covariance
 
 
 def _placements(
@@ -86,11 +116,6 @@ def _placements(
     detection.check_scores_and_labels(scores, labels)
     anomalous = labels == 1
     anomalies, normals = scores[anomalous], scores[~anomalous]
-    if min(len(anomalies), len(normals)) < 2:
-        raise ValueError(
-            f"a variance needs at least two normals and two anomalies; found {len(normals)} normals "
-            f"and {len(anomalies)} anomalies"
-        )
     ranks = rankdata(scores)
     of_anomalies = (ranks[anomalous] - rankdata(anomalies)) / len(normals)
     of_normals = 1 - (ranks[~anomalous] - rankdata(normals)) / len(anomalies)

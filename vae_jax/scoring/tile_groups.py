@@ -81,8 +81,8 @@ def rank_tiles(
     Returns:
         For each score: `image`, how well the highest tile of each strip ranks anomalous strips above
         normal strips; and `patch` with two rankings of `defects`, against `rolls` and against `clean`.
-        Every measure has its interval. The bootstrap of `patch` treats overlapping tiles as independent,
-        so its intervals are too narrow. A ranking without normals or without anomalies is absent.
+        Every measure has its interval, which treats the images of one group as one unit: the tiles of a
+        strip overlap. A ranking without normals or without anomalies is absent.
     """
     return {
         name: rank_strips_and_tiles(
@@ -116,18 +116,21 @@ def rank_strips_and_tiles(
         `image` and `patch`, as in `rank_tiles`.
     """
 
-    def rank(scores, labels) -> dict[str, dict[str, float]]:
+    def rank(scores, labels, groups) -> dict[str, dict[str, float]]:
         resamples = scoring_config.bootstrap_resamples
-        return bootstrap.rank(scores, labels, resamples, seed).intervals()
+        return bootstrap.rank(scores, labels, resamples, seed, groups).intervals()
+
+    group_of_tile = np.array(tiles.test.groups)
 
     rankings = {}
     strip_labels = np.array([int(file in tiles.anomalous) for file in strip_scores])
     if len(np.unique(strip_labels)) == 2:
-        rankings["image"] = rank(np.array(list(strip_scores.values())), strip_labels)
+        groups = [group_of_tile[tiles.rows_of_strip[file][0]] for file in strip_scores]
+        rankings["image"] = rank(np.array(list(strip_scores.values())), strip_labels, groups)
     defects = tiles.kinds["defects"]
     patch = {}
     for kind in ("rolls", "clean"):
         if tiles.kinds[kind].any() and defects.any():
             rows = tiles.kinds[kind] | defects
-            patch[kind] = rank(tile_scores[rows], tiles.test.labels[rows])
+            patch[kind] = rank(tile_scores[rows], tiles.test.labels[rows], group_of_tile[rows])
     return rankings | ({"patch": patch} if patch else {})

@@ -32,8 +32,8 @@ STRIP_COLUMNS = {
 }
 STRIP_CAVEAT = (
     "The fair comparison is with the tiles without a defect on the defective strips, because the normal "
-    "strips were photographed under different conditions. Tiles overlap, so the intervals of tiles are too "
-    "narrow. The main table counts both kinds of normal tiles together."
+    "strips were photographed under different conditions. Tiles of a strip overlap, so the intervals treat "
+    "a strip as one unit. The main table counts both kinds of normal tiles together."
 )
 
 _WIDTH = 13.0  # inches
