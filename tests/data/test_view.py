@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from vae_jax.data import pipeline
 from vae_jax.data.dataset_section import describe_dataset
@@ -60,6 +61,22 @@ def test_anomalies_without_a_marked_pixel_in_view_are_counted_from_prepared_data
             "masked_anomalies": 4,
             "anomalies_out_of_view": 2,
         }
+        assert describe_dataset(dataset)["mask_regions"] == {"marked": 2, "enlarged": 0}
+
+
+@pytest.mark.parametrize("framing", ["stretch", "pad"])
+def test_thin_regions_are_kept_and_counted_from_prepared_data(folder_config, tmp_path, framing):
+    mask = np.zeros((20, 60), np.uint8)
+    mask[8:12, 1], mask[3:6, 40:55] = 255, 255
+    Image.fromarray(mask).save(tmp_path / "images/ground_truth/bad/0_mask.png")
+    folder_config.framing, folder_config.image_size = framing, 10
+    for _ in range(2):  # the second time from decoded images
+        dataset = pipeline.load_dataset(folder_config, 0)
+        regions = dict(zip(dataset.test.files, dataset.test.mask_regions.tolist(), strict=True))
+        assert regions["bad/0.png"] == [2, 1]
+        assert describe_dataset(dataset)["mask_regions"]["enlarged"] >= 1
+        labels = dataset.test.masks[dataset.test.files.index("bad/0.png")]
+        assert ndimage.label(labels, np.ones((3, 3)))[1] == 2
 
 
 @pytest.mark.parametrize("framing", ["stretch", "tiles"])

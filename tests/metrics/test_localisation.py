@@ -94,6 +94,17 @@ def test_aupro_equals_its_definition(limit):
     assert result["aupro"] == pytest.approx(aupro_by_definition(maps, masks, limit), abs=1e-4)
 
 
+def test_a_step_of_the_curve_at_the_limit_itself_is_not_below_it():
+    # 3 of 10 normal pixels are above the whole anomaly, so PRO is 0 up to a false-positive rate of 0.3.
+    maps = np.array([[[9.0, 9, 9, 5, 1, 1, 1, 1, 1, 1, 1]]])
+    masks = (maps == 5).astype(np.uint8)
+    assert measure(maps, masks, fpr_limit=0.3)["aupro"] == 0.0
+    # With a second anomaly above all normal pixels, PRO is 0.5 up to the limit.
+    maps = np.append([[[10.0, 1.0]]], maps, axis=2)
+    masks = np.append([[[1, 0]]], masks, axis=2).astype(np.uint8)
+    assert measure(maps, masks, fpr_limit=3 / 11)["aupro"] == 0.5
+
+
 def test_bins_change_the_metrics_by_less_than_a_thousandth():
     rng = np.random.default_rng(0)
     masks = np.zeros((4, 64, 64), np.uint8)

@@ -29,6 +29,8 @@ class Crops:
         masks: 1 where a pixel is abnormal; None where the image has no mask.
         has_defect: whether the stored mask, before it was resized, marks a pixel of the crop.
         is_out_of_view: whether the stored mask marks pixels, but none of them is in any crop.
+        mask_regions: regions that the stored mask marks in each crop, and how many of them have one pixel
+            only because no region may be lost where the mask is resized.
         boxes: left, top and side of each crop, pixels of the upright image; an image that is not cut into
             tiles has one crop with the side 0.
         stored_levels: range of the stored values of the whole image; see `Examples.stored_levels`.
@@ -38,6 +40,7 @@ class Crops:
     masks: UInt8[np.ndarray, "T H W"] | None
     has_defect: Bool[np.ndarray, "T"]
     is_out_of_view: bool
+    mask_regions: Int32[np.ndarray, "T 2"]
     boxes: Int32[np.ndarray, "T 3"]
     stored_levels: Float64[np.ndarray, "6"]
 
@@ -54,6 +57,7 @@ class Crops:
             images=self.images[:0],
             masks=masks,
             has_defect=self.has_defect[:0],
+            mask_regions=self.mask_regions[:0],
             boxes=self.boxes[:0],
         )
 
@@ -84,21 +88,23 @@ def cut_crops(encoded: bytes, encoded_mask: bytes | None, framing: Framing) -> C
     size, channels = framing.image_size, framing.channels
     images = np.empty((len(usable), size, size, channels), np.uint8)
     masks = None if mask is None else np.empty((len(usable), size, size), np.uint8)
-    has_defect = np.zeros(len(usable), bool)
+    mask_regions = np.zeros((len(usable), 2), np.int32)
     for row, box in enumerate(usable):
         images[row] = _decode_piece(_cut_piece(image, box), size, channels, framing)
         if mask is not None:
             piece = _cut_piece(mask, box)
-            crop = framing.piece_crop
-            masks[row] = decode.decode_mask(piece, size, crop, framing.framing)
-            stored_mask = decode.decode_mask(piece, None, crop, framing.framing)
-            has_defect[row] = stored_mask.any()
+            masks[row], num_regions, num_kept = decode.decode_mask_and_count(
+                piece, size, framing.piece_crop, framing.framing
+            )
+            mask_regions[row] = num_regions, num_kept
+    has_defect = mask_regions[:, 0] > 0
     is_out_of_view = mask is not None and not has_defect.any() and decode.marks_pixels(mask)
     return Crops(
         images,
         masks,
         has_defect,
         is_out_of_view,
+        mask_regions,
         np.array(usable, np.int32).reshape(-1, 3),
         np.array(measure_levels(image), np.float64),
     )

@@ -8,17 +8,18 @@ H W image that the model sees, C channels (1 grey, 3 RGB).
 import io
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps
 
 from vae_jax.data import stored_values
 from vae_jax.data.image_file import open_image
 from vae_jax.data.intensity import FULL, Intensity
+from vae_jax.data.mask_regions import shrink_mask
 from vae_jax.data.squaring import cut_centre, fit_square
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 # Part of the names of cached files: raise it whenever a function below returns other pixels than before.
-VERSION = 2
+VERSION = 3
 
 _HALF = 127  # grey level of a mask; brighter pixels are abnormal
 
@@ -176,16 +177,34 @@ def decode_mask(
 ) -> UInt8[np.ndarray, "H W"]:
     """Returns 1 where the mask is brighter than half; it is cropped and resized like its image.
 
+    Every region that is marked in the visible part keeps at least one pixel (`mask_regions.py`).
+
     Args:
         stored: bytes of the file, or a mask from `open_upright`.
         image_size: H and W, pixels; None does not resize.
         crop: as in `decode_image`.
         framing: as in `decode_image`.
     """
-    image = _convert(_cut_visible_part(stored, crop, framing), "L")
-    if image_size is not None:
-        image = fit_square(image, image_size, framing, Image.Resampling.NEAREST)
-    return (np.asarray(image) > _HALF).astype(np.uint8)
+    if image_size is None:
+        return _find_marked(stored, crop, framing).astype(np.uint8)
+    return decode_mask_and_count(stored, image_size, crop, framing)[0]
+
+
+def decode_mask_and_count(
+    stored: bytes | Image.Image, image_size: int, crop: float, framing: str = "crop"
+) -> tuple[UInt8[np.ndarray, "H W"], int, int]:
+    """Returns a mask as `decode_mask` does, its number of regions, and how many resizing would lose."""
+
+    def resize(image: Image.Image) -> Image.Image:
+        return fit_square(image, image_size, framing, Image.Resampling.NEAREST)
+
+    return shrink_mask(_find_marked(stored, crop, framing), resize)
+
+
+def _find_marked(
+    stored: bytes | Image.Image, crop: float, framing: str
+) -> Bool[np.ndarray, "height width"]:
+    return np.asarray(_convert(_cut_visible_part(stored, crop, framing), "L")) > _HALF
 
 
 def decode_whole_mask(encoded: bytes) -> UInt8[np.ndarray, "height width"]:

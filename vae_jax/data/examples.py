@@ -30,6 +30,10 @@ def _make_all_false(examples: "Examples") -> Bool[np.ndarray, "N"]:
     return np.zeros(len(examples), bool)
 
 
+def _make_no_regions(examples: "Examples") -> Int32[np.ndarray, "N 2"]:
+    return np.zeros((len(examples), 2), np.int32)
+
+
 def _make_unknown_materials(examples: "Examples") -> list[str]:
     return [""] * len(examples)
 
@@ -54,6 +58,8 @@ class Examples:
             are, and transparency (the columns in `intensity.py`); None where nothing is known about them.
         out_of_view: in which images the stored mask marks pixels, but none that the model sees.
         unmarked: which images are slices of a medical file whose mask marks nothing in them.
+        mask_regions: number of regions that the stored mask marks in view, and how many of them have one
+            pixel only because no region may be lost where the mask is resized; None where nothing is known.
         view_share: share of the area of the stored image that the model sees, in [0, 1].
         masks: 1 where a pixel is abnormal; None where the dataset has no masks.
         has_mask: which images have a mask; in a role with masks, a normal image counts as having an empty
@@ -83,6 +89,9 @@ class Examples:
     )
     unmarked: Bool[np.ndarray, "N"] | None = dataclasses.field(
         default=None, metadata={"fill": _make_all_false}
+    )
+    mask_regions: Int32[np.ndarray, "N 2"] | None = dataclasses.field(
+        default=None, metadata={"fill": _make_no_regions}
     )
     view_share: Float64[np.ndarray, "N"] | None = None
     masks: UInt8[Images, "N H W"] | None = dataclasses.field(

@@ -29,7 +29,7 @@ from vae_jax.runtime.memory import measure_memory_bytes
 _MAX_MEMORY_SHARE = 1 / 6
 
 # Columns that earlier versions did not write.
-_MEASURED = {"stored_levels", "out_of_view", "unmarked"}
+_MEASURED = {"stored_levels", "out_of_view", "unmarked", "mask_regions"}
 
 _log = logging.getLogger(__name__)
 

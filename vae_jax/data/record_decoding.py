@@ -37,9 +37,9 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     Yields:
         Name of a column -> one row per crop of the record: `images`, `masks` (of size 0 if the record has
-        none), `has_mask`, `out_of_view`, `unmarked`, `stored_size`, `stored_levels`, `classes`, `files`,
-        `groups`, and of tiles `offsets` (strips) or `boxes`. Text is fixed-width unicode, so that no file
-        needs pickle.
+        none), `has_mask`, `out_of_view`, `unmarked`, `mask_regions`, `stored_size`, `stored_levels`,
+        `classes`, `files`, `groups`, and of tiles `offsets` (strips) or `boxes`. Text is fixed-width
+        unicode, so that no file needs pickle.
 
     Raises:
         UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
@@ -143,6 +143,7 @@ def _decode_record(
         "has_mask": np.full(num_crops, has_mask),
         "out_of_view": np.full(num_crops, crops.is_out_of_view),
         "unmarked": np.full(num_crops, is_unmarked),
+        "mask_regions": crops.mask_regions,
         "stored_size": np.tile(stored_size, (num_crops, 1)),
         "stored_levels": np.tile(crops.stored_levels, (num_crops, 1)),
         "classes": classes,

@@ -70,3 +70,16 @@ def summarise_view(test: Examples) -> Coverage:
         num_masked_anomalies=int(masked.sum()),
         num_out_of_view=int((masked & lost).sum()),
     )
+
+
+def count_mask_regions(test: Examples) -> tuple[int, int]:
+    """Counts the marked regions of anomalies that are in view; those of tiles in each tile.
+
+    Returns:
+        Their number; and how many of them have one pixel only because no region may be lost where its mask
+        is resized.
+    """
+    if test.mask_regions is None:
+        return 0, 0
+    num_regions, num_kept = test.mask_regions[test.labels == 1].sum(axis=0).tolist()
+    return num_regions, num_kept

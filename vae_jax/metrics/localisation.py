@@ -192,7 +192,7 @@ def _count(
 
 def _area_below(height: Float[np.ndarray, "T"], fpr: Float[np.ndarray, "T"], limit: float) -> float:
     """Returns the area under a curve from 0 to `limit`; points are joined by straight lines."""
-    inside = fpr < limit
+    inside = fpr <= limit  # a point at the limit itself ends the curve as it is
     x = np.append(fpr[inside], limit)
     y = np.append(height[inside], np.interp(limit, fpr, height))
     return float(np.trapezoid(y, x))

@@ -110,6 +110,15 @@ def test_what_is_in_view_is_a_fact_of_the_data(results):
     assert data["marked anomalies out of view"] == "123 of 392"
 
 
+def test_regions_that_resizing_would_lose_are_a_fact_of_the_data(results):
+    results["dataset"]["mask_regions"] = {"marked": 1412, "enlarged": 0}
+    data = dict(facts.summarise_run(default(), results)["Data"])
+    assert data["marked regions"] == "1,412, none lost by resizing"
+    results["dataset"]["mask_regions"]["enlarged"] = 31
+    data = dict(facts.summarise_run(default(), results)["Data"])
+    assert data["marked regions"].endswith("; 31 would be lost, and count with one pixel")
+
+
 def test_what_the_split_left_out_is_a_fact_of_the_data(results):
     results["dataset"]["split"] = {
         "duplicates_left_out": 1200,

@@ -55,6 +55,7 @@ def _list_data_facts(config: ml_collections.ConfigDict, dataset: dict[str, Any])
     if tiles := dataset.get("tiles"):
         facts.append(("tiles of these images", describe_tile_counts(tiles)))
     facts += _list_view_facts(dataset.get("view", {}))
+    facts += _list_region_facts(dataset.get("mask_regions", {}))
     facts += _list_split_facts(dataset.get("split", {}))
     if config.data.anomaly_dataset:
         facts.append(("anomalies from", config.data.anomaly_dataset))
@@ -79,6 +80,16 @@ def _list_view_facts(view: dict[str, Any]) -> list[Fact]:
         lost, total = view["anomalies_out_of_view"], view["masked_anomalies"]
         facts.append(("marked anomalies out of view", f"{lost:,} of {total:,}"))
     return facts
+
+
+def _list_region_facts(regions: dict[str, int]) -> list[Fact]:
+    """Returns how many marked regions are smaller than a pixel; nothing if no mask marks a region."""
+    if not regions:
+        return []
+    text = f"{regions['marked']:,}, none lost by resizing"
+    if regions["enlarged"]:
+        text += f"; {regions['enlarged']:,} would be lost, and count with one pixel"
+    return [("marked regions", text)]
 
 
 def _list_split_facts(split: dict[str, Any]) -> list[Fact]:
