@@ -65,6 +65,12 @@ def test_a_config_survives_json(tmp_path):
         ("[]", "is not the config of a run"),
         ("{", "is not valid JSON"),
         ('{"train": {"epochs": "x"}}', "has a value of the wrong type"),
+        ('{"a.b": 1}', "is not a config (ConfigDict does not accept dots"),
+        ('{"__class__": "x"}', "__class__ cannot be overridden"),
+        ('{"train": {"__class__": "x"}}', "is not a config"),
+        ('{"seed": ' + "1" * 5000 + "}", "is not valid JSON (Exceeds the limit"),
+        ("[" * 10_000, "is not valid JSON (maximum recursion depth"),
+        ('{"a":' * 10_000, "is not valid JSON (maximum recursion depth"),
         ('{"train": {"epoch": 1}}', "has the field train.epoch, which this version lacks"),
     ],
 )

@@ -156,7 +156,7 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); run --mode=evaluate again") from None
 
 
@@ -178,7 +178,7 @@ def read_config(workdir: pathlib.Path) -> ml_collections.ConfigDict:
             f"{workdir} holds no run (it lacks config.json); train one there first, or choose another "
             "--workdir"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); choose another --workdir") from error
     if not isinstance(stored, dict):
         raise UserError(f"{path} is not the config of a run; choose another --workdir")
@@ -195,7 +195,10 @@ def decode_config(stored: Mapping[str, Any]) -> ml_collections.ConfigDict:
         ValueError: if a field is unknown, or its value has the wrong type.
     """
     config = default()
-    values = flatten_config(ml_collections.ConfigDict(stored))
+    try:
+        values = flatten_config(ml_collections.ConfigDict(stored))
+    except (AttributeError, TypeError, ValueError) as error:  # a name that no field can have
+        raise ValueError(f"is not a config ({' '.join(str(error).split())})") from error
     unknown = sorted(values.keys() - flatten_config(config).keys())
     if unknown:
         raise ValueError(f"has the field {unknown[0]}, which this version lacks")

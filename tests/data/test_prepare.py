@@ -391,3 +391,19 @@ def test_what_a_killed_preparation_left_is_removed_by_the_next_one(make_kvasir, 
     prepare_dataset("kvasir", str(root), data_dir)
     assert folder.is_dir()
     assert not draft.exists()
+
+
+@pytest.mark.parametrize("name", ["preparation.json", "dataset_info.json"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b"[1]", b""])
+def test_damaged_prepared_data_is_one_line_that_says_what_to_delete(
+    make_kvasir, data_dir, name, content
+):
+    root = make_kvasir({"polyps": 3})
+    builder = prepare_dataset("kvasir", str(root), data_dir)
+    path = pathlib.Path(builder.data_dir) / name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"the prepared data in .* is damaged") as error:
+        prepare_dataset("kvasir", str(root), data_dir)
+    assert "\n" not in str(error.value)
+    shutil.rmtree(path.parents[1])
+    assert num_images(prepare_dataset("kvasir", str(root), data_dir)) == 3

@@ -140,3 +140,17 @@ def test_a_missing_file_is_detected_before_the_download(serve, tmp_path):
 
 def test_a_closed_port_is_unreachable():
     assert "refused" in sources._find_connection_problem("http://127.0.0.1:9/x")
+
+
+def test_an_encrypted_archive_is_refused_in_one_line(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("a.txt", "text")
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + offset] |= 1  # the flag of an encrypted member
+    archive.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be unpacked \(.*encrypted") as error:
+        sources.unpack_zip(archive, tmp_path / "a")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "a").exists()

@@ -232,9 +232,27 @@ def _refuse_changes(
 def open_builder(
     builder_class: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
 ) -> ImageDatasetBuilder:
-    """Returns a builder without the messages of TFDS; it writes nothing."""
-    with _silence_tfds():
-        return builder_class(config=config, data_dir=root)
+    """Returns a builder without the messages of TFDS; it writes nothing.
+
+    Raises:
+        UserError: if the prepared data is damaged.
+    """
+    folder = root / builder_class.name / config.name
+    try:
+        with _silence_tfds():
+            builder = builder_class(config=config, data_dir=root)
+            if builder.is_prepared():
+                _ = builder.preparation["skipped"], builder.preparation["fingerprint"]
+    except Exception as error:
+        # TFDS reads the JSON files of prepared data here, and raises whatever its parsers raise.
+        if isinstance(error, (OSError, UserError)) or not folder.exists():
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"the prepared data in {folder} is damaged ({reason}); delete this folder, and it will be "
+            "prepared again"
+        ) from error
+    return builder
 
 
 def _write_records(builder: ImageDatasetBuilder) -> ImageDatasetBuilder:

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Mapping
 
 import tensorflow_datasets as tfds
@@ -122,8 +123,12 @@ def unpack_zip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
                 for member in members:
                     zipped.extract(member, draft)
                     bar.update()
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise UserError(f"{archive} is damaged ({error}); delete it and start again") from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
+        raise UserError(
+            f"{archive} cannot be unpacked ({error}); delete it and start again"
+        ) from error
     os.replace(draft, folder)
     return folder
 
