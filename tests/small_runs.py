@@ -29,8 +29,8 @@ def image_folder(tmp_path_factory) -> pathlib.Path:
     return folder
 
 
-def make_run(workdir, image_folder, decision="", **data):
-    """Trains and evaluates a small model of pixels on the folder."""
+def make_run(workdir, image_folder, decision="", model=None, scoring=None, **data):
+    """Trains and evaluates a small model, of pixels if `model` does not say otherwise, on the folder."""
     config = default()
     config.name = "screws"
     config.data.update(dataset="folder", manual_dir=str(image_folder), dir=f"{workdir}_data")
@@ -40,6 +40,8 @@ def make_run(workdir, image_folder, decision="", **data):
     config.train.epochs, config.train.batch_size = 3, 16
     config.scoring.update(names=("mse", "elbo", "knn", "fusion"), fusion=("mse", "knn"))
     config.scoring.update(bootstrap_resamples=100, decision=decision)
+    config.model.update(model or {})
+    config.scoring.update(scoring or {})
     config.report.cases, config.report.samples = 2, 4
     claim_workdir(workdir, config)
     train_lib.run(config, workdir)

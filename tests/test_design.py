@@ -39,6 +39,7 @@ TOP = {
     "predict",
     "prediction_request",
     "verify",
+    "export_detector",
     "results",
     "model_sections",
     "grid",

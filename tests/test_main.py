@@ -166,15 +166,18 @@ def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: precision bfloat16\n"
 
 
-# The mode `predict` needs no dataset; tests/test_predict.py runs it.
-@pytest.mark.parametrize("mode", [mode for mode in command_line.MODES if mode != "predict"])
+# The modes `predict` and `export` need no dataset; tests/test_predict.py and tests/test_export_detector.py
+# run them.
+@pytest.mark.parametrize(
+    "mode", [mode for mode in command_line.MODES if mode not in ("predict", "export")]
+)
 def test_every_mode_runs_the_module_of_its_name(mode, monkeypatch, tmp_path):
     calls = []
     # A module `select` would hide the standard library's for a script in that folder, and `audit` is a
     # package of numbers.
     names = {"select": "select_scores", "audit": "audit_data"}
     module = importlib.import_module("vae_jax." + names.get(mode, mode))
-    monkeypatch.setattr(module, "run", lambda config, workdir: calls.append((config, workdir)))
+    monkeypatch.setattr(module, "run", lambda config, workdir, **_: calls.append((config, workdir)))
     command = command_line.Command(mode, default(), tmp_path, None, None)
     main_module._run_mode(command)
     assert calls == [(command.config, tmp_path)]

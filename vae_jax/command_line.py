@@ -24,6 +24,7 @@ MODES = {
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
     "evaluate": "score and report again, from the best checkpoint",
     "predict": "score new images (--input) with a trained run, into a folder (--output)",
+    "export": "write a detector and its scores as one file (--output=FILE.zip) for other programs",
     "verify": "show that predictions equal the evaluation of a run, from the same checkpoint",
     "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
     "explore": "samples, traversals and maps of the latent space",
@@ -62,7 +63,8 @@ flags:
   --workdir        folder of one run; default: runs/<config name>
   --input          images to predict: a file, a folder, a pattern, @list.txt (one path per line) or -
                    (such lines on standard input); may be given several times
-  --output         folder of the predictions
+  --output         folder of the predictions, or file of the export
+  --artifact       exported file, which --mode=verify compares as well
   --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
   --jax_cache_dir  folder for compiled programs; it makes the second start quicker
   --coordinator, --num_processes, --process_id
@@ -85,6 +87,8 @@ class Command:
         jax_cache_dir: the folder for compiled programs; None for no cache.
         cluster: the processes that run the command together; None for this process alone.
         prediction: what the mode `predict` does; None for other modes.
+        output: the file that the mode `export` writes; None for other modes.
+        artifact: the exported file that the mode `verify` compares as well; None for none.
     """
 
     mode: str
@@ -93,6 +97,8 @@ class Command:
     jax_cache_dir: pathlib.Path | None
     cluster: Cluster | None
     prediction: PredictionRequest | None = None
+    output: pathlib.Path | None = None
+    artifact: pathlib.Path | None = None
 
     @property
     def trains(self) -> bool:
@@ -137,6 +143,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             flags.DEFINE_boolean("overlays", False, "", flag_values=values),
             flags.DEFINE_boolean("maps", False, "", flag_values=values),
         )
+        artifact_flag = flags.DEFINE_string("artifact", None, "", flag_values=values)
         cluster_flags = (
             flags.DEFINE_string("coordinator", None, "", flag_values=values),
             flags.DEFINE_integer("num_processes", None, "", flag_values=values),
@@ -169,19 +176,44 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     # Unlike the method of Path, this function raises no error if a user does not exist.
     workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
     jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
+    overrides = config_flags.get_override_values(values["config"])
     if mode == "predict":
-        overrides = config_flags.get_override_values(values["config"])
         request = make_request(workdir, overrides, *(flag.value for flag in prediction_flags))
         # The detector has its own config, and checks what it is asked to decide.
         return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, request)
+    if mode == "export":
+        output = _find_export_file(overrides, *(flag.value for flag in prediction_flags))
+        return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, output=output)
     refuse_flags(mode, *(flag.value for flag in prediction_flags))
+    if artifact_flag.value and mode != "verify":
+        raise UserError(f"--artifact belongs to --mode=verify, but the mode is {mode}")
+    artifact = (
+        pathlib.Path(os.path.expanduser(artifact_flag.value)) if artifact_flag.value else None
+    )
     if mode not in _MODES_WITH_CONFIG:
-        overrides = config_flags.get_override_values(values["config"])
         config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
     _refuse_data_in_workdir(workdir, config.data)
-    return Command(mode, config, workdir, jax_cache_dir, cluster)
+    return Command(mode, config, workdir, jax_cache_dir, cluster, artifact=artifact)
+
+
+def _find_export_file(
+    overrides: Mapping[str, Any],
+    inputs: Sequence[str],
+    output: str | None,
+    overlays: bool,
+    maps: bool,
+) -> pathlib.Path:
+    """Returns the file that the mode `export` writes, and refuses flags that belong to other modes."""
+    refuse_flags("export", inputs, None, overlays, maps)
+    for field in overrides:
+        raise UserError(
+            f"--config.{field} cannot change in --mode=export; evaluate the run with it first"
+        )
+    if not output:
+        raise UserError("--mode=export needs --output=FILE.zip, the file to write")
+    return pathlib.Path(os.path.expanduser(output))
 
 
 def _read_config_with_overrides(

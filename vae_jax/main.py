@@ -6,6 +6,7 @@ therefore answer at once.
 
 import contextlib
 import errno
+import functools
 import logging
 import os
 import sys
@@ -38,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
             print(command_line.HELP)
             return 0
         _set_up_process(command)
-        if command.prediction is not None:
-            _predict(command)
+        if command.mode in ("predict", "export"):
+            _use_detector(command)
             return 0
         with _lock_workdir(command):
             _run_with_workdir(command)
@@ -75,16 +76,21 @@ def _describe_unnamed(error: OSError) -> str:
     return "a file"
 
 
-def _predict(command: command_line.Command) -> None:
-    """Runs the mode `predict`, which needs no dataset.
+def _use_detector(command: command_line.Command) -> None:
+    """Runs a mode that needs the detector of a run and no dataset.
 
     Raises:
         UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
     """
     _check_devices()
-    from vae_jax.predict import run
+    if command.mode == "predict":
+        from vae_jax.predict import run
 
-    run(command.prediction)
+        run(command.prediction)
+    else:
+        from vae_jax.export_detector import run
+
+        run(command.workdir, command.output)
 
 
 def _lock_workdir(command: command_line.Command) -> contextlib.AbstractContextManager[None]:
@@ -124,7 +130,9 @@ def _run_mode(command: command_line.Command) -> None:
         case "evaluate":
             from vae_jax.evaluate import run
         case "verify":
-            from vae_jax.verify import run
+            from vae_jax import verify
+
+            run = functools.partial(verify.run, artifact=command.artifact)
         case "select":
             from vae_jax.select_scores import run
         case "explore":

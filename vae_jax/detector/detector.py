@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from vae_jax.detector.artifact import read_artifact
+from vae_jax.detector.exported_scorer import ExportedScorer, Scorer
 from vae_jax.detector.image_scorer import ImageScorer
 from vae_jax.detector.parts import DetectorParts
 from vae_jax.detector.sources import Source, list_sources
@@ -44,7 +46,7 @@ class Predictions:
     p_values: Float[np.ndarray, "N"]
     anomalous: Bool[np.ndarray, "N"]
     images: list[ScoredImage] = dataclasses.field(repr=False)
-    scorer: ImageScorer = dataclasses.field(repr=False)
+    scorer: Scorer = dataclasses.field(repr=False)
 
     def anomaly_maps(self) -> list[Float[np.ndarray, "H W"]]:
         """Computes the anomaly map of each row, in standard deviations above calibration normals.
@@ -64,21 +66,22 @@ class Detector:
 
     Args:
         parts: a fitted detector.
+        scorer: the programs of an exported detector; None scores by the model.
     """
 
-    def __init__(self, parts: DetectorParts):
+    def __init__(self, parts: DetectorParts, scorer: Scorer | None = None):
         self.parts = parts
-        self.scorer = ImageScorer(parts)
+        self.scorer = ImageScorer(parts) if scorer is None else scorer
         # A decision about calibration normals themselves has the thresholds of every decision.
         role_scores = RoleScores(parts.calibration, parts.calibration)
         self._decision = decide(parts.names, role_scores, parts.config.scoring)
 
     @classmethod
     def load(cls, path: str | os.PathLike, **scoring: Any) -> "Detector":
-        """Reads the detector of a run.
+        """Reads the detector of a run, or an exported one.
 
         Args:
-            path: a workdir, or the folder `detector` in it.
+            path: a workdir, the folder `detector` in it, or the file that `--mode=export` has written.
             scoring: fields of the `scoring` group that decide otherwise than the run did: `decision`,
                 `threshold_rule`, `false_alarm_rate`, `false_discovery` and `mean_std_k`.
 
@@ -86,8 +89,11 @@ class Detector:
             UserError: if there is no detector, it is damaged or of another version, or a field is not one
                 of these or has no valid value.
         """
-        parts = read_detector(pathlib.Path(path).expanduser())
-        return cls(change_decision(parts, scoring))
+        path = pathlib.Path(path).expanduser()
+        if path.is_file():
+            artifact = read_artifact(path)
+            return cls(change_decision(artifact.parts, scoring), ExportedScorer(artifact))
+        return cls(change_decision(read_detector(path), scoring))
 
     @property
     def names(self) -> tuple[str, ...]:

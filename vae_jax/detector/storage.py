@@ -6,7 +6,6 @@ digest of the file of arrays, so that damage is noticed.
 
 import dataclasses
 import hashlib
-import io
 import json
 import pathlib
 import zipfile
@@ -16,12 +15,12 @@ from typing import Any
 
 import flax.serialization
 import jax
-import numpy as np
 
 from vae_jax.data.framing import Framing
 from vae_jax.data.intensity import Intensity
 from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.data.region import Region
+from vae_jax.detector.array_tree import Tree, pack_tree, unpack_tree
 from vae_jax.detector.parts import DetectorParts, MapParts
 from vae_jax.errors import UserError
 from vae_jax.observation.standardise import Standardiser
@@ -31,19 +30,15 @@ from vae_jax.scoring.role_scores import FittedScores
 from vae_jax.workdir import decode_config, mark_output, write_bytes, write_text
 
 FOLDER = "detector"  # name of the folder in a workdir
-_JSON, _ARRAYS = "detector.json", "arrays.npz"
+DESCRIPTION, ARRAYS = "detector.json", "arrays.npz"
 # Changes when a detector of an earlier version can no longer be read.
 _FORMAT = 1
-_SEPARATOR = "/"
-_EMPTY = "{}"  # marks a dict without entries
 
 # What reading damaged JSON or arrays raises.
-_DAMAGE = (
+DAMAGE = (
     ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile,
     zlib.error,
 )  # fmt: skip
-
-Tree = dict[str, Any]  # name -> array, or another tree
 
 
 def write_detector(workdir: pathlib.Path, parts: DetectorParts) -> pathlib.Path:
@@ -56,9 +51,9 @@ def write_detector(workdir: pathlib.Path, parts: DetectorParts) -> pathlib.Path:
     mark_output(folder)
     arrays, texts = describe_parts(parts)
     # The description is removed first: a killed run leaves no description of other arrays.
-    (folder / _JSON).unlink(missing_ok=True)
-    write_bytes(folder / _ARRAYS, arrays)
-    write_text(folder / _JSON, texts)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    write_bytes(folder / ARRAYS, arrays)
+    write_text(folder / DESCRIPTION, texts)
     return folder
 
 
@@ -74,8 +69,8 @@ def read_detector(folder: pathlib.Path) -> DetectorParts:
     inner = folder / FOLDER
     folder = inner if inner.is_dir() else folder
     try:
-        text = (folder / _JSON).read_text(encoding="utf-8")
-        content = (folder / _ARRAYS).read_bytes()
+        text = (folder / DESCRIPTION).read_text(encoding="utf-8")
+        content = (folder / ARRAYS).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         run = folder.parent if folder.name == FOLDER else folder
         if not (run / "config.json").exists():
@@ -87,30 +82,14 @@ def read_detector(folder: pathlib.Path) -> DetectorParts:
             f"with --mode=evaluate --workdir={run}"
         ) from error
     except UnicodeDecodeError as error:
-        raise _make_damage_error(folder / _JSON, error) from error
+        raise _make_damage_error(folder / DESCRIPTION, error) from error
     return parse_parts(text, content, folder)
 
 
 def describe_parts(parts: DetectorParts) -> tuple[bytes, str]:
     """Returns the content of the file of arrays and of the JSON file."""
     framing, region = parts.preprocessing.framing, parts.preprocessing.region
-    tree = {
-        "params": parts.params,
-        "fits": flax.serialization.to_state_dict(parts.fitted.fits),
-        "validation": parts.fitted.validation,
-        "calibration": parts.calibration,
-        "baselines": parts.baselines,
-        "standardisers": {name: _describe(s) for name, s in parts.standardisers.items()},
-        "map": {
-            "mean": parts.map.mean,
-            "deviation": parts.map.deviation,
-            "maxima": parts.map.maxima,
-        },
-        "material_levels": parts.preprocessing.material_levels or {},
-        "region": {} if region is None else {"mask": region.mask},
-        "weights": {} if parts.weights is None else parts.weights.params,
-    }
-    content = _pack(jax.device_get(tree))
+    content = pack_tree(collect_tree(parts))
     description = {
         "format": _FORMAT,
         "version": parts.version,
@@ -127,6 +106,28 @@ def describe_parts(parts: DetectorParts) -> tuple[bytes, str]:
         "config": json.loads(parts.config.to_json()),
     }
     return content, json.dumps(description, indent=2, sort_keys=True) + "\n"
+
+
+def collect_tree(parts: DetectorParts) -> Tree:
+    """Returns the arrays of a detector, on the host."""
+    region = parts.preprocessing.region
+    tree = {
+        "params": parts.params,
+        "fits": flax.serialization.to_state_dict(parts.fitted.fits),
+        "validation": parts.fitted.validation,
+        "calibration": parts.calibration,
+        "baselines": parts.baselines,
+        "standardisers": {name: _describe(s) for name, s in parts.standardisers.items()},
+        "map": {
+            "mean": parts.map.mean,
+            "deviation": parts.map.deviation,
+            "maxima": parts.map.maxima,
+        },
+        "material_levels": parts.preprocessing.material_levels or {},
+        "region": {} if region is None else {"mask": region.mask},
+        "weights": {} if parts.weights is None else parts.weights.params,
+    }
+    return jax.device_get(tree)
 
 
 def parse_parts(text: str, content: bytes, source: pathlib.Path) -> DetectorParts:
@@ -148,9 +149,9 @@ def parse_parts(text: str, content: bytes, source: pathlib.Path) -> DetectorPart
                 "version cannot read; write it again with --mode=evaluate"
             )
         if hashlib.sha256(content).hexdigest() != description["arrays_sha256"]:
-            raise ValueError(f"{_ARRAYS} has changed since it was written")
-        return _restore(description, _unpack(content))
-    except _DAMAGE as error:
+            raise ValueError(f"{ARRAYS} has changed since it was written")
+        return _restore(description, unpack_tree(content))
+    except DAMAGE as error:
         raise _make_damage_error(source, error) from error
 
 
@@ -192,37 +193,6 @@ def _describe(standardiser: Standardiser) -> Tree:
     if standardiser.projection is not None:
         arrays["projection"] = standardiser.projection
     return arrays
-
-
-def _pack(tree: Tree) -> bytes:
-    """Returns the content of an .npz file with the arrays of a tree."""
-    stream = io.BytesIO()
-    np.savez(stream, **dict(_list_arrays(tree, "")))
-    return stream.getvalue()
-
-
-def _list_arrays(tree: Tree, prefix: str):
-    for name, value in tree.items():
-        path = f"{prefix}{_SEPARATOR}{name}" if prefix else name
-        if not isinstance(value, Mapping):
-            yield path, np.asarray(value)
-        elif value:
-            yield from _list_arrays(value, path)
-        else:
-            yield f"{path}{_SEPARATOR}{_EMPTY}", np.empty(0)
-
-
-def _unpack(content: bytes) -> Tree:
-    tree: Tree = {}
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        for path in arrays.files:
-            *folders, name = path.split(_SEPARATOR)
-            inner = tree
-            for folder in folders:
-                inner = inner.setdefault(folder, {})
-            if name != _EMPTY:
-                inner[name] = arrays[path]
-    return tree
 
 
 def _make_damage_error(source: pathlib.Path, error: Exception) -> UserError:

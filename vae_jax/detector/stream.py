@@ -21,7 +21,7 @@ from vae_jax.data.framing import Framing
 from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.data.tiling import lay_out_tiles
 from vae_jax.data.whole_images import assemble_image
-from vae_jax.detector.image_scorer import ImageScorer
+from vae_jax.detector.exported_scorer import Scorer
 from vae_jax.detector.sources import Source
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.scoring.stitching import WholeMaps
@@ -71,7 +71,7 @@ class ScoredImage:
 def score_sources(
     sources: Iterable[Source],
     preprocessing: Preprocessing,
-    scorer: ImageScorer,
+    scorer: Scorer,
     *,
     with_maps: bool = False,
 ) -> Iterator[ScoredImage]:
@@ -88,7 +88,7 @@ def score_sources(
 
 
 def score_images(
-    images: Iterable[ScoredImage], scorer: ImageScorer, *, with_maps: bool = False
+    images: Iterable[ScoredImage], scorer: Scorer, *, with_maps: bool = False
 ) -> Iterator[ScoredImage]:
     """Yields images, which have been decoded, with their scores.
 
@@ -142,9 +142,7 @@ def _decode_source(source: Source, preprocessing: Preprocessing) -> ScoredImage:
     return ScoredImage(source, framing, crops=crops)
 
 
-def _score(
-    waiting: list[ScoredImage], scorer: ImageScorer, with_maps: bool
-) -> Iterator[ScoredImage]:
+def _score(waiting: list[ScoredImage], scorer: Scorer, with_maps: bool) -> Iterator[ScoredImage]:
     """Yields the images with their scores; all crops are scored together."""
     readable = [image for image in waiting if image.crops is not None]
     if not readable:

@@ -15,7 +15,7 @@ _CHUNK = 64  # images in memory as float32 at the same time
 # Seed of the projection. It is not the seed of the run, so that all runs see the same channels.
 _PROJECTION_SEED = 0
 # Larger standardised values would be infinite in float16, and no model learns from them.
-_LIMIT = 1e4
+HIGHEST_VALUE = 1e4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Standardiser:
         standardised = (o.astype(np.float32) - self.mean) / self.deviation
         if self.projection is not None:
             standardised = standardised @ self.projection
-        return np.clip(standardised, -_LIMIT, _LIMIT).astype(np.float16)
+        return np.clip(standardised, -HIGHEST_VALUE, HIGHEST_VALUE).astype(np.float16)
 
 
 def fit_standardiser(

@@ -17,7 +17,7 @@ from vae_jax.observation.bands import CELL
 from vae_jax.scoring.standardised_pca import StandardisedPCA, fit_standardised_pca
 
 _NUM_COMPONENTS = 16
-_SMOOTHING = 1.0  # standard deviation of the Gaussian that smooths a map, cells
+SMOOTHING = 1.0  # standard deviation of the Gaussian that smooths a map, cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BandPCA:
         """Returns the squared error of each cell, summed over channels and smoothed by one cell."""
         errors = self.space.squared_residuals(bands.reshape(len(bands), -1))
         maps = errors.reshape(bands.shape).sum(axis=3)
-        return ndimage.gaussian_filter(maps, (0, _SMOOTHING, _SMOOTHING))
+        return ndimage.gaussian_filter(maps, (0, SMOOTHING, SMOOTHING))
 
     def compute_scores(self, bands: Float[np.ndarray, "N h w K"]) -> Float[np.ndarray, "N"]:
         """Returns the highest value of each image's map."""

@@ -8,9 +8,10 @@ when the calibration normals are scored, the calibration normals are exchangeabl
 and the conformal p-value of `fusion` is as valid as that of any other score. If the same images fixed scale
 and threshold, they would look more normal than new images.
 
-m validation normals, N images.
+m validation normals, k different scores of them, N images.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -58,6 +59,34 @@ def surprise(
     Raises:
         UserError: if there is no normal, or if one of the normals has a score that is not finite.
     """
+    scale = fit_surprise(normals)
+    excess = np.maximum(scores - scale.highest, 0) / scale.unit
+    return np.interp(scores, scale.values, scale.logits) + np.log1p(excess)
+
+
+@dataclasses.dataclass(frozen=True)
+class SurpriseScale:
+    """What `surprise` keeps of the normals.
+
+    Attributes:
+        values: different scores of the normals, in increasing order.
+        logits: surprise of each of them.
+        highest: highest score of a normal.
+        unit: standard deviation of the normals, which is the unit of an excess over the highest one.
+    """
+
+    values: Float[np.ndarray, "k"]
+    logits: Float[np.ndarray, "k"]
+    highest: float
+    unit: float
+
+
+def fit_surprise(normals: Float[np.ndarray, "m"]) -> SurpriseScale:
+    """Returns the scale of `surprise`, which describes the curve.
+
+    Raises:
+        UserError: if there is no normal, or if one of the normals has a score that is not finite.
+    """
     if not len(normals):
         raise UserError(
             "fusion needs validation normals, but there are none; raise data.val_fraction"
@@ -73,7 +102,5 @@ def surprise(
     logits = np.log(rank / rank[::-1])
     # `group` is in the order of the normals; sorted, it is in the order of the ranks.
     means = np.bincount(np.sort(group), weights=logits) / np.bincount(group)
-    highest = values[-1]
     unit = max(normals.std(), _ROUNDING * np.abs(normals).max(), np.finfo(np.float32).tiny)
-    excess = np.maximum(scores - highest, 0) / unit
-    return np.interp(scores, values, means) + np.log1p(excess)
+    return SurpriseScale(values, means, float(values[-1]), float(unit))

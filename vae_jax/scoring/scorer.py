@@ -178,7 +178,7 @@ def make_scorer(
     mesh = jax.make_mesh((len(devices),), ("batch",), axis_types=(AxisType.Auto,), devices=devices)
     split_by_example = NamedSharding(mesh, PartitionSpec("batch"))
     on_every_device = NamedSharding(mesh, PartitionSpec())
-    score_batch = _compile_columns(model, columns, scoring_config)
+    score_batch = compile_columns(model, columns, scoring_config)
     host_features = {name: HOST_FEATURES[name] for name in columns if name in HOST_FEATURES}
 
     def score(params, images, class_indices=None, description=None, rows=None, fits=None):
@@ -211,7 +211,7 @@ def make_scorer(
     return score
 
 
-def _compile_columns(
+def compile_columns(
     model: Model, columns: Sequence[str], scoring_config: ml_collections.ConfigDict
 ) -> Callable[..., dict[str, Float[Array, "B"]]]:
     """Returns the compiled function of a batch; it marginalises the classes where they are not given."""
