@@ -43,6 +43,11 @@ TOP = {
     "results",
     "model_sections",
     "grid",
+    "fit_detector",
+    "estimator_config",
+    "estimator_data",
+    "estimator_file",
+    "estimator",
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vae_jax.detector.detector import Detector as Detector
     from vae_jax.detector.detector import Predictions as Predictions
     from vae_jax.errors import UserError as UserError
+    from vae_jax.estimator import VAEDetector as VAEDetector
 
 __version__ = "0.1.0"
 
@@ -22,6 +23,7 @@ _PUBLIC = {
     "Detector": "vae_jax.detector.detector",
     "Predictions": "vae_jax.detector.detector",
     "UserError": "vae_jax.errors",
+    "VAEDetector": "vae_jax.estimator",
 }
 
 

@@ -6,6 +6,7 @@ H W image that the model sees, C channels (1 grey, 3 RGB).
 """
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -163,11 +164,24 @@ def _decode_values(
     black, white, _ = stored_values.get_range(image)
     values = np.asarray(_convert_unless_deep(image, channels, background), np.float64)
     levels = np.atleast_3d(intensity.map_values(values, black, white).astype(np.float32))
+    bands = [Image.fromarray(levels[..., band]) for band in range(levels.shape[-1])]
+    return round_levels(bands, image_size, channels, framing)
+
+
+def round_levels(
+    bands: Sequence[Image.Image], image_size: int | None, channels: int, framing: str
+) -> UInt8[np.ndarray, "H W C"]:
+    """Returns grey levels, which are resized before they are rounded.
+
+    Args:
+        bands: float images of grey levels in [0, 255]: one of each channel, or one for all.
+        image_size: as in `decode_image`.
+        channels: as in `decode_image`.
+        framing: as in `decode_image`.
+    """
     if image_size is not None:
-        bands = [Image.fromarray(levels[..., band]) for band in range(levels.shape[-1])]
-        resampling = Image.Resampling.BILINEAR
-        bands = [fit_square(band, image_size, framing, resampling) for band in bands]
-        levels = np.stack([np.asarray(band) for band in bands], -1)
+        bands = [fit_square(band, image_size, framing, Image.Resampling.BILINEAR) for band in bands]
+    levels = np.stack([np.asarray(band) for band in bands], -1)
     pixels = np.rint(levels).clip(0, 255).astype(np.uint8)
     return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
 

@@ -6,6 +6,7 @@ T crops of one image, H W image that the model sees, C channels.
 import dataclasses
 
 import numpy as np
+from jaxtyping import UInt8
 
 from vae_jax.data.crops import Crops, cut_crops
 from vae_jax.data.framing import Framing
@@ -59,6 +60,10 @@ class Preprocessing:
                     f"{known}; name the file as the dataset does"
                 )
             images = self.material_levels[material][images]
-        if self.region is not None:
-            images = np.asarray(zero_outside_region(images, self.region.mask))
-        return dataclasses.replace(crops, images=images)
+        return dataclasses.replace(crops, images=self.limit_to_region(images))
+
+    def limit_to_region(self, images: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "T H W C"]:
+        """Returns the images, black outside the region."""
+        if self.region is None:
+            return images
+        return np.asarray(zero_outside_region(images, self.region.mask))

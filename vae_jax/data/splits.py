@@ -91,7 +91,7 @@ def assign_roles(
     }
     if official_test is None:
         targets["test"] = max(fractions.test * num_normal - int((normal & in_test).sum()), 0.0)
-    role_of_group = _assign_groups(group_sizes, targets, _make_hash_order(seed))
+    role_of_group = assign_groups(group_sizes, targets, make_hash_order(seed))
     role_of = np.array([role_of_group.get(group) for group in names], dtype=object)
     roles = {role: np.flatnonzero(free & (role_of == role)) for role in ROLES}
     roles["test"] = np.union1d(np.flatnonzero(in_test & labelled), roles["test"])
@@ -116,7 +116,7 @@ def balance_test(
     Returns:
         Indices of the images that stay, ascending; all of them if there are no anomalies.
     """
-    order = _make_hash_order(seed)
+    order = make_hash_order(seed)
     normal, abnormal = (
         sorted(test[labels[test] == label], key=lambda index: order(files[index]))
         for label in (0, 1)
@@ -127,12 +127,12 @@ def balance_test(
     return np.sort(np.array([*normal[:count], *abnormal[:count]], dtype=test.dtype))
 
 
-def _make_hash_order(seed: int) -> Callable[[str], bytes]:
+def make_hash_order(seed: int) -> Callable[[str], bytes]:
     """Returns a sort key for names that puts them in a random order."""
     return lambda name: hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=16).digest()
 
 
-def _assign_groups(
+def assign_groups(
     sizes: Mapping[str, int], targets: Mapping[str, float], order: Callable[[str], bytes]
 ) -> dict[str, str]:
     """Assigns whole groups to roles until the targets are met; the remaining groups are for training.

@@ -1,9 +1,24 @@
 """Progress bars that all look the same."""
 
+import contextlib
+import contextvars
 import logging
 import sys
+from collections.abc import Iterator
 
 import tqdm
+
+_ARE_HIDDEN = contextvars.ContextVar("are_hidden", default=False)
+
+
+@contextlib.contextmanager
+def hide_progress_bars() -> Iterator[None]:
+    """Shows no bar while the context is open, for programs that call this package."""
+    token = _ARE_HIDDEN.set(True)
+    try:
+        yield
+    finally:
+        _ARE_HIDDEN.reset(token)
 
 
 def open_progress_bar(
@@ -20,9 +35,8 @@ def open_progress_bar(
         unit: singular of what is counted, for example "image".
         done: number of units that were finished before.
     """
-    is_visible = description is not None and logging.getLogger("vae_jax").isEnabledFor(
-        logging.WARNING
-    )
+    is_wanted = description is not None and not _ARE_HIDDEN.get()
+    is_visible = is_wanted and logging.getLogger("vae_jax").isEnabledFor(logging.WARNING)
     return tqdm.tqdm(
         total=total,
         initial=done,
