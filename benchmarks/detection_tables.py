@@ -1,8 +1,8 @@
 """The tables of `detection.py`, from the results of finished runs.
 
 A run is the content of results.json and details.json; `runs` is name of a set -> seed -> run. A value is
-followed by the interval of the first seed that is finished. If there are more seeds, the value is the mean
-over all of them.
+the mean over the seeds, and the ends of its interval are the means of their ends: the interval says how
+uncertain the test images leave the value of one seed. The seeds differ less, which has a table of its own.
 """
 
 import pathlib
@@ -58,6 +58,8 @@ def format_tables(runs: Runs) -> str:
             "AUROC of tiles with a defect against tiles of rolls",
             _format_grid(tiles, lambda run: read_tiles(run, "rolls")),
         ]
+    if runs:
+        tables += ["AUROC of the score that decides, seed by seed", _format_seeds(runs)]
     if any("localisation" in run for found in runs.values() for run in found.values()):
         tables += ["Anomaly maps against masks", _format_maps(runs)]
     if runs:
@@ -131,11 +133,13 @@ def _average(found: dict[int, Run], read: Reader, row: str) -> float:
 
 
 def _format_cell(found: dict[int, Run], read: Reader, row: str) -> str:
-    """Returns the mean over the seeds with the interval of the first one; "" without a value."""
-    first = next((read(run)[row] for run in found.values() if row in read(run)), None)
-    if first is None:
+    """Returns the means over the seeds of the value and of the ends of its interval; "" without a value."""
+    values = [read(run)[row] for run in found.values() if row in read(run)]
+    if not values:
         return ""
-    interval = f" [{first['low']:.3f}, {first['high']:.3f}]" if "low" in first else ""
+    bounded = [value for value in values if "low" in value]
+    ends = [statistics.fmean(v[end] for v in bounded) for end in ("low", "high") if bounded]
+    interval = f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
     return f"{_average(found, read, row):.3f}{interval}"
 
 
@@ -150,6 +154,19 @@ def _format_grid(runs: Runs, read: Reader) -> str:
             cells.append(f"**{cell}**" if cell and decides else cell)
         lines.append([f"`{row}`", *cells])
     return _format_table(["score", *runs], lines)
+
+
+def _format_seeds(runs: Runs) -> str:
+    """Returns a table with the score that decides of every run; of tiles, against the same strips."""
+    seeds = sorted({seed for found in runs.values() for seed in found})
+    lines = []
+    for name, found in runs.items():
+        read = (lambda run: read_tiles(run, "clean")) if _is_tiled(found) else read_scores
+        score = next(iter(found.values()))["decision"]["score"]
+        rows = {seed: read(run).get(score) for seed, run in found.items()}
+        cells = [f"{rows[seed]['value']:.3f}" if rows.get(seed) else "" for seed in seeds]
+        lines.append([name, f"`{score}`", *cells])
+    return _format_table(["set", "score", *(f"seed {seed}" for seed in seeds)], lines)
 
 
 def _format_maps(runs: Runs) -> str:
