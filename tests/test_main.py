@@ -220,10 +220,10 @@ def test_a_file_that_cannot_be_opened_is_refused_in_one_line(monkeypatch, capsys
 
 
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
-def test_an_interrupted_run_exits_with_status_1_and_says_how_to_continue(monkeypatch, capsys):
+def test_an_interrupted_run_exits_with_status_130_and_says_how_to_continue(monkeypatch, capsys):
     def interrupt(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main_module, "_set_up_process", interrupt)
-    assert main_module.main(["main"]) == 1
+    assert main_module.main(["main"]) == 130
     assert "the same command continues from the last checkpoint" in capsys.readouterr().err

@@ -1,5 +1,8 @@
+import contextlib
 import dataclasses
 import json
+import os
+import signal
 
 import jax
 import numpy as np
@@ -8,10 +11,12 @@ import pytest
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
+from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.slow
+TIMES = ("images_per_second", "seconds", "peak_memory_bytes")
 
 
 def train(config, workdir, dataset):
@@ -56,6 +61,50 @@ def test_a_resumed_run_equals_a_run_that_was_not_stopped_bit_for_bit(tmp_path, c
     assert [line["loss"] for line in uninterrupted_lines] == [
         line["loss"] for line in resumed_lines
     ]
+
+
+def test_a_run_that_signals_stop_within_epochs_equals_one_that_was_not_stopped(
+    tmp_path, config, dataset, monkeypatch
+):
+    config.train.epochs = 2
+    uninterrupted = train(config, tmp_path / "uninterrupted", dataset)
+    open_progress_bar = train_lib.open_progress_bar
+
+    @contextlib.contextmanager
+    def open_and_stop(*arguments):
+        """A signal comes after the second call of each start."""
+        calls = []
+        with open_progress_bar(*arguments) as bar:
+            update = bar.update
+
+            def count(num_images):
+                update(num_images)
+                calls.append(num_images)
+                if len(calls) == 2:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            bar.update = count
+            yield bar
+
+    monkeypatch.setattr(train_lib, "open_progress_bar", open_and_stop)
+    steps = []
+    for _ in range(2):  # an epoch has three steps, and the first two calls of a start one step each
+        with pytest.raises(StoppedError), handle_signals():
+            train(config, tmp_path / "stopped", dataset)
+        with Checkpoints(tmp_path / "stopped" / "checkpoints") as checkpoints:
+            steps.append(checkpoints.latest_step())
+    assert steps == [2, 4]
+    monkeypatch.undo()
+    resumed = train(config, tmp_path / "stopped", dataset)
+    assert_bitwise_equal(uninterrupted, resumed)
+    lines, resumed_lines = (
+        [
+            {name: value for name, value in line.items() if name not in TIMES}
+            for line in history.read_metrics(tmp_path / name)
+        ]
+        for name in ("uninterrupted", "stopped")
+    )
+    assert lines == resumed_lines
 
 
 def test_lines_after_the_last_checkpoint_are_written_only_once(tmp_path, config, dataset):

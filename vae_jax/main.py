@@ -22,6 +22,7 @@ from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.compiler import choose_xla_options
 from vae_jax.runtime.printable import PrintableFormatter, make_printable
+from vae_jax.runtime.signals import StoppedError, handle_signals
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
         argv: the program name, then the flags.
 
     Returns:
-        The exit status: 0 if the command is done, 2 if the user can correct what stopped it, 1 otherwise.
+        The exit status: 0 if the command is done, 2 if the user can correct what stopped it, 143 or 130
+        after SIGTERM or SIGINT, 1 otherwise.
     """
     try:
         command = command_line.parse_command(argv)
@@ -40,9 +42,10 @@ def main(argv: Sequence[str]) -> int:
             return 0
         _set_up_process(command)
         if command.mode in ("predict", "export"):
-            _use_detector(command)
+            with handle_signals():
+                _use_detector(command)
             return 0
-        with _lock_workdir(command):
+        with handle_signals(), _lock_workdir(command):
             _run_with_workdir(command)
     except UserError as error:
         print(f"error: {make_printable(str(error))}", file=sys.stderr)
@@ -63,9 +66,12 @@ def main(argv: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    except StoppedError as error:
+        print(error.message, file=sys.stderr)
+        return error.status
     except KeyboardInterrupt:
         print("stopped; the same command continues from the last checkpoint", file=sys.stderr)
-        return 1
+        return 130
     return 0
 
 

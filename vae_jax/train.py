@@ -24,11 +24,12 @@ from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.report.film import open_film
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
+from vae_jax.runtime.signals import delay_signals
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.closed_form import fit_linear
-from vae_jax.training.epoch import EpochTrainer, extend_epochs
+from vae_jax.training.epoch import EpochPart, EpochTrainer, extend_epochs
 from vae_jax.training.history import History
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import LOCATIONS, place_images
@@ -71,6 +72,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         The state after the last step. The best state is in the checkpoints.
 
     Raises:
+        StoppedError: after SIGTERM or SIGINT, when a checkpoint has been saved.
         UserError: if a loss is not finite (the last finite checkpoint stays), if the run began with other
             data, or if the devices cannot share a batch evenly.
     """
@@ -84,17 +86,26 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     film = None
     if train_config.epochs_per_frame and processes.is_first():
         film = open_film(workdir, dataset.val, training.recipe.model, config.seed)
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
-        state, epoch = _start_or_resume(training, checkpoints)
+    with delay_signals() as get_signal, Checkpoints(workdir / "checkpoints") as checkpoints:
+        state, epoch, part = _start_or_resume(training, checkpoints)
         num_images = len(get_inputs(dataset.train))
+        num_done = epoch * num_images + (int(part.metrics["count"].sum()) if part else 0)
+        # Several processes must stop at the same place, so there an epoch is finished first.
+        is_stopping = (lambda: False) if processes.are_several() else get_signal
         with (
             _open_history(workdir, state) as history,
             open_progress_bar(
-                train_config.epochs * num_images, "training", "image", epoch * num_images
+                train_config.epochs * num_images, "training", "image", num_done
             ) as bar,
         ):
             while epoch < train_config.epochs and not has_stalled(state, train_config):
-                state, train_line = training.trainer.train(state, epoch, bar.update)
+                state, train_line = training.trainer.train(
+                    state, epoch, bar.update, part, is_stopping
+                )
+                if isinstance(train_line, EpochPart):
+                    _save_part(training, state, epoch, train_line, checkpoints)
+                    break
+                part = None
                 epoch += 1
                 result = ValidationResult()
                 if training.validator.is_due(epoch):
@@ -107,8 +118,11 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
                         history.write_metrics(int(state.step), epoch, "val", result.val_line)
                 if film and epoch % train_config.epochs_per_frame == 0:
                     film.add_frame(epoch, _make_trained_model(training, state))
-                if is_checkpoint_due(state, epoch, result, train_config):
+                has_signal = processes.has_any(get_signal() is not None)
+                if has_signal or is_checkpoint_due(state, epoch, result, train_config):
                     _save(training, state, epoch, result.distortion, checkpoints, history)
+                if has_signal:
+                    break
         if has_stalled(state, train_config):
             log.info(
                 "training stopped at epoch %d, because the last %d validations brought no improvement",
@@ -183,7 +197,7 @@ def _fit_in_closed_form(training: _Training, workdir: pathlib.Path) -> TrainStat
     """Fits a linear model and saves it, unless the workdir already holds it."""
     config, train_inputs = training.config, get_inputs(training.dataset.train)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
-        state, _ = _start_or_resume(training, checkpoints)
+        state, *_ = _start_or_resume(training, checkpoints)
         if int(state.step):
             return state
         epoch = config.train.epochs
@@ -199,16 +213,20 @@ def _fit_in_closed_form(training: _Training, workdir: pathlib.Path) -> TrainStat
     return state
 
 
-def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[TrainState, int]:
-    """Returns the state to continue from, and the number of epochs that are already completed."""
+def _start_or_resume(
+    training: _Training, checkpoints: Checkpoints
+) -> tuple[TrainState, int, EpochPart | None]:
+    """Returns the state to continue from, the number of completed epochs, and the part of the next one."""
     config, dataset = training.config, training.dataset
-    state, epoch = create_state(training.recipe, config.seed), 0
+    state, epoch, part = create_state(training.recipe, config.seed), 0, None
     restored = checkpoints.restore_newest(state, config)
     if restored is None:
         checkpoints.save(state, _describe_position(dataset, 0), config.to_dict(), None)
     else:
         state, position = restored
         epoch = position["epoch"]
+        if "part" in position:
+            part = EpochPart.from_json(position["part"])
         if position["fingerprint"] != dataset.fingerprint:
             raise UserError(
                 "the images, masks, groups or region of interest have changed since this run began "
@@ -222,7 +240,15 @@ def _start_or_resume(training: _Training, checkpoints: Checkpoints) -> tuple[Tra
         f"{count_params(state.params):,}", epoch, config.train.epochs,
         LOCATIONS[training.trainer.placement.cache],
     )  # fmt: skip
-    return state, epoch
+    return state, epoch, part
+
+
+def _save_part(
+    training: _Training, state: TrainState, epoch: int, part: EpochPart, checkpoints: Checkpoints
+) -> None:
+    """Saves a checkpoint in the middle of an epoch."""
+    position = _describe_position(training.dataset, epoch) | {"part": part.to_json()}
+    checkpoints.save(state, position, training.config.to_dict(), None)
 
 
 def _save(

@@ -1,3 +1,4 @@
+import json
 import math
 import pathlib
 
@@ -144,3 +145,48 @@ def test_epochs_are_added_until_there_are_enough_steps_and_never_removed(
     assert extended.train.epochs == expected
     assert extended.train.epochs * math.ceil(num_images / 16) >= min_steps
     assert config.train.epochs == epochs
+
+
+@pytest.mark.parametrize("num_done", range(1, 6))
+@pytest.mark.parametrize("cache", ["device", "host"])
+def test_an_epoch_that_is_stopped_and_continued_makes_the_same_steps(num_done, cache):
+    images = np.arange(70, dtype=np.uint8).reshape(70, 1, 1, 1)
+    start = TrainState(np.int32(0), None, None, None, None, None)
+    hyperparameters = TracedHyperparameters(np.uint32(0), np.float32(1.0))
+    made = []
+
+    def run_steps(state, images, plan, num_steps, _):
+        """Notes the images of each step; the only metric of a step is their number."""
+        pixels = np.asarray(images)[plan.rows][..., 0, 0, 0]
+        for i in range(num_steps):
+            made.append((pixels[i][plan.mask[i] > 0].tolist(), plan.index[i].tolist()))
+        return state, {"count": plan.mask.sum(axis=1)}
+
+    def run(plans, is_stopping=lambda: False):
+        return epoch_lib.run_epoch(
+            run_steps, place_images(images, cache), start, plans, hyperparameters, lambda _: None,
+            epoch_lib.Pace(), is_stopping,
+        )[1]  # fmt: skip
+
+    whole = run(iter(make_plans(70, 16, 2)))
+    expected, made[:] = made[:], []
+    part = run(iter(make_plans(70, 16, 2)), lambda: len(made) >= num_done)
+    part = epoch_lib.EpochPart({}, 0.0).extend(part, 1.0)
+    assert part.num_steps == len(made) >= num_done
+    part = epoch_lib.EpochPart.from_json(json.loads(json.dumps(part.to_json())))
+    if part.num_steps < 5:
+        rest = run(epoch_lib.skip_steps(iter(make_plans(70, 16, 2)), part.num_steps))
+        part = part.extend(rest, 2.0)
+        assert part.seconds == 3.0
+    assert made == expected
+    np.testing.assert_array_equal(part.metrics["count"], whole["count"])
+    assert part.metrics["count"].dtype == np.float32
+
+
+def test_calls_become_so_long_that_a_signal_waits_for_seconds_only():
+    pace = epoch_lib.Pace()
+    limits = []
+    for seconds in (30.0, 0.5, 4.0):  # the first call includes compilation
+        limits.append(pace.limit_steps(64))
+        pace.record(limits[-1], seconds)
+    assert limits == [1, 1, 8]

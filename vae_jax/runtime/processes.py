@@ -56,7 +56,8 @@ def join_cluster(cluster: Cluster, start_seconds: float = _START_SECONDS) -> Ite
         # At exit JAX would wait for the other processes, which may wait for a sum with this process. If all
         # of them fail in the same way, they all arrive here and shut down together.
         if not _succeeds_within(_SHUTDOWN_SECONDS, jax.distributed.shutdown):
-            atexit.register(_exit_now, 2 if isinstance(error, (UserError, OSError)) else 1)
+            is_users = isinstance(error, (UserError, OSError))
+            atexit.register(_exit_now, 2 if is_users else getattr(error, "status", 1))
         raise
 
 
@@ -171,6 +172,11 @@ def _slice_length(num_examples: int, batch_size: int) -> int:
 def gather(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "P ..."]:
     """Returns, in every process, the arrays of all processes; values may have at most 32 bits."""
     return multihost_utils.process_allgather(array)
+
+
+def has_any(value: bool) -> bool:
+    """Returns, in every process, whether the value is true in any of them."""
+    return bool(gather(np.array(value, np.uint32)).any()) if are_several() else value
 
 
 def compute_on_first(compute: Callable[[], Any]) -> Any:
