@@ -103,6 +103,23 @@ def test_every_file_has_a_row_and_an_unreadable_one_has_a_reason(run, image_fold
     assert read_summary(output)["unreadable"] == 6
 
 
+def test_what_is_passed_over_and_images_of_another_depth_are_counted(
+    run, image_folder, tmp_path, capsys
+):
+    folder = tmp_path / "new"
+    shutil.copytree(image_folder / "bad", folder)
+    (folder / "notes.txt").touch()
+    dark = np.asarray(Image.open(folder / "91.png")).astype(np.uint16) * 4
+    for name in ("dark1.png", "dark2.png"):
+        Image.fromarray(dark).save(folder / name)
+    assert call(run, tmp_path / "out", folder) == 0
+    summary, out = read_summary(tmp_path / "out"), capsys.readouterr().out
+    assert summary["passed_over"] == {"no image (.txt)": 1}
+    assert summary["other_depth"] == 2
+    assert "passed over in folders: no image (.txt): 1" in out
+    assert "caveat: 2 images have another number of bits" in out
+
+
 def test_a_stopped_prediction_goes_on_and_scores_changed_files_again(
     run, image_folder, tmp_path, monkeypatch
 ):

@@ -1,5 +1,6 @@
 """The mode `predict`: it scores new images with the detector of a run and writes a row for each."""
 
+import collections
 import dataclasses
 import itertools
 import json
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import vae_jax
+from vae_jax.detector.depth import has_other_depth
 from vae_jax.detector.detector import Detector
 from vae_jax.detector.drift import DriftTest
 from vae_jax.detector.overlays import draw_overlay, locate_picture, write_map, write_overlay
@@ -42,6 +44,7 @@ class _Tally:
 
     def __init__(self, num_calibration: int):
         self.images = self.unreadable = self.reused = self.rows = self.anomalous = 0
+        self.other_depth = 0  # of the images that were scored now
         self.drift = DriftTest(num_calibration)
 
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
@@ -62,14 +65,20 @@ def run(request: PredictionRequest) -> None:
             predictions.
     """
     detector = Detector.load(request.workdir, **request.decision)
-    inputs = list_inputs(request.inputs)
+    passed_over: collections.Counter[str] = collections.Counter()
+    inputs = list_inputs(request.inputs, detector.parts.preprocessing.max_pixels, passed_over)
     # An input that does not exist is reported before anything is written.
     inputs = itertools.chain([next(inputs)], inputs)
     _claim_output(request, detector)
     start = time.perf_counter()
+    intensity = detector.parts.preprocessing.framing.intensity
     tally = _Tally(len(detector.parts.calibration[detector.deciding_score]))
     with (
-        PredictionTable(request.output, detector.names) as table,
+        PredictionTable(
+            request.output,
+            detector.names,
+            has_tiles=detector.parts.preprocessing.framing.cuts_strips,
+        ) as table,
         open_progress_bar(None, "predicting", "image") as bar,
     ):
         sources = _find_rows(inputs, table)
@@ -82,11 +91,13 @@ def run(request: PredictionRequest) -> None:
                 _draw(image, rows, detector, request)
             table.write(rows)
             tally.add(rows)
+            if image.crops is not None:
+                tally.other_depth += has_other_depth(image.crops.stored_levels, intensity)
             bar.update(1)
         table.finish()
     if detector.parts.config.scoring.false_discovery:
         tally.anomalous = table.decide_together(detector.parts.config.scoring.false_alarm_rate)
-    summary = _summarise(detector, tally, time.perf_counter() - start)
+    summary = _summarise(detector, tally, passed_over, time.perf_counter() - start)
     write_text(request.output / _SUMMARY, json.dumps(summary, indent=2) + "\n")
     _print_summary(summary, table.path)
 
@@ -161,13 +172,17 @@ def _draw(
             write_overlay(locate_picture(request.output / "overlays", name, ".png"), picture)
 
 
-def _summarise(detector: Detector, tally: _Tally, seconds: float) -> dict[str, object]:
+def _summarise(
+    detector: Detector, tally: _Tally, passed_over: Mapping[str, int], seconds: float
+) -> dict[str, object]:
     """Returns the content of summary.json."""
     parts = detector.parts
     summary = {
         "images": tally.images,
         "unreadable": tally.unreadable,
         "reused": tally.reused,
+        "other_depth": tally.other_depth,
+        "passed_over": dict(sorted(passed_over.items())),
         "rows": tally.rows,
         "anomalous": tally.anomalous,
         "share_anomalous": tally.anomalous / tally.rows if tally.rows else None,
@@ -205,6 +220,14 @@ def _print_summary(summary: Mapping[str, Any], path: pathlib.Path) -> None:
         f"{decision['threshold']:.4g}{promise}; {summary['unreadable']} unreadable; "
         f"{summary['images_per_second']:.3g} images/s"
     )
+    if summary["passed_over"]:
+        counts = ", ".join(f"{reason}: {n}" for reason, n in summary["passed_over"].items())
+        print(f"passed over in folders: {counts}")
+    if summary["other_depth"]:
+        print(
+            f"caveat: {summary['other_depth']} images have another number of bits than the grey levels "
+            "of the run were made for (data.intensity), so they are nearly black or white"
+        )
     if summary["drift"]["warning"]:
         print(f"caveat: {summary['drift']['warning']}")
     print(f"\npredictions: {path}")

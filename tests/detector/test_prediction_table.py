@@ -46,6 +46,27 @@ def test_a_row_that_was_not_finished_is_not_used(tmp_path, cut):
         assert table.find("b.png", (10, 20)) == []
 
 
+def test_all_tiles_of_an_image_are_found_again_unless_it_was_the_last(tmp_path):
+    def write(table, *names):
+        table.write([make_row(table, name, mse=i) for i, name in enumerate(names)])
+
+    tiles = {"has_tiles": True}
+    with PredictionTable(tmp_path, ["mse"], **tiles) as table:
+        write(table, "a.png@0", "a.png@8", "b.png@0", "b.png@8", "c@8.png@0", "c@8.png@8")
+        assert table.find("a.png", (10, 20)) == []
+    with PredictionTable(tmp_path, ["mse"], **tiles) as table:
+        assert [row["file"] for row in table.find("a.png", (10, 20))] == ["a.png@0", "a.png@8"]
+        assert [row["mse"] for row in table.find("b.png", (10, 20))] == ["2", "3"]
+        assert table.find("c@8.png", (10, 20)) == []
+        # The file is listed twice, and its first tile is too bright the second time.
+        write(table, "c@8.png@0", "c@8.png@8", "a.png@0", "b.png@8", "b.png@16")
+    with PredictionTable(tmp_path, ["mse"], **tiles) as table:
+        found = {name: table.find(name, (10, 20)) for name in ("a.png", "b.png", "c@8.png")}
+    assert [row["file"] for row in found["a.png"]] == ["a.png@0"]
+    assert [row["mse"] for row in found["b.png"]] == ["2", "3"]  # of the older table
+    assert [row["mse"] for row in found["c@8.png"]] == ["0", "1"]
+
+
 def test_a_table_of_other_scores_is_not_used(tmp_path):
     with PredictionTable(tmp_path, ["mse"]) as table:
         table.write([make_row(table, "a.png")])

@@ -1,3 +1,4 @@
+import collections
 import io
 import os
 import sys
@@ -33,6 +34,19 @@ def list_names(*inputs):
 
 def test_a_folder_gives_its_images_by_their_paths_below_it(folder):
     assert list_names(folder) == ["a.JPG", "c.png", "b/d.png"]
+
+
+def test_what_is_passed_over_in_folders_is_counted_by_its_reason(folder):
+    (folder / "b" / "Thumbs.db").touch()
+    (folder / "b" / "README").touch()
+    (folder / "more.TXT").touch()
+    (folder / ".hidden").mkdir()
+    passed_over = collections.Counter()
+    list(list_inputs([str(folder), str(folder / "a.JPG")], passed_over=passed_over))
+    assert passed_over.pop("no image (.txt)") == 2
+    assert passed_over.pop("no image (without a suffix)") == 1
+    assert passed_over.pop("hidden") == 1
+    assert passed_over.total() == 1
 
 
 def test_a_file_a_pattern_and_a_folder_can_be_given_together(folder, monkeypatch):
@@ -122,3 +136,8 @@ def test_each_frame_of_a_medical_file_is_an_image(write_dicom, tmp_path):
     np.testing.assert_array_equal(decode(second), values[1] - 50)  # read once more
     with pytest.raises(ValueError, match="DICOM"):
         broken.read()
+    # Whoever limits the pixels of images limits those of frames, before a frame is read.
+    (tmp_path / "broken.dcm").unlink()
+    (refused,) = list_inputs([str(tmp_path)], max_pixels=143)
+    with pytest.raises(ValueError, match="144 pixels, more than the limit of 143"):
+        refused.read()

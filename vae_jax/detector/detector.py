@@ -136,7 +136,7 @@ class Detector:
         Raises:
             UserError: if an image cannot be read; the message names it.
         """
-        return self._join(list(self._score_readable(list_sources(images))))
+        return self._join(list(self._score_readable(images)))
 
     def stream(self, images: Any, batch_size: int = 64) -> Iterator[Predictions]:
         """Yields the predictions of `batch_size` images at a time, in constant memory.
@@ -157,7 +157,7 @@ class Detector:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; it must be at least 1")
         batch: list[ScoredImage] = []
-        for image in self._score_readable(list_sources(images)):
+        for image in self._score_readable(images):
             batch.append(image)
             if len(batch) == batch_size:
                 yield self._join(batch)
@@ -182,7 +182,8 @@ class Detector:
         )
         return dataclasses.replace(self._decision, scores=scores, p_values=p, anomalous=anomalous)
 
-    def _score_readable(self, sources: Iterable[Source]) -> Iterator[ScoredImage]:
+    def _score_readable(self, images: Any) -> Iterator[ScoredImage]:
+        sources = list_sources(images, self.parts.preprocessing.max_pixels)
         for image in self.score_sources(sources):
             if image.error:
                 raise UserError(f"{image.source.name}: {image.error}")

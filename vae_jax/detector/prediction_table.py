@@ -41,9 +41,14 @@ class PredictionTable:
     Args:
         folder: folder of the table.
         score_names: names of the scores.
+        has_tiles: whether an image has a row for each of its tiles. Whether all rows of the last image of
+            a table were written is unknown, so they are not used again.
     """
 
-    def __init__(self, folder: pathlib.Path, score_names: Sequence[str]):
+    def __init__(
+        self, folder: pathlib.Path, score_names: Sequence[str], *, has_tiles: bool = False
+    ):
+        self._has_tiles = has_tiles
         self.path = folder / FILE
         self.columns = (
             "file", "status", "message", *score_names, "p_value", "anomalous", *_STAMP
@@ -52,8 +57,7 @@ class PredictionTable:
         self._old_tables = [path.open("rb") for path in self._list_set_aside()]
         self._index = _RowIndex()
         for number, table in enumerate(self._old_tables):
-            for start, line in self._iterate_rows(table):
-                self._index.add(self._make_key(line), number, start)
+            self._add_rows(number, table)
         self._index.finish()
         self._stream = self.path.open("w", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._stream, self.columns, lineterminator="\n")
@@ -67,7 +71,7 @@ class PredictionTable:
             stream.close()
 
     def find(self, name: str, stamp: tuple[int, int]) -> list[dict[str, str]]:
-        """Returns the row of an unchanged file from the table of a stopped prediction, [] if there is none.
+        """Returns the rows of an unchanged file from the table of a stopped prediction, [] without any.
 
         Args:
             name: name of the image.
@@ -76,14 +80,20 @@ class PredictionTable:
         if -1 in stamp:
             return []
         key = (escape_text(name), *map(str, stamp))
-        rows = []
+        rows: list[dict[str, str]] = []
+        last_number = -1
         for number, start in self._index.find(key):
             table = self._old_tables[number]
             table.seek(start)
             row = self._parse(table.readline())
-            if (row["file"], *(row[column] for column in _STAMP)) == key:
-                rows.append(row)
-        return rows[-1:]
+            if self._make_key(row) != key:
+                continue
+            # The newest table counts, and in it the last time that the file was listed.
+            if number != last_number or any(row["file"] == other["file"] for other in rows):
+                rows = []
+            rows.append(row)
+            last_number = number
+        return rows
 
     def write(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Adds rows; a killed process loses none of them."""
@@ -134,15 +144,30 @@ class PredictionTable:
         paths = self.path.parent.glob(_SET_ASIDE.format("*"))
         return sorted(paths, key=lambda path: int(path.name.split(".")[-2]))
 
-    def _iterate_rows(self, table: io.BufferedReader) -> Iterator[tuple[int, bytes]]:
+    def _add_rows(self, number: int, table: io.BufferedReader) -> None:
+        """Adds the rows of a table to the index."""
+        last_key, starts = None, []
+        for start, row in self._iterate_rows(table):
+            key = self._make_key(row)
+            if not self._has_tiles:
+                self._index.add(key, number, start)
+                continue
+            if key != last_key:
+                for other in starts:
+                    self._index.add(last_key, number, other)
+                last_key, starts = key, []
+            starts.append(start)
+
+    def _iterate_rows(self, table: io.BufferedReader) -> Iterator[tuple[int, dict[str, str]]]:
         """Yields where each whole row begins, and the row; a table with other columns has none."""
         header = table.readline()
         if header.decode("utf-8", "replace").rstrip("\n").split(",") != list(self.columns):
             return
         start = len(header)
         for line in table:
-            if line.endswith(b"\n") and self._parse(line) is not None:
-                yield start, line
+            row = self._parse(line)
+            if line.endswith(b"\n") and row is not None:
+                yield start, row
             start += len(line)
 
     def _parse(self, line: bytes) -> dict[str, str] | None:
@@ -151,9 +176,11 @@ class PredictionTable:
             return None
         return dict(zip(self.columns, cells, strict=True))
 
-    def _make_key(self, line: bytes) -> tuple[str, ...]:
-        row = self._parse(line)
-        return (row["file"], *(row[column] for column in _STAMP))
+    def _make_key(self, row: Mapping[str, str]) -> tuple[str, ...]:
+        """Returns name and stamp of the file of a row, which may be one of its tiles."""
+        name, at, offset = row["file"].rpartition("@")
+        is_tile = self._has_tiles and row["status"] == "ok" and at and offset.isdecimal()
+        return (name if is_tile else row["file"], *(row[column] for column in _STAMP))
 
 
 class _RowIndex:

@@ -6,7 +6,7 @@ decodes training images.
 H W image, C channels.
 """
 
-import contextlib
+import collections
 import dataclasses
 import functools
 import glob
@@ -15,7 +15,6 @@ import itertools
 import os
 import pathlib
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,10 @@ from vae_jax.data import medical
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import SUFFIXES, is_image
 from vae_jax.data.regular_file import read_file
+from vae_jax.detector.frame_reader import FrameReader, list_frames
 from vae_jax.errors import UserError
+from vae_jax.runtime.printable import make_printable
+from vae_jax.validate import HIGHEST_MAX_PIXELS
 
 _PNG_MODES = ("1", "L", "LA", "I;16", "I", "P", "RGB", "RGBA")
 
@@ -61,46 +63,53 @@ class Source:
         return status.st_size, status.st_mtime_ns
 
 
-def list_inputs(inputs: Sequence[str]) -> Iterator[Source]:
+def list_inputs(
+    inputs: Sequence[str],
+    max_pixels: int = HIGHEST_MAX_PIXELS,
+    passed_over: collections.Counter[str] | None = None,
+) -> Iterator[Source]:
     """Yields the sources of the command line, in their order; folders are walked while they are used.
 
     Args:
         inputs: a file, a folder (its images, in all folders below it), a pattern such as `scans/*.png`,
             `@list.txt` (a file with one path per line), or `-` for such lines on standard input.
+        max_pixels: frames of medical files with more pixels are refused.
+        passed_over: receives reason -> number of entries of folders that are passed over.
 
     Raises:
         UserError: if an input does not exist or a folder holds no image.
     """
     for text in inputs:
         if text == "-":
-            yield from _list_lines(sys.stdin, "standard input")
+            yield from _list_lines(sys.stdin, "standard input", max_pixels)
         elif text.startswith("@"):
             try:
                 with open(
                     os.path.expanduser(text[1:]), encoding="utf-8", errors="surrogateescape"
                 ) as file:
-                    yield from _list_lines(file, text[1:])
+                    yield from _list_lines(file, text[1:], max_pixels)
             except OSError as error:
                 raise UserError(
                     f"{text}: the list cannot be read ({error.strerror or error}); name a text file "
                     "with one path per line"
                 ) from error
         else:
-            yield from _list_path(text, is_only=len(inputs) == 1)
+            yield from _list_path(text, max_pixels, passed_over, is_only=len(inputs) == 1)
 
 
-def list_sources(images: Any) -> Iterator[Source]:
+def list_sources(images: Any, max_pixels: int = HIGHEST_MAX_PIXELS) -> Iterator[Source]:
     """Yields the sources of what a program passes.
 
     Args:
         images: a path of a file or a folder, a uint8 or uint16 array [H, W], [H, W, C] or, of several
             images, [N, H, W, C], an image of Pillow, or an iterable of any of them.
+        max_pixels: frames of medical files with more pixels are refused.
 
     Raises:
         UserError: if a path does not exist, or an array is no image.
     """
     if isinstance(images, str | os.PathLike):
-        yield from _list_path(os.fspath(images))
+        yield from _list_path(os.fspath(images), max_pixels)
     elif isinstance(images, Image.Image):
         yield _wrap(images, "image 0")
     elif isinstance(images, np.ndarray):
@@ -115,7 +124,7 @@ def list_sources(images: Any) -> Iterator[Source]:
             elif isinstance(image, Image.Image):
                 yield _wrap(image, f"image {i}")
             elif isinstance(image, str | os.PathLike):
-                yield from make_file_sources(os.fspath(image), os.fspath(image))
+                yield from make_file_sources(os.fspath(image), os.fspath(image), max_pixels)
             else:
                 raise UserError(f"image {i} is {_describe(image)}; {_VALID}")
     else:
@@ -125,55 +134,28 @@ def list_sources(images: Any) -> Iterator[Source]:
 _VALID = "pass paths, images of Pillow, or uint8 arrays [H, W] or [H, W, C]"
 
 
-def make_file_sources(path: str, name: str) -> Iterator[Source]:
+def make_file_sources(
+    path: str, name: str, max_pixels: int = HIGHEST_MAX_PIXELS
+) -> Iterator[Source]:
     """Yields the source of a file, or one for each frame of a medical file.
 
     Args:
         path: path of the file.
         name: its name in the results; `#` and a number follow where it has frames.
+        max_pixels: frames of medical files with more pixels are refused.
     """
     file = pathlib.Path(path)
     if not medical.is_medical(file.name):
         yield Source(name, lambda: _read_file(path), file)
         return
     try:
-        suffixes = _list_frames(file)
+        suffixes = list_frames(file, max_pixels)
     except Exception as error:  # readers raise any error on damaged files
         yield Source(name, functools.partial(_fail, error), file)
         return
-    reader = _FrameReader(file)
+    reader = FrameReader(file, max_pixels)
     for frame, suffix in enumerate(suffixes):
         yield Source(name + suffix, functools.partial(reader.read, frame), file, True)
-
-
-def _list_frames(file: pathlib.Path) -> list[str]:
-    if not medical.is_readable(file.name):
-        raise ValueError(f"a medical file; to read it: {medical.INSTALL}")
-    return medical.read_header(file).suffixes
-
-
-class _FrameReader:
-    """Reads the frames of a medical file, in about their order, so that the file is opened once."""
-
-    def __init__(self, file: pathlib.Path):
-        self._file = file
-        self._images = medical.read_images(file)
-        self._waiting: dict[int, bytes] = {}  # frames that were read before they are asked for
-        self._next = 0
-        self._lock = threading.Lock()  # threads ask for frames
-
-    def read(self, frame: int) -> bytes:
-        """Returns a frame as an image file."""
-        with self._lock:
-            # If an earlier frame cannot be read, this one perhaps can.
-            with contextlib.suppress(Exception):
-                while self._next <= frame:
-                    _, self._waiting[self._next] = next(self._images)
-                    self._next += 1
-            if frame in self._waiting:
-                return self._waiting.pop(frame)
-        (content,) = medical.read_frames(self._file, [frame])
-        return content.encoded
 
 
 def _fail(error: Exception) -> bytes:
@@ -189,13 +171,21 @@ def _read_file(path: str) -> bytes:
         raise ValueError(kind) from None
 
 
-def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
+def _list_path(
+    text: str,
+    max_pixels: int,
+    passed_over: collections.Counter[str] | None = None,
+    *,
+    is_only: bool = True,
+) -> Iterator[Source]:
     """Yields the sources of a file, a folder or a pattern; `is_only` says whether there are no others."""
     path = os.path.expanduser(text)
     if os.path.isdir(path):
-        yield from _list_folder(pathlib.Path(path), "" if is_only else f"{text.rstrip('/')}/")
+        prefix = "" if is_only else f"{text.rstrip('/')}/"
+        passed_over = collections.Counter() if passed_over is None else passed_over
+        yield from _list_folder(pathlib.Path(path), prefix, max_pixels, passed_over)
     elif os.path.lexists(path):
-        yield from make_file_sources(path, text)
+        yield from make_file_sources(path, text, max_pixels)
     elif glob.has_magic(text):
         matches = iter(sorted(glob.iglob(path, recursive=True)))
         first = next(matches, None)
@@ -203,33 +193,37 @@ def _list_path(text: str, *, is_only: bool = True) -> Iterator[Source]:
             raise UserError(f"{text}: no file matches this pattern; correct the pattern")
         for match in itertools.chain([first], matches):
             if not os.path.isdir(match):
-                yield from make_file_sources(match, match)
+                yield from make_file_sources(match, match, max_pixels)
     else:
         raise UserError(f"{text}: there is no such file or folder; correct the path")
 
 
-def _list_folder(folder: pathlib.Path, prefix: str) -> Iterator[Source]:
+def _list_folder(
+    folder: pathlib.Path, prefix: str, max_pixels: int, passed_over: collections.Counter[str]
+) -> Iterator[Source]:
     """Yields the images of a folder, named by a prefix and their paths below it."""
     is_empty = True
-    for visited in walk_folder(folder):
+    for visited in walk_folder(folder, passed_over=passed_over):
         for file in visited.files:
-            if is_image(file) or medical.is_medical(file):
-                is_empty = False
-                path = visited.path / file
-                yield from make_file_sources(
-                    str(path), prefix + path.relative_to(folder).as_posix()
-                )
+            if not (is_image(file) or medical.is_medical(file)):
+                suffix = pathlib.PurePath(file).suffix.lower()
+                passed_over[f"no image ({make_printable(suffix) or 'without a suffix'})"] += 1
+                continue
+            is_empty = False
+            path = visited.path / file
+            name = prefix + path.relative_to(folder).as_posix()
+            yield from make_file_sources(str(path), name, max_pixels)
     if is_empty:
         raise UserError(f"{folder} holds no image; valid suffixes: {', '.join(sorted(SUFFIXES))}")
 
 
-def _list_lines(lines: Iterable[str], source: str) -> Iterator[Source]:
+def _list_lines(lines: Iterable[str], source: str, max_pixels: int) -> Iterator[Source]:
     is_empty = True
     for line in lines:
         path = line.rstrip("\r\n")
         if path:
             is_empty = False
-            yield from make_file_sources(os.path.expanduser(path), path)
+            yield from make_file_sources(os.path.expanduser(path), path, max_pixels)
     if is_empty:
         raise UserError(f"{source} names no file; write one path per line")
 
