@@ -8,6 +8,7 @@ N images, H W image.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -53,15 +54,27 @@ Mapper = Callable[[Examples], Maps]
 def measure_localisation(
     setup: ScoringSetup, names: Sequence[str], baselines: Baselines, fits: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Measures the anomaly maps of the scores and of the baselines against masks, in constant memory.
-
-    Only test images with a mask are used; a normal image has an empty mask.
+    """Measures the anomaly maps of the scores and of the baselines against masks; see `measure_maps`.
 
     Args:
         setup: model, data and scoring config.
         names: names of scores; a score without a map is skipped.
         baselines: baselines of the dataset, for their maps.
         fits: fits of the scores on training normals.
+    """
+    return measure_maps(setup, make_scaled_mappers(setup, names, baselines, fits))
+
+
+def measure_maps(
+    setup: ScoringSetup, scaled_mappers: Sequence[Mapper]
+) -> dict[str, dict[str, float]]:
+    """Measures anomaly maps against masks, in constant memory.
+
+    Only test images with a mask are used; a normal image has an empty mask.
+
+    Args:
+        setup: model, data and scoring config.
+        scaled_mappers: compute the maps, in standard deviations above calibration normals.
 
     Returns:
         For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
@@ -72,17 +85,16 @@ def measure_localisation(
         test.masks[rows].any() for rows in split_rows(rows_of_anomalies, batch_size)
     ):
         return {}
-    mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
     all_rows = np.flatnonzero(test.has_mask)
     region = setup.dataset.region
     region_mask = None if region is None else region.mask
     results: dict[str, dict[str, float]] = {}
-    with open_progress_bar(len(all_rows) * len(mappers), "localising", unit="image") as bar:
-        for mapper in mappers:
-            scale = measure_scale(mapper, setup)
+    num_maps = len(all_rows) * len(scaled_mappers)
+    with open_progress_bar(num_maps, "localising", unit="image") as bar:
+        for compute_maps in scaled_mappers:
             measures: dict[str, Localisation] = {}
             for rows in split_rows(all_rows, batch_size):
-                maps = scale.apply(mapper(test.take(rows)))
+                maps = compute_maps(test.take(rows))
                 masks = test.masks[rows]
                 for name, values in maps.items():
                     measures.setdefault(name, Localisation()).update(values, masks, region_mask)
@@ -146,6 +158,28 @@ def measure_scale(mapper: Mapper, setup: ScoringSetup) -> MapScale:
     return MapScale.fit(
         (mapper(normals.take(rows)) for rows in chunks), setup.scoring_config.map_smoothing
     )
+
+
+def make_scaled_mappers(
+    setup: ScoringSetup, names: Sequence[str], baselines: Baselines, fits: dict[str, Any]
+) -> list[Mapper]:
+    """Makes functions that compute the maps of scores and baselines, in units of calibration normals.
+
+    Each function measures its scale when it is first called.
+
+    Args:
+        setup: model, data and scoring config.
+        names: names of scores; a score without a map is skipped.
+        baselines: baselines of the dataset, for their maps.
+        fits: fits of the scores on training normals.
+    """
+    mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
+    return [_scale_maps(mapper, setup) for mapper in mappers]
+
+
+def _scale_maps(mapper: Mapper, setup: ScoringSetup) -> Mapper:
+    get_scale = functools.cache(lambda: measure_scale(mapper, setup))
+    return lambda examples: get_scale().apply(mapper(examples))
 
 
 def make_model_mapper(setup: ScoringSetup, names: Sequence[str], fits: dict[str, Any]) -> Mapper:

@@ -17,9 +17,7 @@ from vae_jax.scoring.anomaly_maps import (
     Mapper,
     Maps,
     choose_maps,
-    make_baseline_mapper,
-    make_model_mapper,
-    measure_scale,
+    make_scaled_mappers,
 )
 from vae_jax.scoring.baselines import Baselines
 from vae_jax.scoring.setup import ScoringSetup
@@ -52,10 +50,7 @@ def evaluate_strips(
     fits: dict[str, Any],
     num_shown: int = 6,
 ) -> StripEvaluation | None:
-    """Measures the anomaly maps of the scores and of the baselines on whole strips.
-
-    Memory holds the maps of one strip at a time. The score of a strip is the highest value of its map; the
-    score of a tile is the highest value of its own map, before the maps of the tiles are blended.
+    """Measures the anomaly maps of the scores and of the baselines on whole strips; see `measure_strips`.
 
     Args:
         setup: model, data and scoring config; the test images are tiles in any order.
@@ -69,20 +64,37 @@ def evaluate_strips(
     """
     if setup.dataset.test.offsets is None:
         return None
-    tiles = group_tiles(setup.dataset.test)
     # A batch that is longer than the longest strip would be padded every time.
-    max_batch_size = max(map(len, tiles.rows_of_strip.values()))
-    setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(max_batch_size))
-    mappers = [make_model_mapper(setup, names, fits), make_baseline_mapper(baselines)]
+    longest = max(map(len, group_tiles(setup.dataset.test).rows_of_strip.values()))
+    setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(longest))
     map_names = choose_maps(setup.trained.model, names, setup.scoring_config.fusion)
-    order = list(map(str, map_names))
+    scaled_mappers = make_scaled_mappers(setup, names, baselines, fits)
+    return measure_strips(setup, scaled_mappers, list(map(str, map_names)), num_shown)
+
+
+def measure_strips(
+    setup: ScoringSetup, scaled_mappers: Sequence[Mapper], order: Sequence[str], num_shown: int = 6
+) -> StripEvaluation:
+    """Measures anomaly maps on whole strips.
+
+    Memory holds the maps of one strip at a time. The score of a strip is the highest value of its map; the
+    score of a tile is the highest value of its own map, before the maps of the tiles are blended.
+
+    Args:
+        setup: model, data and scoring config; the test images are tiles in any order.
+        scaled_mappers: compute the maps of tiles, in standard deviations above calibration normals.
+        order: names of maps; a strip is shown with the first of them.
+        num_shown: number of strips to show; a third of them are normal. They are chosen at random.
+    """
+    tiles = group_tiles(setup.dataset.test)
     files_to_show = _draw_strips(tiles, num_shown, setup.seed)
     shown: dict[str, Strip] = {}
     maps: dict[str, dict] = {}
-    with open_progress_bar(len(tiles.rows_of_strip) * len(mappers), "strips", unit="strip") as bar:
-        for mapper in mappers:
+    num_maps = len(tiles.rows_of_strip) * len(scaled_mappers)
+    with open_progress_bar(num_maps, "strips", unit="strip") as bar:
+        for compute_maps in scaled_mappers:
             for name, measure in _measure_maps(
-                setup, tiles, mapper, order, files_to_show, bar.update
+                setup, tiles, compute_maps, order, files_to_show, bar.update
             ).items():
                 ranking = rank_strips_and_tiles(
                     tiles,
@@ -128,7 +140,7 @@ def _draw_strips(tiles: TileGroups, count: int, seed: int) -> set[str]:
 def _measure_maps(
     setup: ScoringSetup,
     tiles: TileGroups,
-    mapper: Mapper,
+    compute_maps: Mapper,
     order: Sequence[str],
     files_to_show: set[str],
     on_strips: Callable[[int], object],
@@ -136,10 +148,9 @@ def _measure_maps(
     """Measures every map of a mapper, one strip at a time; calls `on_strips` after each strip."""
     test, region = tiles.test, setup.dataset.region
     region_mask = None if region is None else region.mask
-    scale = measure_scale(mapper, setup)
     measures: dict[str, _MapMeasure] = {}
     for file, rows in tiles.rows_of_strip.items():
-        maps: Maps = scale.apply(mapper(test.take(rows)))
+        maps: Maps = compute_maps(test.take(rows))
         for name in sorted(maps, key=lambda name: _position(name, order)):
             values = maps[name]
             strip = assemble_strip(test, rows, name, values, region_mask)

@@ -24,9 +24,7 @@ from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.anomaly_maps import (
     Mapper,
     Maps,
-    make_baseline_mapper,
-    make_model_mapper,
-    measure_scale,
+    make_scaled_mappers,
     split_rows,
 )
 from vae_jax.scoring.baselines import Baselines
@@ -59,44 +57,45 @@ def blend_whole_maps(
 def measure_whole_images(
     setup: ScoringSetup, names: Sequence[str], baselines: Baselines, fits: dict[str, Any]
 ) -> dict[str, dict[str, float]]:
-    """Measures the anomaly maps of whole images against masks, like `measure_localisation`.
-
-    Pixels are those of the images at the scale of their tiles.
+    """Measures the anomaly maps of the scores and of the baselines; see `measure_whole_maps`.
 
     Args:
         setup: model, data and scoring config; the test images are tiles that cover images.
         names: names of scores; a score without a map is skipped.
         baselines: baselines of the dataset, for their maps.
         fits: fits of the scores on training normals.
+    """
+    # A batch that is longer than the tiles of any image would be padded every time.
+    longest = max(map(len, _list_measured_tiles(setup.dataset.test)), default=1)
+    setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(longest))
+    return measure_whole_maps(setup, make_scaled_mappers(setup, names, baselines, fits))
+
+
+def measure_whole_maps(
+    setup: ScoringSetup, scaled_mappers: Sequence[Mapper]
+) -> dict[str, dict[str, float]]:
+    """Measures the anomaly maps of whole images against masks, like `measure_maps`.
+
+    Pixels are those of the images at the scale of their tiles.
+
+    Args:
+        setup: model, data and scoring config; the test images are tiles that cover images.
+        scaled_mappers: compute the maps of tiles, in standard deviations above calibration normals.
 
     Returns:
         For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
     """
     test, batch_size = setup.dataset.test, setup.trained.batch_size
-    images = take_whole_images(test)
-    measured = np.flatnonzero(images.has_mask)
-    tiles_of_images = list_tiles_of_images(test, measured)
-    # A batch that is longer than the tiles of any image would be padded every time.
-    batch_size = min(batch_size, max(map(len, tiles_of_images), default=1))
-    setup = dataclasses.replace(setup, trained=setup.trained.with_max_batch_size(batch_size))
+    tiles_of_images = _list_measured_tiles(test)
     if test.masks is None or not any(test.masks[rows].any() for rows in tiles_of_images):
         return {}
-    mappers: list[Mapper] = [
-        make_model_mapper(setup, names, fits),
-        make_baseline_mapper(baselines),
-    ]
     results: dict[str, dict[str, float]] = {}
-    with open_progress_bar(len(measured) * len(mappers), "localising", unit="image") as bar:
-        for mapper in mappers:
-            scale = measure_scale(mapper, setup)
+    num_maps = len(tiles_of_images) * len(scaled_mappers)
+    with open_progress_bar(num_maps, "localising", unit="image") as bar:
+        for compute_maps in scaled_mappers:
             measures: dict[str, Localisation] = {}
             for rows in tiles_of_images:
-                whole = blend_whole_maps(
-                    lambda tiles, mapper=mapper, scale=scale: scale.apply(mapper(tiles)),
-                    test,
-                    rows,
-                    batch_size,
-                )
+                whole = blend_whole_maps(compute_maps, test, rows, batch_size)
                 mask = assemble_mask(test.masks[rows], lay_out_rows(test, rows))
                 covered = whole.covered
                 for name, values in whole.take_maps():
@@ -105,3 +104,8 @@ def measure_whole_images(
                 bar.update(1)
             results |= {name: measure.result() for name, measure in measures.items()}
     return results
+
+
+def _list_measured_tiles(test: Examples) -> list[Int[np.ndarray, "T"]]:
+    """Returns the rows of the tiles of each image that has a mask."""
+    return list_tiles_of_images(test, np.flatnonzero(take_whole_images(test).has_mask))
