@@ -14,6 +14,7 @@ from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError, suggest_name
+from vae_jax.evaluation_request import EvaluationRequest, make_evaluation_request
 from vae_jax.name_quotes import quote_names
 from vae_jax.prediction_request import PredictionRequest, make_request, refuse_flags
 from vae_jax.runtime.cluster import Cluster
@@ -22,7 +23,7 @@ from vae_jax.runtime.cluster import Cluster
 MODES = {
     "audit": "look at the images before training: duplicates, shortcuts, borders, masks, roles",
     "train": "fit, then evaluate, then report (the default); resumes a stopped run",
-    "evaluate": "score and report again, from the best checkpoint",
+    "evaluate": "score and report again, from the best checkpoint; with --input: labelled new images",
     "predict": "score new images (--input) with a trained run, into a folder (--output)",
     "export": "write a detector and its scores as one file (--output=FILE.zip) for other programs",
     "verify": "show that predictions equal the evaluation of a run, from the same checkpoint",
@@ -62,7 +63,10 @@ flags:
   --config         config file (configs/*.py), with :VARIANT if it has variants; default: the digits
   --workdir        folder of one run; default: runs/<config name>
   --input          images to predict: a file, a folder, a pattern, @list.txt (one path per line) or -
-                   (such lines on standard input); may be given several times
+                   (such lines on standard input); may be given several times. With --mode=evaluate: a
+                   folder of labelled new images, one folder per class or test with such folders
+  --name           name of the evaluation of labelled new images, whose report goes to
+                   evaluations/NAME in the workdir; default: the name of their folder
   --output         folder of the predictions, or file of the export
   --artifact       exported file, which --mode=verify compares as well
   --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
@@ -89,6 +93,7 @@ class Command:
         prediction: what the mode `predict` does; None for other modes.
         output: the file that the mode `export` writes; None for other modes.
         artifact: the exported file that the mode `verify` compares as well; None for none.
+        evaluation: which new images the mode `evaluate` judges; None to evaluate the run itself.
     """
 
     mode: str
@@ -99,6 +104,7 @@ class Command:
     prediction: PredictionRequest | None = None
     output: pathlib.Path | None = None
     artifact: pathlib.Path | None = None
+    evaluation: EvaluationRequest | None = None
 
     @property
     def trains(self) -> bool:
@@ -144,6 +150,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             flags.DEFINE_boolean("maps", False, "", flag_values=values),
         )
         artifact_flag = flags.DEFINE_string("artifact", None, "", flag_values=values)
+        name_flag = flags.DEFINE_string("name", None, "", flag_values=values)
         cluster_flags = (
             flags.DEFINE_string("coordinator", None, "", flag_values=values),
             flags.DEFINE_integer("num_processes", None, "", flag_values=values),
@@ -184,7 +191,20 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     if mode == "export":
         output = _find_export_file(overrides, *(flag.value for flag in prediction_flags))
         return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, output=output)
-    refuse_flags(mode, *(flag.value for flag in prediction_flags))
+    inputs, *other_flags = (flag.value for flag in prediction_flags)
+    evaluates_new = mode == "evaluate" and bool(inputs)
+    refuse_flags(mode, () if evaluates_new else inputs, *other_flags)
+    if name_flag.value is not None and not evaluates_new:
+        raise UserError("--name belongs to --mode=evaluate with --input, whose results it names")
+    if evaluates_new:
+        if cluster:
+            raise UserError(
+                "--mode=evaluate with --input runs in one process only; leave out --coordinator, "
+                "--num_processes and --process_id"
+            )
+        request = make_evaluation_request(workdir, overrides, inputs, name_flag.value)
+        config = config_lib.default()  # the detector has its own config
+        return Command(mode, config, workdir, jax_cache_dir, cluster, evaluation=request)
     if artifact_flag.value and mode != "verify":
         raise UserError(f"--artifact belongs to --mode=verify, but the mode is {mode}")
     artifact = (

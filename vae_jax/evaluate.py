@@ -16,17 +16,17 @@ from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.examples import Dataset
 from vae_jax.detector.parts import DetectorParts, collect_parts
 from vae_jax.detector.storage import write_detector
-from vae_jax.metrics.bootstrap import Ranking
+from vae_jax.judgement import judge_columns, list_warnings
 from vae_jax.model.branched import build_branches
 from vae_jax.model_sections import describe_model
 from vae_jax.observation.observed import get_inputs, observe_dataset
-from vae_jax.report.evaluation import case_selection, caveats, page, terminal_table
+from vae_jax.report.evaluation import case_selection, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
 from vae_jax.score_names import list_scores
 from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
-from vae_jax.scoring.decision import Decision, decide
+from vae_jax.scoring.decision import decide
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.pictures import make_pictures
 from vae_jax.scoring.reconstruction_check import (
@@ -34,17 +34,15 @@ from vae_jax.scoring.reconstruction_check import (
     measure_reconstruction_errors,
 )
 from vae_jax.scoring.role_scores import (
-    Columns,
     RoleScores,
     score_calibration_and_test,
     select_supported_scores,
 )
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
-from vae_jax.scoring.strip_evaluation import evaluate_strips
-from vae_jax.scoring.tile_groups import rank_tiles
+from vae_jax.scoring.strip_evaluation import describe_strips, evaluate_strips
 from vae_jax.scoring.whole_maps import measure_whole_images
-from vae_jax.training.checkpoint import load_best_params
+from vae_jax.training.checkpoint import load_best_params, refuse_other_data
 
 _MAX_BATCH_SIZE = 64  # images per step where a step is not compiled for scoring
 
@@ -70,9 +68,14 @@ class Evaluation:
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-    """Runs the mode `evaluate`: scores and reports again, from the best checkpoint."""
-    dataset = observe_dataset(pipeline.load_dataset(config.data, config.seed), config)
-    evaluate_and_report(config, workdir, dataset)
+    """Runs the mode `evaluate`: scores and reports again, from the best checkpoint.
+
+    Raises:
+        UserError: if the images are not those of the run, or the workdir holds no checkpoint.
+    """
+    dataset = pipeline.load_dataset(config.data, config.seed)
+    refuse_other_data(workdir, dataset.fingerprint)
+    evaluate_and_report(config, workdir, observe_dataset(dataset, config))
 
 
 def evaluate_and_report(
@@ -113,10 +116,18 @@ def evaluate(
     baseline_scores = score_baselines(baselines, dataset, names, all_on_test=is_judged)
     role_scores = role_scores.join(baseline_scores)
     decision = decide(names, role_scores, scoring_config)
-    comparison = _compare(setup, names, role_scores.test, baseline_scores.test)
+    judgement = judge_columns(
+        setup.images.test,
+        role_scores.test,
+        baseline_scores.test,
+        decision,
+        setup.scoring_config.bootstrap_resamples,
+        setup.seed,
+    )
     localisation = _localise(setup, names, role_scores, baselines)
     results = (
-        _describe_detection(setup, role_scores.test, decision, comparison)
+        {"dataset": describe_dataset(setup.dataset)}
+        | judgement.sections
         | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
         | describe_model(setup, role_scores.test_rows)
         | localisation.sections
@@ -125,9 +136,9 @@ def evaluate(
     pictures = make_pictures(shown, decision.score)
     return Evaluation(
         results,
-        results_lib.list_rows(setup.images.test, comparison.columns, decision),
+        judgement.rows,
         case_selection.select_images(shown, decision, pictures, config.report, localisation.strips),
-        _list_warnings(results, decision),
+        list_warnings(results, decision),
         functools.partial(collect_parts, config, setup, names, role_scores, baselines, pictures),
     )
 
@@ -145,21 +156,6 @@ def write_report(workdir: pathlib.Path, evaluation: Evaluation) -> None:
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Comparison:
-    """Scores beside baseline scores.
-
-    Attributes:
-        columns: scores and baseline scores of the test images, by name.
-        baseline_names: columns of baselines that are not among the scores of the run.
-        rankings: how well each column ranks anomalies above normals; empty without both labels.
-    """
-
-    columns: Columns
-    baseline_names: Sequence[str]
-    rankings: dict[str, Ranking]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,17 +195,6 @@ def load_setup(
     return ScoringSetup(trained, dataset, scoring_config, config.seed, errors)
 
 
-def _compare(
-    setup: ScoringSetup, names: Sequence[str], test_columns: Columns, baseline_columns: Columns
-) -> _Comparison:
-    """Ranks the test images by every score and baseline score."""
-    columns = {name: test_columns[name] for name in names} | baseline_columns
-    resamples = setup.scoring_config.bootstrap_resamples
-    rankings = results_lib.rank_columns(setup.images.test, columns, resamples, setup.seed)
-    others = [name for name in baseline_columns if name not in names]
-    return _Comparison(columns, others, rankings)
-
-
 def _localise(
     setup: ScoringSetup, names: Sequence[str], role_scores: RoleScores, baselines: Baselines
 ) -> _Localisation:
@@ -222,42 +207,4 @@ def _localise(
         measures = measure_localisation(setup, names, baselines, role_scores.fitted.fits)
         return _Localisation({"localisation": measures} if measures else {}, [])
     columns = {name: role_scores.test[name] for name in names}
-    tile_ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
-    sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": tile_ranking}}
-    pixel_measures = {
-        name: measures["pixel"] for name, measures in strips.maps.items() if measures["pixel"]
-    }
-    if pixel_measures:
-        sections["localisation"] = pixel_measures
-    return _Localisation(sections, strips.shown)
-
-
-def _describe_detection(
-    setup: ScoringSetup, test_columns: Columns, decision: Decision, comparison: _Comparison
-) -> dict[str, dict]:
-    """Returns the sections about the data, the reconstructions, and the detection of anomalies."""
-    test, rankings = setup.images.test, comparison.rankings
-    promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
-    return {
-        "dataset": describe_dataset(setup.dataset),
-        "detection": {
-            name: results_lib.measure_detection(
-                test, test_columns[name], threshold, rankings.get(name)
-            )
-            for name, threshold in decision.thresholds.items()
-        },
-        "decision": {"score": decision.score, "rule": decision.rule}
-        | promise
-        | results_lib.measure_decision(test, decision.anomalous),
-        "baselines": {name: rankings[name].intervals() for name in comparison.baseline_names},
-        "differences": results_lib.compare_aurocs(
-            test, comparison.columns, rankings, decision.score
-        ),
-    }
-
-
-def _list_warnings(results: dict, decision: Decision) -> list[str]:
-    """Returns every sentence of warning once."""
-    warnings = [threshold.warning for threshold in decision.thresholds.values()]
-    warnings += caveats.list_caveats(results, decision.score, decision.promised_rate)
-    return list(dict.fromkeys(warning for warning in warnings if warning))
+    return _Localisation(describe_strips(setup, strips, columns), strips.shown)

@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
             print(command_line.HELP)
             return 0
         _set_up_process(command)
-        if command.mode in ("predict", "export"):
+        if command.mode in ("predict", "export") or command.evaluation is not None:
             with handle_signals():
                 _use_detector(command)
             return 0
@@ -93,6 +93,10 @@ def _use_detector(command: command_line.Command) -> None:
         from vae_jax.predict import run
 
         run(command.prediction)
+    elif command.mode == "evaluate":
+        from vae_jax.evaluate_new import run
+
+        run(command.evaluation)
     else:
         from vae_jax.export_detector import run
 

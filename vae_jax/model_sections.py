@@ -17,9 +17,28 @@ def describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dict
         setup: model, data and scoring config.
         test_columns: scores and figures of the test images.
     """
+    sections = describe_test_images(setup, test_columns)
+    sections["reconstruction_errors"] = setup.reconstruction_errors
+    if setup.trained.model.sampled:
+        inputs = get_inputs(setup.dataset.calibration)
+        sections["latent"] = results.measure_latent(
+            {
+                branch: setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
+                for branch in setup.trained.model.branches
+            }
+        )
+    return sections
+
+
+def describe_test_images(setup: ScoringSetup, test_columns: Columns) -> dict[str, dict | list]:
+    """Returns the sections about test images alone: reconstructions, robustness to noise and likelihood.
+
+    Args:
+        setup: model, data and scoring config; only the test images are read.
+        test_columns: scores and figures of the test images.
+    """
     sections: dict[str, dict | list] = {}
     test, scoring_config = setup.dataset.test, setup.scoring_config
-    inputs = get_inputs(setup.dataset.calibration)
     normal_images = take_images(test.images, test.labels == 0)
     if "pixels" in setup.trained.model.branches:
         sections["reconstruction"] = results.measure_reconstruction(
@@ -29,15 +48,8 @@ def describe_model(setup: ScoringSetup, test_columns: Columns) -> dict[str, dict
         sections["robustness"] = measure_noise_robustness(
             setup.trained.with_max_batch_size(_MAX_BATCH_SIZE), normal_images, setup.seed
         )
-    sections["reconstruction_errors"] = setup.reconstruction_errors
     if setup.trained.model.sampled:
         sections["likelihood"] = results.measure_likelihood(
             test_columns, test.labels, scoring_config.importance_samples
-        )
-        sections["latent"] = results.measure_latent(
-            {
-                branch: setup.trained.select_branch(branch).encode(select_inputs(inputs, branch))
-                for branch in setup.trained.model.branches
-            }
         )
     return sections

@@ -73,7 +73,7 @@ def make_request(
 def refuse_flags(
     mode: str, inputs: Sequence[str], output: str | None, overlays: bool, maps: bool
 ) -> None:
-    """Refuses the flags of the mode `predict` in another mode.
+    """Refuses the flags of the mode `predict` in another mode; the mode `evaluate` may have an input.
 
     Raises:
         UserError: if one of them is given.

@@ -95,7 +95,7 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         preprocessing=Preprocessing(
             data_config.dataset, framing, region, material_levels, data_config.max_pixels
         ),
-        **{role: _take_role(examples, rows, region) for role, rows in rows_of_role.items()},
+        **{role: take_role(examples, rows, region) for role, rows in rows_of_role.items()},
     )
 
 
@@ -216,7 +216,7 @@ def _append_anomalies(examples: Examples, anomalies: Examples) -> Examples:
     return join_examples([examples, dataclasses.replace(anomalies, official_test=official_test)])
 
 
-def _take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | None) -> Examples:
+def take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | None) -> Examples:
     """Returns the images of a role. Pixels outside the region are black, so that no method uses them."""
     role = examples.take(rows)
     images, masks, has_mask = role.images, role.masks, role.has_mask

@@ -72,12 +72,12 @@ def read_prepared_images(
     for split, arrays in columns.items():
         if "test" in columns:
             arrays["official_test"] = np.full(len(arrays["files"]), split == "test")
-        examples.append(_make_examples(arrays, builder))
+        examples.append(make_examples(arrays, type(builder)))
     return join_examples(examples)
 
 
-def _make_examples(arrays: Arrays, builder: ImageDatasetBuilder) -> Examples:
-    """Returns the examples of one split from its columns."""
+def make_examples(arrays: Arrays, builder_class: type[ImageDatasetBuilder]) -> Examples:
+    """Returns the examples of one split from its columns, without labels."""
     columns = {
         name: array.tolist() if array.dtype.kind == "U" else array for name, array in arrays.items()
     }
@@ -86,12 +86,23 @@ def _make_examples(arrays: Arrays, builder: ImageDatasetBuilder) -> Examples:
     for name in PIXELS:
         if isinstance(columns[name], np.memmap):
             columns[name] = ImagesOnDisk.from_parts([columns[name]])
-    materials = [builder.parse_material(file) for file in columns["files"]]
+    materials = [builder_class.parse_material(file) for file in columns["files"]]
     return Examples(
         **columns,
         labels=np.full(len(materials), NO_LABEL, np.int32),
         materials=materials if any(materials) else None,
     )
+
+
+def stay_on_disk(size: int, cache_mode: str) -> bool:
+    """Returns whether decoded images stay on disk.
+
+    Args:
+        size: bytes that they would take in memory.
+        cache_mode: `data.cache`.
+    """
+    limit = _MAX_MEMORY_SHARE * measure_memory_bytes()
+    return cache_mode == "none" or (cache_mode == "auto" and size > limit)
 
 
 def _read_through_cache(
@@ -107,9 +118,7 @@ def _read_through_cache(
         for split, path in _cache_paths(builder, framing).items()
     }
     size = sum(cache.num_pixel_bytes for cache in caches.values())
-    if cache_mode == "none" or (
-        cache_mode == "auto" and size > _MAX_MEMORY_SHARE * measure_memory_bytes()
-    ):
+    if stay_on_disk(size, cache_mode):
         _log.info("%s: %.1f GB of decoded images stay on disk", builder.name, size / 1e9)
         return {split: cache.columns | cache.map_pixels() for split, cache in caches.items()}
     columns = {}

@@ -50,7 +50,20 @@ class Preprocessing:
             Exception: whatever Pillow raises for a damaged file.
         """
         crops = cut_crops(encoded, None, self.framing)
-        images = crops.images
+        return dataclasses.replace(crops, images=self.adapt(crops.images, file))
+
+    def adapt(
+        self, images: UInt8[np.ndarray, "T H W C"], file: str
+    ) -> UInt8[np.ndarray, "T H W C"]:
+        """Returns crops with the grey levels of their material, black where no pixel counts.
+
+        Args:
+            images: crops as they were decoded.
+            file: name or path of their file.
+
+        Raises:
+            UserError: if its material is not one of those that the model was trained on.
+        """
         if self.material_levels is not None:
             material = BUILDERS[self.dataset].parse_material(file)
             if material not in self.material_levels:
@@ -60,7 +73,7 @@ class Preprocessing:
                     f"{known}; name the file as the dataset does"
                 )
             images = self.material_levels[material][images]
-        return dataclasses.replace(crops, images=self.limit_to_region(images))
+        return self.limit_to_region(images)
 
     def limit_to_region(self, images: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "T H W C"]:
         """Returns the images, black outside the region."""

@@ -50,7 +50,7 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
 
     def decode_chunk(indices: Sequence[int]) -> list[Arrays]:
         records = source.__getitems__(indices)
-        return [_decode_record(record, framing, builder.CLEAN_TILES) for record in records]
+        return [decode_record(record, framing, builder.CLEAN_TILES) for record in records]
 
     # Small images are decoded while the interpreter's lock is held, where threads only wait for each other.
     record_bytes = builder.info.splits[split].num_bytes / max(num_records, 1)
@@ -114,10 +114,10 @@ def _cut_range(indices: range, size: int) -> Iterator[range]:
     return (indices[start : start + size] for start in range(0, len(indices), size))
 
 
-def _decode_record(
+def decode_record(
     record: Mapping[str, Any], framing: Framing, clean_tiles: Mapping[str, str]
 ) -> Arrays:
-    """Returns the columns of the crops of one record.
+    """Returns the columns of the crops of one record; see `decode_split`.
 
     If only a mask can show which tiles are abnormal and the record has no mask, no crop is returned.
     """

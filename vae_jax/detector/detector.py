@@ -6,7 +6,7 @@ N rows: images, or tiles of images where images are cut into tiles. H W image, C
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -217,11 +217,24 @@ def change_decision(parts: DetectorParts, scoring: dict[str, Any]) -> DetectorPa
             raise UserError(
                 f"scoring.{field} cannot change in a detector; valid: {', '.join(DECISION_FIELDS)}"
             )
+    return override_config(parts, {f"scoring.{field}": value for field, value in scoring.items()})
+
+
+def override_config(parts: DetectorParts, fields: Mapping[str, Any]) -> DetectorParts:
+    """Returns a detector whose config has other values.
+
+    Args:
+        parts: the detector.
+        fields: `{"group.field": value}` of fields on which nothing that was fitted depends.
+
+    Raises:
+        UserError: if a value is not valid, or the detector does not compute the score that shall decide.
+    """
     config = parts.config.copy_and_resolve_references()
     try:
-        override_fields(config, {f"scoring.{field}": value for field, value in scoring.items()})
+        override_fields(config, fields)
     except (TypeError, ValueError) as error:
-        raise UserError(f"scoring: {' '.join(str(error).split())}") from error
+        raise UserError(f"{', '.join(fields)}: {' '.join(str(error).split())}") from error
     validate_config(config)
     decision = config.scoring.decision
     if decision and decision not in parts.names:

@@ -20,7 +20,7 @@ from vae_jax.scoring.anomaly_maps import MapScale
 from vae_jax.scoring.combinations import combine_scores
 from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.pictures import Pictures, choose_pictures
-from vae_jax.scoring.role_scores import Columns
+from vae_jax.scoring.role_scores import Columns, select_figures
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.scoring.scores import deciding_score
 from vae_jax.scoring.setup import ScoringSetup
@@ -36,12 +36,14 @@ class ImageScorer:
 
     Attributes:
         step: number of images of a step.
+        setup: model, scoring config, and a dataset without images.
 
     Args:
         parts: the detector.
+        with_figures: whether `score` also returns the figures of the model that an evaluation reports.
     """
 
-    def __init__(self, parts: DetectorParts):
+    def __init__(self, parts: DetectorParts, *, with_figures: bool = False):
         config, preprocessing = parts.config, parts.preprocessing
         size, channels = preprocessing.framing.image_size, preprocessing.framing.channels
         self.step = min(config.scoring.batch_size, max(1, _STEP_BYTES // (size**2 * channels)))
@@ -57,14 +59,20 @@ class ImageScorer:
             preprocessing.dataset, parts.fingerprint, size, channels,
             *[no_images] * 4, region=preprocessing.region,
         )  # fmt: skip
-        self._setup = ScoringSetup(trained, dataset, config.scoring, config.seed)
+        self.setup = ScoringSetup(trained, dataset, config.scoring, config.seed)
         self._members = list_members(parts.names, config.scoring.fusion)
         self._members = [name for name in self._members if name in parts.fitted.validation]
         self._singles = tuple(
             name for name in dict.fromkeys((*parts.names, *self._members)) if is_single(name)
         )
-        self._score = make_scorer(
-            model, self._singles, config.scoring, config.seed, jax.local_devices(), self.step
+        figures = select_figures(model, self._singles) if with_figures else ()
+        columns = tuple(dict.fromkeys((*self._singles, *figures)))
+        self._score = (
+            None
+            if not columns
+            else make_scorer(
+                model, columns, config.scoring, config.seed, jax.local_devices(), self.step
+            )
         )
         self._baseline_names = [name for name in parts.names if is_baseline(name)]
         self._baselines = StoredBaselines(parts.baselines, preprocessing.region, config.model.grid)
@@ -86,7 +94,7 @@ class ImageScorer:
         parts, count = self._parts, len(images)
         examples = self._observe(images)
         columns: Columns = {}
-        if self._singles:
+        if self._score is not None:
             inputs = get_inputs(examples)
             columns = self._score(parts.params, inputs, None, fits=parts.fitted.fits or None)
         if self._baseline_names:
@@ -104,10 +112,21 @@ class ImageScorer:
         }
         return {name: (columns | combined)[name] for name in parts.names}
 
+    @property
+    def pictures(self) -> Pictures:
+        """Draws what stands beside an image, of images that have not been observed."""
+
+        def compute(examples: Examples):
+            count = len(examples)
+            reconstructions, maps = self._pictures.compute(self._observe(examples.images[:]))
+            return None if reconstructions is None else reconstructions[:count], maps[:count]
+
+        return dataclasses.replace(self._pictures, compute=compute)
+
     def _make_pictures(self) -> Pictures:
         parts, scoring_config = self._parts, self._parts.config.scoring
         score = deciding_score(scoring_config.decision, parts.names)
-        map_name, compute = choose_pictures(self._setup, score)
+        map_name, compute = choose_pictures(self.setup, score)
         scale = MapScale(
             {"map": parts.map.mean}, {"map": parts.map.deviation}, scoring_config.map_smoothing
         )

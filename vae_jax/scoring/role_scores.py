@@ -161,7 +161,7 @@ def _score_rows_and_images(
         setup.seed,
         setup.given_classes(setup.dataset.train),
     )
-    figures = _select_figures(setup.trained.model, singles) if with_figures else ()
+    figures = select_figures(setup.trained.model, singles) if with_figures else ()
     columns = tuple(dict.fromkeys((*singles, *figures)))
     rows_by_role = _score_roles(setup, columns, fits, role_examples)
     by_role = {
@@ -187,7 +187,7 @@ def _score_rows_and_images(
     return by_role, rows_by_role, FittedScores(fits, validation)
 
 
-def _select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:
+def select_figures(model: Model, singles: Sequence[str]) -> tuple[str, ...]:
     """Returns the figures that the model has, with the likelihood if one of the scores computes it."""
     likelihood = _LIKELIHOOD if "nll" in singles else ()
     elbo = ("elbo",) if model.sampled else ()
@@ -221,7 +221,7 @@ def _score_roles(
             fits=fits,
         )
         _log_speed(columns, len(examples.images), time.perf_counter() - start)
-        _check_finite(
+        check_finite(
             {name: by_role[role][name] for name in columns if name not in _PIXEL_FIGURES},
             examples,
             role,
@@ -229,7 +229,7 @@ def _score_roles(
     return by_role
 
 
-def _check_finite(columns: Columns, examples: Examples, role: str) -> None:
+def check_finite(columns: Columns, examples: Examples, role: str) -> None:
     """Raises an error for scores that are not finite, because they cannot be ranked."""
     for name, values in columns.items():
         broken = np.flatnonzero(~np.isfinite(values))

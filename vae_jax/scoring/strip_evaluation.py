@@ -20,9 +20,10 @@ from vae_jax.scoring.anomaly_maps import (
     make_scaled_mappers,
 )
 from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.role_scores import Columns
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip, assemble_strip
-from vae_jax.scoring.tile_groups import TileGroups, group_tiles, rank_strips_and_tiles
+from vae_jax.scoring.tile_groups import TileGroups, group_tiles, rank_strips_and_tiles, rank_tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +108,22 @@ def measure_strips(
                 for file, strip in measure.strips.items():
                     shown.setdefault(file, strip)
     return StripEvaluation(tiles, _count(tiles), maps, list(shown.values()))
+
+
+def describe_strips(
+    setup: ScoringSetup, strips: StripEvaluation, columns: Columns
+) -> dict[str, dict]:
+    """Returns the section `strips` and, if pixels were measured, the section `localisation`.
+
+    Args:
+        setup: model, data and scoring config.
+        strips: measures of the maps.
+        columns: name of a score -> its value for each tile.
+    """
+    ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
+    sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": ranking}}
+    pixels = {name: map_["pixel"] for name, map_ in strips.maps.items() if map_["pixel"]}
+    return sections | ({"localisation": pixels} if pixels else {})
 
 
 @dataclasses.dataclass

@@ -288,6 +288,11 @@ class Checkpoints:
         state, data = self._read_items(step, ocp.args.StandardRestore(template))
         return {"state": flax.serialization.to_state_dict(state), "data": data}
 
+    def read_data(self, step: int) -> dict:
+        """Returns only the item `data` that was saved with a step; {} if it cannot be read."""
+        folder = self._directory / str(step)
+        return processes.compute_on_first(lambda: files_lib.read_item(folder, "data") or {})
+
     def _read_items(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
         _ignore_orphaned_reads()
         try:
@@ -332,6 +337,28 @@ def _ignore_orphaned_reads() -> None:
             previous_hook(event)
 
     sys.unraisablehook = hook
+
+
+def refuse_other_data(workdir: pathlib.Path, fingerprint: str) -> None:
+    """Refuses data that differs from the data of a run, because its report would be about other images.
+
+    Args:
+        workdir: workdir of the run; without a checkpoint nothing is refused here.
+        fingerprint: fingerprint of the data.
+
+    Raises:
+        UserError: if the fingerprints differ.
+    """
+    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
+        step = checkpoints.best_step()
+        data = {} if step is None else checkpoints.read_data(step)
+    trained = data.get("fingerprint", fingerprint)  # who reads the parameters reports damage
+    if trained != fingerprint:
+        raise UserError(
+            f"these are not the images of the run in {workdir} (fingerprint {trained} in training, "
+            f"{fingerprint} now), and its report is about those images; judge others with "
+            "--mode=evaluate --input=DIR, or name the run's own with --config.data.manual_dir=DIR"
+        )
 
 
 def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:

@@ -40,6 +40,8 @@ class Aitex(ImageDatasetBuilder, skip_registration=True):
     name = "vae_jax_aitex"
     CLASSES = ("roll", "defect", "clean")
     CLEAN_TILES = {"defect": "clean"}  # noqa: RUF012  (declared ClassVar in the base class)
+    # New images may lie in folders with the official names.
+    ALIASES = {_ROLLS: "roll", _DEFECTS: "defect"}  # noqa: RUF012
     MASK_VALUES = "half"  # the borders of the masks are smooth
     OFFICIAL = OfficialSource(
         address="https://www.aitex.es/afid/",

@@ -3,7 +3,7 @@
 import logging
 import os
 import pathlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from vae_jax.data import medical
 from vae_jax.data.builders import duplicates, frames, groups, layout, mask_content, mask_names
@@ -47,7 +47,7 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
     def locate_files(cls, folder: pathlib.Path) -> dict[str, pathlib.Path]:
         """Finds images, masks and `groups.csv`; warns of images that are ignored."""
         below = layout.list_files_below(folder)
-        files = _move_masks_of_same_stem(below.images)
+        files = move_masks_of_same_stem(below.images, layout.list_test_folders(below.images))
         locations, masks = _separate_masks(files)
         if not locations:
             left_out = f", only {count_suffixes(below.others)}" if below.others else ""
@@ -62,7 +62,7 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
         ignored = files.keys() - located.keys() - set(masks.copies)
         if ignored:
             _log.warning(
-                "%s: ignored what is outside train and test: %s", folder, _name_top_folders(ignored)
+                "%s: ignored what is outside train and test: %s", folder, name_top_folders(ignored)
             )
         if below.others:
             _log.warning(
@@ -100,7 +100,7 @@ class Folder(ImageDatasetBuilder, skip_registration=True):
         locations, masks = _separate_masks(files)
         group_names = {}
         if groups.FILE_NAME in files:
-            group_names = _read_groups(files[groups.FILE_NAME], locations)
+            group_names = read_group_table(files[groups.FILE_NAME], locations)
         splits: dict[str, list[SourceImage]] = {}
         for name, location in locations.items():
             image = SourceImage(
@@ -127,12 +127,21 @@ def _separate_masks(files: Iterable[str]) -> tuple[dict[str, ImageLocation], Mas
     return layout.locate_images(name for name in names if name not in mask_files), masks
 
 
-def _move_masks_of_same_stem(files: Mapping[str, pathlib.Path]) -> dict[str, pathlib.Path]:
+def move_masks_of_same_stem(
+    files: Mapping[str, pathlib.Path], test_folders: Collection[str]
+) -> dict[str, pathlib.Path]:
     """Renames masks such as `bad/0.png` beside the image `bad/0.jpg` to `ground_truth/bad/0.png`.
 
     From there on, names alone show what is a mask.
+
+    Args:
+        files: name -> file, of all images and masks.
+        test_folders: see `mask_names.find_masks`.
+
+    Raises:
+        UserError: if an image has two masks.
     """
-    mask_files = mask_names.find_masks(files, layout.list_test_folders(files)).names
+    mask_files = mask_names.find_masks(files, test_folders).names
     images = {name: path for name, path in files.items() if name not in mask_files}
     moved = mask_content.find_masks_of_same_stem(images)
     for mask, image in moved.items():
@@ -145,7 +154,7 @@ def _move_masks_of_same_stem(files: Mapping[str, pathlib.Path]) -> dict[str, pat
     }
 
 
-def _read_groups(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> dict[str, str]:
+def read_group_table(path: pathlib.Path, locations: Mapping[str, ImageLocation]) -> dict[str, str]:
     """Returns name of an image -> its group.
 
     Raises:
@@ -173,7 +182,7 @@ def _remove_frame(name: str) -> str:
     return name.rpartition("#")[0] if medical.is_slice(name) else name
 
 
-def _name_top_folders(names: Iterable[str]) -> str:
+def name_top_folders(names: Iterable[str]) -> str:
     """Returns the topmost folders of some images, the first few by name."""
     folders = sorted({name.split("/")[0] for name in names})
     more = f" and {len(folders) - _MAX_NAMED} more" if len(folders) > _MAX_NAMED else ""

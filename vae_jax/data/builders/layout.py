@@ -114,12 +114,38 @@ def locate_images(names: Iterable[str]) -> dict[str, ImageLocation]:
     }
 
 
+def locate_labelled_images(names: Iterable[str]) -> dict[str, ImageLocation]:
+    """Returns name -> location of images that are to be judged; all of them are test images.
+
+    If there is a folder `test`, images outside it are left out.
+
+    Args:
+        names: the names of all files that are not masks.
+    """
+    names = list(names)
+    folders = list_folders_of_split(names, "test")
+    if not folders:
+        return {name: ImageLocation("test", name) for name in names}
+    parts = {name: name.partition("/") for name in names}
+    return {
+        name: ImageLocation("test", path)
+        for name, (first, _, path) in parts.items()
+        if path and first in folders
+    }
+
+
+def list_folders_of_split(names: Iterable[str], split: str) -> list[str]:
+    """Returns the topmost folders whose names are those of a split, as they are spelled."""
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    return sorted(folder for folder in folders if _SPLITS.get(folder.lower()) == split)
+
+
 def list_test_folders(names: Iterable[str]) -> list[str]:
     """Returns the topmost folders of the test split, as they are spelled; [] without a split `train`."""
-    folders = {name.split("/")[0] for name in names if "/" in name}
-    if not any(folder.lower() == "train" for folder in folders):
+    names = list(names)
+    if not any(folder.lower() == "train" for folder in list_folders_of_split(names, "train")):
         return []
-    return sorted(folder for folder in folders if _SPLITS.get(folder.lower()) == "test")
+    return list_folders_of_split(names, "test")
 
 
 def check_classes(folder: pathlib.Path, locations: Mapping[str, ImageLocation]) -> None:

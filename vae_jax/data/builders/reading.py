@@ -191,12 +191,17 @@ def _describe_masks(mask: pathlib.Path | tuple[pathlib.Path, ...] | bytes) -> st
 
 def describe_unreadable(reasons: Mapping[str, str]) -> str:
     """Returns an error message that names unreadable images, from file -> reason."""
-    named = "; ".join(f"{file} ({reason})" for file, reason in list(reasons.items())[:_MAX_NAMED])
-    more = f"; and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
     return (
-        f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {named}{more}; "
+        f"{len(reasons)} unreadable image{'s' if len(reasons) > 1 else ''}: {name_unreadable(reasons)}; "
         "replace them, or skip and list them with --config.data.skip_corrupt=true"
     )
+
+
+def name_unreadable(reasons: Mapping[str, str]) -> str:
+    """Returns the first few unreadable images with their reasons, and the number of the others."""
+    named = "; ".join(f"{file} ({reason})" for file, reason in list(reasons.items())[:_MAX_NAMED])
+    more = f"; and {len(reasons) - _MAX_NAMED} more" if len(reasons) > _MAX_NAMED else ""
+    return named + more
 
 
 def describe_lost_class(images: Sequence[SourceImage], reasons: Mapping[str, str]) -> str:

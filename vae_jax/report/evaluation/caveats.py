@@ -6,6 +6,7 @@ from typing import Any
 
 from scipy import stats
 
+from vae_jax.report.evaluation import new_images
 from vae_jax.report.evaluation.model_caveats import check_posterior, check_reconstructions
 from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.numerals import format_percent, format_rate
@@ -38,6 +39,7 @@ def list_caveats(
     ]
     if promised_rate is not None:
         caveats += _check_false_alarms(results, decision, promised_rate)
+    caveats += new_images.list_caveats(results)
     if results.get("dataset", {}).get("counts", {}).get("test_anomaly") == 0:
         caveats.append(
             "The test set contains no anomaly: how well anomalies are detected cannot be measured."

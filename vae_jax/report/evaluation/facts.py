@@ -5,6 +5,7 @@ from typing import Any
 import ml_collections
 
 from vae_jax.model.branched import build_branches
+from vae_jax.report.evaluation import new_images
 from vae_jax.report.numerals import (
     format_duration,
     format_percent,
@@ -32,7 +33,10 @@ def summarise_run(
 ) -> dict[str, list[Fact]]:
     """Returns facts about the data, the model and the training of a run, by the title of their group."""
     groups = {
-        "Data": _list_data_facts(config, results.get("dataset", {})),
+        "Data": [
+            *_list_data_facts(config, results.get("dataset", {})),
+            *new_images.list_facts(results),
+        ],
         "Model": _list_model_facts(config, results.get("cost", {})),
         "Training": _list_training_facts(config, results.get("cost", {})),
     }

@@ -16,6 +16,7 @@ from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation import (
     case_figures,
     facts,
+    new_images,
     score_plots,
     strips,
     training_curves,
@@ -168,10 +169,11 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
 def _collect_run_facts(run: RunFiles) -> dict[str, Any]:
     """Returns what the template needs to describe the run, its training and how to repeat it."""
     return {
-        "name": run.config.name,
+        "name": new_images.name_page(run.config.name, run.results),
+        "notes": new_images.list_notes(run.results),
         "summary": facts.summarise_run(run.config, run.results),
         "milestones": training_curves.pick_milestones(run.history),
-        "command": reproduce.make_command(run.config),
+        "command": new_images.make_command(run.results) or reproduce.make_command(run.config),
         "config": run.config.to_json(indent=2, sort_keys=True),
         "versions": _list_versions(),
     }
