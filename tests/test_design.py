@@ -32,6 +32,9 @@ BESIDE = (
 TOP = {
     "train",
     "evaluate",
+    "evaluate_new",
+    "evaluation_request",
+    "judgement",
     "select_scores",
     "audit_data",
     "explore",

@@ -69,7 +69,8 @@ def test_a_documented_command_is_parsed(command, tmp_path, monkeypatch):
         if argument.startswith(f"--workdir={tmp_path}"):
             workdir = pathlib.Path(argument.partition("=")[2])
             modes = ("evaluate", "verify", "select", "explore")
-            if {f"--mode={mode}" for mode in modes} & set(arguments):
+            has_input = any(argument.startswith("--input") for argument in arguments)
+            if not has_input and {f"--mode={mode}" for mode in modes} & set(arguments):
                 workdir_lib.claim_workdir(workdir, configs_by_name()[workdir.name])
     parsed = command_line.parse_command(["main", *arguments])
     assert (parsed is None) == ("--help" in arguments)

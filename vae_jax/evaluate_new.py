@@ -6,7 +6,6 @@ The detector of the run scores the images and decides about them. The results li
 N images, or tiles of images.
 """
 
-import contextlib
 import dataclasses
 import json
 from typing import Any
@@ -56,21 +55,20 @@ def run(request: EvaluationRequest) -> None:
     """
     parts = override_config(read_detector(request.workdir), request.fields)
     run_counts = workdir_lib.read_results(request.workdir)["dataset"]["counts"]
-    _refuse_other_input(request)
+    refuse_other_input(request)
     decoded = request.output / _DECODED
-    try:
-        images = read_labelled_images(
-            request.folder, parts.preprocessing, parts.config.data, decoded
-        )
-        _claim_output(request)
-        evaluation = evaluate_images(request, parts, images, run_counts)
-    finally:
-        discard_cache(decoded)
-        with contextlib.suppress(OSError):
-            request.output.rmdir()  # if nothing else is there, because the images were refused
-    config_text = parts.config.to_json(indent=2, sort_keys=True)
-    workdir_lib.write_text(request.output / "config.json", config_text + "\n")
-    write_report(request.output, evaluation)
+    with workdir_lib.lock_workdir(request.output):
+        try:
+            images = read_labelled_images(
+                request.folder, parts.preprocessing, parts.config.data, decoded
+            )
+            _claim_output(request)
+            evaluation = evaluate_images(request, parts, images, run_counts)
+        finally:
+            discard_cache(decoded)
+        config_text = parts.config.to_json(indent=2, sort_keys=True)
+        workdir_lib.write_text(request.output / "config.json", config_text + "\n")
+        write_report(request.output, evaluation)
 
 
 def evaluate_images(
@@ -126,7 +124,7 @@ def evaluate_images(
     )
 
 
-def _refuse_other_input(request: EvaluationRequest) -> None:
+def refuse_other_input(request: EvaluationRequest) -> None:
     """Checks that the folder of the results holds no evaluation of another folder.
 
     Raises:
@@ -147,9 +145,8 @@ def _refuse_other_input(request: EvaluationRequest) -> None:
 
 
 def _claim_output(request: EvaluationRequest) -> None:
-    """Makes the folder of the results, and writes there which images it is about."""
+    """Writes which images the folder of the results is about."""
     path, source = request.output / _SOURCE, str(request.folder.resolve())
-    workdir_lib.mark_output(request.output)
     workdir_lib.write_text(path, json.dumps({"input": source}, indent=2) + "\n")
 
 
