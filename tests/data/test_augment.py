@@ -1,3 +1,5 @@
+import colorsys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,6 +90,50 @@ def test_colour_changes_stay_in_range_and_keep_greys_grey_under_hue_and_saturati
     wild = augment(x, brightness=0.9, contrast=0.9, saturation=0.9, hue=0.5)
     assert wild.min() >= 0
     assert wild.max() <= 1
+
+
+def change_colours(x, saturation, angle):
+    """Scales and turns I and Q of the colour space of NTSC, by the conversion of the standard library."""
+    changed = np.empty(x.shape)
+    for place in np.ndindex(x.shape[:-1]):
+        y, i, q = colorsys.rgb_to_yiq(*x[place])
+        turned = saturation * np.exp(1j * angle) * complex(i, q)
+        # `colorsys.yiq_to_rgb` clips to [0, 1]; the colours of this test stay inside.
+        changed[place] = colorsys.yiq_to_rgb(y, turned.real, turned.imag)
+    return changed
+
+
+def test_hue_and_saturation_are_a_turn_and_a_scale_of_the_chroma(x):
+    colours = 0.4 + 0.2 * x[:, :3, :3]
+    for fields, limits in (
+        ({"saturation": 0.4}, ((0.6, 1.4), (0, 0))),
+        ({"hue": 0.1}, ((1, 1), (-0.2 * np.pi, 0.2 * np.pi))),
+        ({"saturation": 0.4, "hue": 0.1}, ((0.6, 1.4), (-0.2 * np.pi, 0.2 * np.pi))),
+    ):
+        changed = augment(colours, **fields)
+        chroma = [
+            [complex(*colorsys.rgb_to_yiq(*pixel)[1:]) for pixel in pixels]
+            for pixels in select_most_colourful(colours, changed)
+        ]
+        ratios = np.array(chroma[1]) / np.array(chroma[0])
+        for before, after, ratio in zip(colours, changed, ratios, strict=True):
+            expected = change_colours(before, abs(ratio), np.angle(ratio))
+            np.testing.assert_allclose(after, expected, atol=3e-3)
+        (low, high), (first, last) = limits
+        assert (np.abs(ratios) >= low - 0.01).all()
+        assert (np.abs(ratios) <= high + 0.01).all()
+        assert (np.angle(ratios) >= first - 0.01).all()
+        assert (np.angle(ratios) <= last + 0.01).all()
+        assert np.ptp(np.abs(ratios)) > (0.3 if "saturation" in fields else -1)
+        assert np.ptp(np.angle(ratios)) > (0.6 if "hue" in fields else -1)
+
+
+def select_most_colourful(before, after):
+    """The pixel of each image with the strongest colour before the change, before and after it."""
+    rows = np.arange(len(before))
+    before, after = (images.reshape(len(images), -1, 3) for images in (before, after))
+    strongest = np.ptp(before, axis=2).argmax(axis=1)
+    return before[rows, strongest], after[rows, strongest]
 
 
 def test_brightness_multiplies_within_its_limits(x):

@@ -56,6 +56,18 @@ def test_the_full_range_of_16_bits_is_rounded_to_the_nearest_grey_level(kind):
     np.testing.assert_array_equal(decoded[..., 0], np.rint(values / 257))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("value", "grey"),
+    [(0, 0), (1, 0), (128, 0), (129, 1), (13_107, 51), (13_235, 51), (13_236, 52), (30_000, 117),
+     (32_767, 127), (32_768, 128), (65_406, 254), (65_407, 255), (65_535, 255)],
+)  # fmt: skip
+def test_a_value_of_16_bits_becomes_the_nearest_of_256_levels(value, grey, channels):
+    decoded = decode.decode_image(ENCODE["png"](np.full((4, 4), value)), 4, channels, 1.0)
+    assert decoded.shape == (4, 4, channels)
+    assert (decoded == grey).all()
+
+
 def test_values_are_rounded_after_the_image_is_resized():
     values = np.full((64, 64), 300)
     values[::2] = 301  # each half is less than a grey level apart

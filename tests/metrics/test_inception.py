@@ -145,6 +145,68 @@ def test_the_stem_and_a_block_with_oblong_kernels_equal_those_of_scipy():
     np.testing.assert_allclose(output[0, ..., 192:384].transpose(2, 0, 1), seven, atol=5e-4)
 
 
+def halved(x):
+    """3 x 3 maxima at every second place of one image [C, H, W]."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2))
+    return windows.max(axis=(3, 4))[:, ::2, ::2]
+
+
+def apply_block(block, params, name, x):
+    """The output [C, H, W] of a block for one image [C, H, W]."""
+    image = jnp.asarray(x.transpose(1, 2, 0), jnp.float32)[None]
+    return block.apply({"params": params[name]}, image)[0].transpose(2, 0, 1)
+
+
+def test_blocks_that_halve_the_image_equal_those_of_scipy():
+    state = random_state(1008)
+    _, params = inception.read_state(state)
+    layer = functools.partial(reference_layer, state)
+    x = np.random.default_rng(6).normal(size=(288, 5, 3))
+    twice = layer("Mixed_6a.branch3x3dbl_1", x)
+    twice = layer("Mixed_6a.branch3x3dbl_2", twice, padding=(1, 1))
+    parts = [
+        layer("Mixed_6a.branch3x3", x, stride=2),
+        layer("Mixed_6a.branch3x3dbl_3", twice, stride=2),
+        halved(x),
+    ]
+    output = apply_block(inception._BlockB(), params, "Mixed_6a", x)
+    np.testing.assert_allclose(output, np.concatenate(parts), atol=5e-4)
+
+    x = np.random.default_rng(7).normal(size=(768, 3, 5))
+    three = layer("Mixed_7a.branch3x3_1", x)
+    seven = layer("Mixed_7a.branch7x7x3_1", x)
+    seven = layer("Mixed_7a.branch7x7x3_2", seven, padding=(0, 3))
+    seven = layer("Mixed_7a.branch7x7x3_3", seven, padding=(3, 0))
+    parts = [
+        layer("Mixed_7a.branch3x3_2", three, stride=2),
+        layer("Mixed_7a.branch7x7x3_4", seven, stride=2),
+        halved(x),
+    ]
+    output = apply_block(inception._BlockD(), params, "Mixed_7a", x)
+    np.testing.assert_allclose(output, np.concatenate(parts), atol=5e-4)
+
+
+def test_the_block_with_divided_branches_equals_that_of_scipy():
+    state = random_state(1008)
+    _, params = inception.read_state(state)
+    layer = functools.partial(reference_layer, state)
+    x = np.random.default_rng(8).normal(size=(1280, 2, 3))
+    three = layer("Mixed_7b.branch3x3_1", x)
+    twice = layer("Mixed_7b.branch3x3dbl_1", x)
+    twice = layer("Mixed_7b.branch3x3dbl_2", twice, padding=(1, 1))
+    parts = [
+        layer("Mixed_7b.branch1x1", x),
+        layer("Mixed_7b.branch3x3_2a", three, padding=(0, 1)),
+        layer("Mixed_7b.branch3x3_2b", three, padding=(1, 0)),
+        layer("Mixed_7b.branch3x3dbl_3a", twice, padding=(0, 1)),
+        layer("Mixed_7b.branch3x3dbl_3b", twice, padding=(1, 0)),
+        layer("Mixed_7b.branch_pool", pooled(x, counts_padding=False)),
+    ]
+    average = functools.partial(inception._mean_3x3, count_padding=False)
+    output = apply_block(inception._BlockE(average), params, "Mixed_7b", x)
+    np.testing.assert_allclose(output, np.concatenate(parts), atol=5e-4)
+
+
 def test_features_are_means_over_places_and_logits_their_product_with_the_last_matrix():
     state, _, features, logits, captured = intermediates(1008)
     last = captured["Mixed_7c"]["__call__"][0]

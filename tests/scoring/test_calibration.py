@@ -41,6 +41,21 @@ def test_the_promised_false_alarm_rate_is_kept():
     assert np.mean(flagged) == pytest.approx(0.05, abs=3 * np.std(flagged) / np.sqrt(2000))
 
 
+@pytest.mark.parametrize("levels", [2, 5, 20])
+def test_the_promised_false_alarm_rate_is_not_exceeded_by_tied_scores(levels):
+    rng = np.random.default_rng(2)
+    flagged, small = [], []
+    for _ in range(2000):
+        scores = rng.binomial(levels, 0.3, size=59 + 40).astype(float)
+        flagged.append(calibration.quantile(scores[:59], 0.05).flags(scores[59:]).mean())
+        small.append((calibration.p_values(scores[:59], scores[59:]) <= 0.05).mean())
+    assert flagged == small
+    rate, error = np.mean(flagged), np.std(flagged) / np.sqrt(2000)
+    assert rate <= 0.05 + 3 * error
+    # A flag needs a score above all ties, so with few levels the rate is below the promised one.
+    assert (rate < 0.03) == (levels < 20)
+
+
 def test_p_values_of_normals_are_uniform():
     rng = np.random.default_rng(1)
     p = [calibration.p_values(s[:19], s[19:])[0] for s in rng.normal(size=(4000, 20))]

@@ -62,39 +62,59 @@ def test_config_validation_knows_the_names_of_the_schedules():
     assert set(validate.LEARNING_RATE_SCHEDULES) == set(LEARNING_RATE_SCHEDULES)
 
 
-def update_by_hand(param, gradients, config, rate):
-    """AdamW of Loshchilov and Hutter 2019, algorithm 2, after clipping by the norm, in float64."""
-    m = v = np.zeros_like(param)
+def update_by_hand(params, gradients, config, rates):
+    """AdamW of Loshchilov and Hutter 2019, algorithm 2, after clipping by the global norm, in float64."""
+    m, v = ({name: np.zeros_like(value) for name, value in params.items()} for _ in range(2))
     for t, gradient in enumerate(gradients, start=1):
-        norm = np.linalg.norm(gradient)
-        gradient = gradient * min(1.0, config.clip_norm / norm)
-        m = config.b1 * m + (1 - config.b1) * gradient
-        v = config.b2 * v + (1 - config.b2) * gradient**2
-        m_hat, v_hat = m / (1 - config.b1**t), v / (1 - config.b2**t)
-        param = param - rate(t - 1) * (
-            m_hat / (np.sqrt(v_hat) + 1e-8) + config.weight_decay * param
-        )
-    return param
+        norm = np.sqrt(sum(np.sum(g**2) for g in gradient.values()))
+        params = dict(params)
+        for name, g in gradient.items():
+            g = g * min(1.0, config.clip_norm / norm)
+            m[name] = config.b1 * m[name] + (1 - config.b1) * g
+            v[name] = config.b2 * v[name] + (1 - config.b2) * g**2
+            m_hat, v_hat = m[name] / (1 - config.b1**t), v[name] / (1 - config.b2**t)
+            direction = m_hat / (np.sqrt(v_hat) + 1e-8) + config.weight_decay * params[name]
+            params[name] = params[name] - rates[t - 1] * direction
+    return params
 
 
-def test_updates_equal_adamw_by_hand_with_clipped_gradients(train_config):
-    train_config.clip_norm = 1.0
-    train_config.weight_decay = 0.3
-    train_config.learning_rate_schedule = "cosine"
+def test_twenty_steps_equal_clipped_adamw_with_a_cosine_by_hand(train_config):
+    train_config.clip_norm, train_config.weight_decay = 1.0, 0.3
+    train_config.b1, train_config.b2 = 0.8, 0.95
+    train_config.learning_rate_schedule, train_config.epochs = "cosine", 20
+    train_config.warmup_epochs = 4.0
     schedule = make_learning_rate(train_config, steps_per_epoch=1)
     optimizer = make_optimizer(train_config, schedule)
     rng = np.random.default_rng(0)
-    start = rng.standard_normal(5)
-    # Norms below and above the limit of 1.
-    gradients = [scale * rng.standard_normal(5) for scale in (0.1, 3.0, 0.2)]
-    param = jnp.float32(start)
-    state = optimizer.init(param)
+    start = {"kernel": rng.standard_normal((3, 2)), "bias": rng.standard_normal(2)}
+    # Global norms below and above the limit of 1, so that clipping changes the moments.
+    gradients = [
+        {name: scale * rng.standard_normal(value.shape) for name, value in start.items()}
+        for scale in np.tile([0.1, 3.0, 0.2, 30.0], 5)
+    ]
+    params = jax.tree.map(jnp.float32, start)
+    state = optimizer.init(params)
     for gradient in gradients:
         with jax.numpy_dtype_promotion("standard"):
-            updates, state = optimizer.update(jnp.float32(gradient), state, param)
-        param = param + updates
-    expected = update_by_hand(start, gradients, train_config, lambda step: float(schedule(step)))
-    np.testing.assert_allclose(param, expected, rtol=1e-5, atol=1e-6)
+            updates, state = optimizer.update(jax.tree.map(jnp.float32, gradient), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    steps = np.arange(20)
+    falling = 0.1 * 0.5 * (1 + np.cos(np.pi * (steps - 4) / 16))
+    rates = np.where(steps < 4, 0.1 * steps / 4, falling)
+    expected = update_by_hand(start, gradients, train_config, rates)
+    for name, value in expected.items():
+        np.testing.assert_allclose(params[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_weight_decay_is_decoupled_from_the_gradient(train_config):
+    train_config.weight_decay, train_config.learning_rate_schedule = 0.5, "constant"
+    optimizer = make_optimizer(train_config, make_learning_rate(train_config, 10))
+    params = jnp.array([1.0, 100.0])
+    state = optimizer.init(params)
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = optimizer.update(jnp.zeros(2), state, params)
+    # In Adam with an L2 penalty both updates would be -0.1, whatever the size of the parameter.
+    np.testing.assert_allclose(updates, -0.1 * 0.5 * params, rtol=1e-6)
 
 
 def drive(train_config, values):
