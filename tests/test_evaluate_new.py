@@ -146,9 +146,8 @@ def test_an_image_that_cannot_be_read_is_named_and_not_judged(
     assert len(read_scores(output)) == number
     unreadable = json.loads((output / "details.json").read_text())["evaluation"]["unreadable"]
     assert list(unreadable) == ["good/broken.png", "good/empty.png"]
-    assert (
-        "2 images were not judged, because they cannot be read: good/broken.png (not an image)"
-        in (capsys.readouterr().out)
+    assert "Not judged: 2 images, because they cannot be read: good/broken.png (not an image)" in (
+        capsys.readouterr().out
     )
 
 

@@ -42,7 +42,7 @@ def test_images_that_were_not_judged_are_named():
     unreadable = {f"{i}.png": "not an image" for i in range(5)}
     results = make_results(unreadable=unreadable, left_out={"odd": 7})
     first, second = list_caveats(results, "mse")
-    assert first.startswith("5 images were not judged, because they cannot be read: 0.png (not an")
+    assert first.startswith("Not judged: 5 images, because they cannot be read: 0.png (not an")
     assert first.endswith("and 2 more.")
     assert "whether it is normal: odd (7)" in second
     assert ("unreadable", "5, not judged") in new_images.list_facts(results)

@@ -93,8 +93,8 @@ def list_caveats(results: dict[str, Any]) -> Iterator[str]:
         more = (
             f"; and {len(unreadable) - _MAX_NAMED:,} more" if len(unreadable) > _MAX_NAMED else ""
         )
-        are = "image was" if len(unreadable) == 1 else "images were"
-        yield f"{len(unreadable):,} {are} not judged, because they cannot be read: {named}{more}."
+        images, they = ("image", "it") if len(unreadable) == 1 else ("images", "they")
+        yield f"Not judged: {len(unreadable):,} {images}, because {they} cannot be read: {named}{more}."
     if left_out := evaluation["left_out"]:
         named = ", ".join(f"{name} ({count:,})" for name, count in left_out.items())
         yield (
@@ -121,5 +121,5 @@ def _describe_drift(results: dict[str, Any], p_value: float) -> Iterator[str]:
     yield (
         f"The normal images differ from the calibration normals of the run (Kolmogorov-Smirnov test of "
         f"{decision['score']}, p = {p_value:.1g}){rates}. The camera, the light, the objects or the "
-        "patients have changed since training, so the threshold promises nothing here."
+        "patients may have changed since training; then the threshold promises nothing here."
     )
