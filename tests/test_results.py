@@ -51,6 +51,8 @@ def test_likelihood_is_the_mean_elbo_of_normals_and_nll_if_it_was_computed(test_
     assert section["importance_samples"] == 64
     only_elbo = results.measure_likelihood({"elbo": columns["elbo"]}, test_set.labels, 64)
     assert set(only_elbo) == {"elbo_nats"}
+    marked = results.measure_likelihood(columns, test_set.labels, 64, "a cross-entropy")
+    assert marked == section | {"not_a_likelihood": "a cross-entropy"}
     assert results.measure_likelihood(columns, np.ones(25, np.int32), 64) == {}
 
 

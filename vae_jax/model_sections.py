@@ -2,6 +2,7 @@
 
 from vae_jax import results
 from vae_jax.data.image_store import take_images
+from vae_jax.model.likelihood_meaning import describe_meaning
 from vae_jax.observation.observed import get_inputs, select_inputs
 from vae_jax.scoring.robustness import measure_noise_robustness
 from vae_jax.scoring.role_scores import Columns
@@ -50,6 +51,15 @@ def describe_test_images(setup: ScoringSetup, test_columns: Columns) -> dict[str
         )
     if setup.trained.model.sampled:
         sections["likelihood"] = results.measure_likelihood(
-            test_columns, test.labels, scoring_config.importance_samples
+            test_columns,
+            test.labels,
+            scoring_config.importance_samples,
+            _describe_likelihood(setup),
         )
     return sections
+
+
+def _describe_likelihood(setup: ScoringSetup) -> str:
+    pixels = setup.trained.model.branches.get("pixels")
+    name = "normal" if pixels is None else pixels.likelihood_name
+    return describe_meaning(name, False, pixels is not None)

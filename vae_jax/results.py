@@ -56,10 +56,18 @@ def measure_reconstruction(test: Columns, labels: Labels, noise_std: float) -> d
     return quality
 
 
-def measure_likelihood(test: Columns, labels: Labels, importance_samples: int) -> dict:
+def measure_likelihood(
+    test: Columns, labels: Labels, importance_samples: int, meaning: str = ""
+) -> dict:
     """Measures the mean ELBO of normal test images, and their likelihood if it was computed.
 
     The score `elbo` is the negative ELBO, so its sign is changed here.
+
+    Args:
+        test: scores of the test images.
+        labels: their labels.
+        importance_samples: samples per image of the likelihood.
+        meaning: why the figures are no likelihoods, from `describe_meaning`; "" if they are.
     """
     if not np.any(labels == 0):
         return {}
@@ -70,7 +78,7 @@ def measure_likelihood(test: Columns, labels: Labels, importance_samples: int) -
             "bits_per_dim": float(test["bits_per_dim"][labels == 0].mean()),
             "importance_samples": importance_samples,
         }
-    return likelihood
+    return likelihood | ({"not_a_likelihood": meaning} if meaning else {})
 
 
 def rank_columns(
