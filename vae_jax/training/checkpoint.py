@@ -372,7 +372,9 @@ def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
         UserError: if the workdir holds no checkpoint of a validated epoch, or if the best one is gone,
             damaged or of another config than config.json.
     """
-    read_config = functools.partial(workdir_lib.read_config, workdir)
+    # A run that was trained by calls in Python has no config.json.
+    has_config = (workdir / "config.json").exists()
+    read_config = functools.partial(workdir_lib.read_config, workdir) if has_config else None
     with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
         step = checkpoints.best_step()
         if step is None:
