@@ -154,7 +154,8 @@ def test_films_are_embedded_with_their_captions(workdir, write):
     (workdir / "figures" / "film_latent_map.gif").write_bytes(b"GIF89a")
     html = write()
     assert "data:image/gif;base64,R0lGODlh" not in html  # the training section needs a history
-    (workdir / "metrics.jsonl").write_text('{"epoch": 1, "split": "train", "loss": 1.0}\n')
+    row = '{"step": 1, "epoch": 1, "split": "train", "loss": 1.0}'
+    (workdir / "metrics.jsonl").write_text(f"{row}\n")
     assert '<img src="data:image/gif;base64,R0lGODlh" alt="Posterior means' in write()
 
 
