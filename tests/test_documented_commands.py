@@ -14,7 +14,7 @@ import sys
 
 import pytest
 
-from vae_jax import command_line
+from vae_jax import command_line, help_text
 from vae_jax import config as config_lib
 from vae_jax import main as main_module
 from vae_jax import workdir as workdir_lib
@@ -90,7 +90,7 @@ def test_a_documented_field_exists(field):
 
 @pytest.mark.parametrize("mode", collect(r"--mode=(\w+)"))
 def test_a_documented_mode_exists(mode):
-    assert mode in command_line.MODES
+    assert mode in help_text.MODES
 
 
 @pytest.mark.parametrize("path", collect(r"(?:configs|benchmarks|docs|notebooks)/\w+\.\w+"))
@@ -114,7 +114,7 @@ def test_every_link_leads_to_a_file_and_a_heading(page):
 
 def test_the_help_lists_every_flag_that_a_document_mentions():
     flags = set(collect(r"python -m vae_jax\.main[^\n`]* (--[a-z_]+)=")) - {"--config"}
-    assert flags <= set(re.findall(r"--[a-z_]+", command_line.HELP))
+    assert flags <= set(re.findall(r"--[a-z_]+", help_text.HELP))
 
 
 def code_blocks(page):

@@ -17,6 +17,7 @@ from vae_jax import command_line
 from vae_jax import main as main_module
 from vae_jax.config import default
 from vae_jax.errors import UserError
+from vae_jax.help_text import MODES
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.workdir import lock_workdir
@@ -168,9 +169,7 @@ def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):
 
 # The modes `predict` and `export` need no dataset; tests/test_predict.py and tests/test_export_detector.py
 # run them.
-@pytest.mark.parametrize(
-    "mode", [mode for mode in command_line.MODES if mode not in ("predict", "export")]
-)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in ("predict", "export")])
 def test_every_mode_runs_the_module_of_its_name(mode, monkeypatch, tmp_path):
     calls = []
     # A module `select` would hide the standard library's for a script in that folder, and `audit` is a

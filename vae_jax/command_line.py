@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -13,24 +13,19 @@ from ml_collections import config_flags
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
-from vae_jax.errors import UserError, suggest_name
+from vae_jax.config_refusals import (
+    check_config_file,
+    check_fields_of_file,
+    check_overridden_fields,
+    describe_illegal_value,
+)
+from vae_jax.errors import UserError
 from vae_jax.evaluation_request import EvaluationRequest, make_evaluation_request
+from vae_jax.help_text import MODES
 from vae_jax.name_quotes import quote_names
 from vae_jax.prediction_request import PredictionRequest, make_request, refuse_flags
 from vae_jax.runtime.cluster import Cluster
 
-# Mode -> what it does, as --help shows it.
-MODES = {
-    "audit": "look at the images before training: duplicates, shortcuts, borders, masks, roles",
-    "train": "fit, then evaluate, then report (the default); resumes a stopped run",
-    "evaluate": "score and report again, from the best checkpoint; with --input: labelled new images",
-    "predict": "score new images (--input) with a trained run, into a folder (--output)",
-    "export": "write a detector and its scores as one file (--output=FILE.zip) for other programs",
-    "verify": "show that predictions equal the evaluation of a run, from the same checkpoint",
-    "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
-    "explore": "samples, traversals and maps of the latent space",
-    "ablate": "train a grid of configs (ablate.factors) and compare them",
-}
 # These modes read the config from the command line; the others read it from the run in the workdir.
 _MODES_WITH_CONFIG = ("train", "audit", "ablate")
 _MODES_FOR_SEVERAL_PROCESSES = ("train", "evaluate")
@@ -45,39 +40,6 @@ _CHANGEABLE_FIELDS = (
     "data.anomaly_manual_dir",
     "data.cache",
 )
-
-_INTEGER_FLAGS = ("--num_processes", "--process_id")
-# Type of a flag or a field -> description of its values, for an error message.
-_EXPECTED_VALUES = {bool: "true or false", int: "a whole number", float: "a number"}
-
-HELP = """\
-Train a variational autoencoder on normal images and measure how abnormal new images are.
-
-python -m vae_jax.main [--config=FILE[:VARIANT]] [--workdir=DIR] [--mode=MODE]
-                       [--config.GROUP.FIELD=VALUE ...]
-
-modes:
-{modes}
-
-flags:
-  --config         config file (configs/*.py), with :VARIANT if it has variants; default: the digits
-  --workdir        folder of one run; default: runs/<config name>
-  --input          images to predict: a file, a folder, a pattern, @list.txt (one path per line) or -
-                   (such lines on standard input); may be given several times. With --mode=evaluate: a
-                   folder of labelled new images, one folder per class or test with such folders
-  --name           name of the evaluation of labelled new images, whose report goes to
-                   evaluations/NAME in the workdir; default: the name of their folder
-  --output         folder of the predictions, or file of the export
-  --artifact       exported file, which --mode=verify compares as well
-  --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
-  --jax_cache_dir  folder for compiled programs; it makes the second start quicker
-  --coordinator, --num_processes, --process_id
-                   train or evaluate with N processes: start the same command N times, with
-                   --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0 to N-1
-
-vae_jax/config.py lists every field of a config with its unit and its default. The docstring of a
-config file states what a run costs and which numbers to expect.
-""".format(modes="\n".join(f"  {mode:<16} {text}" for mode, text in MODES.items()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +94,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     if {"--help", "-h", "-help"} & set(argv):
         return None
     argv = quote_names(_put_config_file_first(argv))
-    _check_overridden_fields(argv)
-    _check_config_file(argv)
+    check_overridden_fields(argv)
+    check_config_file(argv)
     values = flags.FlagValues()
     try:
         # ml_collections reads the overrides of a default file when the flag is defined.
@@ -162,13 +124,13 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     except UserError:
         raise
     except flags.IllegalFlagValueError as error:
-        raise UserError(_describe_illegal_value(_last_line(error))) from error
+        raise UserError(describe_illegal_value(_last_line(error))) from error
     except flags.Error as error:
         raise UserError(f"{_last_line(error)}; --help lists the flags") from error
     except Exception as error:
         # The config file is the user's own code, so the user can correct whatever it raises.
         raise UserError(f"--config: {type(error).__name__}: {_last_line(error)}") from error
-    _check_fields_of_file(config)
+    check_fields_of_file(config)
     if unparsed:
         raise UserError(
             f"{unparsed[0]} is not a flag; override a field with --config.group.field=value"
@@ -267,23 +229,6 @@ def _last_line(error: Exception) -> str:
     return lines[-1] if lines else "no message"
 
 
-def _describe_illegal_value(message: str) -> str:
-    """Returns an error message that names the expected type of a value.
-
-    Args:
-        message: message of absl: "flag --NAME=VALUE: REASON", where Python words the reason.
-    """
-    flag, _, reason = message.removeprefix("flag ").partition(": ")
-    name = flag.partition("=")[0]
-    defaults = workdir_lib.flatten_config(config_lib.default())
-    expected_type = (
-        int if name in _INTEGER_FLAGS else type(defaults.get(name.removeprefix("--config.")))
-    )
-    if expected_type in _EXPECTED_VALUES:
-        return f"{flag} is not valid; give {_EXPECTED_VALUES[expected_type]}"
-    return f"{flag}: {reason}; --help lists the flags"
-
-
 def _put_config_file_first(argv: Sequence[str]) -> list[str]:
     """Returns the arguments with `--config=FILE` before all fields, which ml_collections requires."""
     args = list(argv[1:])
@@ -291,36 +236,3 @@ def _put_config_file_first(argv: Sequence[str]) -> list[str]:
         i = args.index("--config")
         args[i : i + 2] = [f"--config={''.join(args[i + 1 : i + 2])}"]
     return [argv[0], *sorted(args, key=lambda arg: not arg.startswith("--config="))]
-
-
-def _check_overridden_fields(argv: Sequence[str]) -> None:
-    """Refuses `--config.group.field=value` if no such field exists."""
-    fields = sorted(workdir_lib.flatten_config(config_lib.default()))
-    for arg in argv:
-        field = arg.removeprefix("--config.").partition("=")[0]
-        if arg.startswith("--config.") and field not in fields:
-            raise UserError(f"--config.{field}: there is no such field; {_hint(field, fields)}")
-
-
-def _check_config_file(argv: Sequence[str]) -> None:
-    """Refuses `--config=FILE` if the file is missing."""
-    for arg in argv:
-        flag, _, value = arg.partition("=")
-        path = value.partition(":")[0]
-        if flag == "--config" and not pathlib.Path(path).is_file():
-            raise UserError(
-                f"--config={path}: there is no such file; the shipped config files are configs/*.py"
-            )
-
-
-def _check_fields_of_file(config: ml_collections.ConfigDict) -> None:
-    """Refuses a config file that sets a field which no code reads."""
-    fields = workdir_lib.flatten_config(config_lib.default()).keys()
-    for field in sorted(workdir_lib.flatten_config(config).keys() - fields):
-        raise UserError(
-            f"the config file sets {field}, and there is no such field; {_hint(field, fields)}"
-        )
-
-
-def _hint(field: str, fields: Iterable[str]) -> str:
-    return suggest_name(field, fields) or "vae_jax/config.py lists the fields"

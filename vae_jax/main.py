@@ -18,6 +18,7 @@ import absl.logging
 from vae_jax import command_line
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
+from vae_jax.help_text import HELP
 from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.compiler import choose_xla_options
@@ -38,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         command = command_line.parse_command(argv)
         if command is None:
-            print(command_line.HELP)
+            print(HELP)
             return 0
         _set_up_process(command)
         if command.mode in ("predict", "export") or command.evaluation is not None:
@@ -150,7 +151,7 @@ def _run_mode(command: command_line.Command) -> None:
         case "ablate":
             from vae_jax.ablate import run
         case _:
-            raise ValueError(f"mode {command.mode} is in command_line.MODES but has no module here")
+            raise ValueError(f"mode {command.mode} is in help_text.MODES but has no module here")
     run(command.config, command.workdir)
 
 
