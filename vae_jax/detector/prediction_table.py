@@ -96,7 +96,7 @@ class PredictionTable:
         return rows
 
     def write(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Adds rows; a killed process loses none of them."""
+        """Adds rows; a process that is killed later loses none of them."""
         self._writer.writerows(rows)
         self._stream.flush()
 
