@@ -221,7 +221,7 @@ def _shared_run(tmp_path_factory, make_config, dataset):
     """Workdir of the run that `trained_run` copies."""
     # Most tests train nothing, and these imports take seconds.
     from vae_jax.train import train
-    from vae_jax.workdir import claim_workdir
+    from vae_jax.workdir_claim import claim_workdir
 
     workdir = tmp_path_factory.mktemp("shared_run") / "run"
     config = make_config()

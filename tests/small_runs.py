@@ -10,7 +10,7 @@ from tests.conftest import make_examples
 from vae_jax import train as train_lib
 from vae_jax.config import default
 from vae_jax.detector.storage import read_detector
-from vae_jax.workdir import claim_workdir
+from vae_jax.workdir_claim import claim_workdir
 
 
 def write_images(folder, examples):

@@ -10,6 +10,7 @@ from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.help_text import MODES
 from vae_jax.runtime.cluster import Cluster
+from vae_jax.workdir_claim import claim_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.py"))
@@ -195,7 +196,7 @@ def test_an_unknown_variant_is_refused_with_the_valid_ones(config):
 def test_evaluate_reads_the_config_of_the_run_and_changes_only_scoring(tmp_path):
     config = default()
     config.model.latent_dim = 3
-    workdir_lib.claim_workdir(tmp_path, config)
+    claim_workdir(tmp_path, config)
     command = parse(
         "--mode=evaluate", f"--workdir={tmp_path}", "--config.scoring.threshold_rule=mean_std"
     )

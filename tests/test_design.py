@@ -20,6 +20,7 @@ LINE = [package for stage in STAGES for package in stage]
 BESIDE = (
     "errors",
     "config",
+    "config_differences",
     "field_syntax",
     "noise",
     "score_names",
@@ -42,6 +43,7 @@ TOP = {
     "predict",
     "prediction_request",
     "verify",
+    "workdir_claim",
     "export_detector",
     "results",
     "model_sections",

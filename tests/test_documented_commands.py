@@ -19,6 +19,7 @@ from vae_jax import config as config_lib
 from vae_jax import main as main_module
 from vae_jax import workdir as workdir_lib
 from vae_jax.scoring.score_texts import describe_score
+from vae_jax.workdir_claim import claim_workdir
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,7 +72,7 @@ def test_a_documented_command_is_parsed(command, tmp_path, monkeypatch):
             modes = ("evaluate", "verify", "select", "explore")
             has_input = any(argument.startswith("--input") for argument in arguments)
             if not has_input and {f"--mode={mode}" for mode in modes} & set(arguments):
-                workdir_lib.claim_workdir(workdir, configs_by_name()[workdir.name])
+                claim_workdir(workdir, configs_by_name()[workdir.name])
     parsed = command_line.parse_command(["main", *arguments])
     assert (parsed is None) == ("--help" in arguments)
 

@@ -14,6 +14,7 @@ from vae_jax.errors import UserError
 from vae_jax.evaluate import evaluate, write_report
 from vae_jax.observation.observed import ObservedImages
 from vae_jax.scoring.scores import NEEDS_POSTERIOR
+from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_compilation")]
 
@@ -44,7 +45,7 @@ def without_cost(results):
 def train_one_epoch(config, workdir, dataset):
     config.train.epochs = 1
     config.scoring.names, config.scoring.fusion = FEW_SCORES, ("mse", "knn")
-    workdir_lib.claim_workdir(workdir, config)
+    claim_workdir(workdir, config)
     train_lib.train(config, workdir, dataset)
 
 
@@ -261,7 +262,7 @@ def test_an_autoencoder_is_evaluated_without_scores_that_need_a_posterior(
 
 
 def test_a_workdir_without_a_checkpoint_is_refused(tmp_path, config, dataset):
-    workdir_lib.claim_workdir(tmp_path, config)
+    claim_workdir(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         evaluate(config, tmp_path, dataset)
 
@@ -340,7 +341,7 @@ def test_a_run_on_features_decides_by_a_rule_on_the_same_features(
     config.scoring.names, config.scoring.fusion = ("features_mse_max",), ("features_mse",)
     config.scoring.decision = "padim_max"
     config.train.epochs = 1
-    workdir_lib.claim_workdir(tmp_path, config)
+    claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, observed_dataset)
     evaluation = evaluate(config, tmp_path, observed_dataset)
     results = evaluation.results

@@ -20,6 +20,7 @@ from vae_jax.report.numerals import format_quantity
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
+from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ def make_run(make_config, tmp_path_factory):
              "classifier_epochs": 1}
         )  # fmt: skip
         workdir = tmp_path_factory.mktemp("run")
-        workdir_lib.claim_workdir(workdir, config)
+        claim_workdir(workdir, config)
         state = create_state(make_recipe(config, build_model(config), 1), seed=0)
         position = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": 1}
         with Checkpoints(workdir / "checkpoints") as checkpoints:

@@ -20,6 +20,7 @@ from vae_jax.selection.corruptions import CORRUPTIONS
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
+from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
 
@@ -91,7 +92,7 @@ def make_run(tmp_path, dataset, monkeypatch):
     def make_run(observation):
         config = make_config(tmp_path / "data", observation)
         workdir = tmp_path / "run"
-        workdir_lib.claim_workdir(workdir, config)
+        claim_workdir(workdir, config)
         state = create_state(make_recipe(config, build_branches(config), 1), seed=0)
         position = {"dataset": dataset.name, "fingerprint": "abc", "epoch": 1}
         with Checkpoints(workdir / "checkpoints") as checkpoints:

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from vae_jax import train as train_lib
-from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.slow
 TIMES = ("images_per_second", "seconds", "peak_memory_bytes")
 
 
 def train(config, workdir, dataset):
-    workdir_lib.claim_workdir(workdir, config)
+    claim_workdir(workdir, config)
     return train_lib.train(config, workdir, dataset)
 
 
@@ -224,7 +224,7 @@ def test_epochs_after_the_first_compile_nothing(tmp_path, config, dataset):
         for epochs in (1, 1, 5):  # the first run also compiles programs that all runs share
             config.train.epochs = epochs
             workdir = tmp_path / str(len(counts))
-            workdir_lib.claim_workdir(workdir, config)
+            claim_workdir(workdir, config)
             compiled.clear()
             train_lib.train(config, workdir, dataset)
             counts.append(len(compiled))

@@ -23,6 +23,7 @@ from vae_jax.observation.observed import observe_dataset
 from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures
 from vae_jax.report.ablation.page import write_page
 from vae_jax.report.ablation.reconstructions import read_reconstructions, write_reconstructions
+from vae_jax.workdir_claim import claim_workdir
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _claim_workdir(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> 
         raise UserError(
             f"--workdir={workdir} contains a single run; choose another --workdir for the ablation"
         )
-    workdir_lib.claim_workdir(workdir, config)
+    claim_workdir(workdir, config)
 
 
 def _claim_cell(workdir: pathlib.Path, cell: Cell) -> CellOutcome:
@@ -136,7 +137,7 @@ def _claim_cell(workdir: pathlib.Path, cell: Cell) -> CellOutcome:
     finished = last_file.exists() and (
         workdir_lib.read_config(folder).train.epochs == cell.config.train.epochs
     )
-    workdir_lib.claim_workdir(folder, cell.config)
+    claim_workdir(folder, cell.config)
     if finished:
         return _read_outcome(folder, cell)
     last_file.unlink(missing_ok=True)

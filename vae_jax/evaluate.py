@@ -11,6 +11,7 @@ import ml_collections
 
 from vae_jax import results as results_lib
 from vae_jax import workdir as workdir_lib
+from vae_jax.config_differences import run_fields
 from vae_jax.data import pipeline
 from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.examples import Dataset
@@ -103,7 +104,7 @@ def evaluate(
     Raises:
         UserError: if the workdir holds no checkpoint, or if a score is not a finite number.
     """
-    processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
+    processes.check_same(run_fields(config), dataset.fingerprint)
     setup = load_setup(config, workdir, dataset)
     scoring_config = config.scoring
     wanted = list_scores(scoring_config.names, scoring_config.decision)

@@ -19,7 +19,7 @@ from vae_jax.scoring.role_scores import RoleScores, score_examples, select_suppo
 from vae_jax.scoring.scores import deciding_score
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.train import train
-from vae_jax.workdir import claim_workdir
+from vae_jax.workdir_claim import claim_workdir
 
 _ROLES = ("train", "val", "calibration")
 

@@ -24,6 +24,7 @@ from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.compiler import choose_xla_options
 from vae_jax.runtime.printable import PrintableFormatter, make_printable
 from vae_jax.runtime.signals import StoppedError, handle_signals
+from vae_jax.workdir_claim import claim_workdir
 
 
 def main(argv: Sequence[str]) -> int:
@@ -114,7 +115,7 @@ def _lock_workdir(command: command_line.Command) -> contextlib.AbstractContextMa
 def _run_with_workdir(command: command_line.Command) -> None:
     """Claims the workdir if the command trains, prepares the data and runs the mode."""
     if command.leads and command.trains:
-        workdir_lib.claim_workdir(command.workdir, command.config)
+        claim_workdir(command.workdir, command.config)
     # This imports TFDS but not JAX: missing data is reported before the slower import.
     from vae_jax.data.pipeline import prepare_datasets
     from vae_jax.data.prepare import list_folders_once

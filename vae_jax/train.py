@@ -13,6 +13,7 @@ import numpy as np
 from vae_jax import evaluate
 from vae_jax import workdir as workdir_lib
 from vae_jax.audit.training_check import check_dataset
+from vae_jax.config_differences import run_fields
 from vae_jax.data import pipeline
 from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset
@@ -76,7 +77,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
         UserError: if a loss is not finite (the last finite checkpoint stays), if the run began with other
             data, or if the devices cannot share a batch evenly.
     """
-    processes.check_same(workdir_lib.run_fields(config), dataset.fingerprint)
+    processes.check_same(run_fields(config), dataset.fingerprint)
     if processes.is_first():
         workdir_lib.mark_output(workdir)
     training = _set_up(config, workdir, dataset)

@@ -16,6 +16,7 @@ from vae_jax.data.builders import layout
 from vae_jax.data.prepare import list_folders_once, list_manual_files, prepare_dataset
 from vae_jax.errors import UserError
 from vae_jax.runtime import lock as lock_lib
+from vae_jax.workdir_claim import claim_workdir
 
 
 @pytest.fixture
@@ -205,7 +206,7 @@ def test_prepared_data_and_runs_inside_the_users_folder_never_become_images(own_
     before = list_manual_files("folder", str(own_folder))
     prepared, run = own_folder / "train", own_folder / "train/good/run"
     builder = prepare_dataset("folder", str(own_folder), str(prepared))
-    workdir_lib.claim_workdir(run, default())
+    claim_workdir(run, default())
     for folder in (prepared / builder.name, run):
         assert (folder / workdir_lib.MARKER_FILE).is_file()
         (folder / "figures").mkdir()

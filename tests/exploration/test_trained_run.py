@@ -1,8 +1,8 @@
 import pytest
 
-from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.exploration.trained_run import load_trained_run
+from vae_jax.workdir_claim import claim_workdir
 
 
 def test_only_a_conditional_model_has_class_indices(make_trained):
@@ -18,6 +18,6 @@ def test_class_indices_follow_the_sorted_classes_of_the_training_images(make_tra
 
 
 def test_a_run_without_a_checkpoint_is_rejected(tmp_path, config, dataset):
-    workdir_lib.claim_workdir(tmp_path, config)
+    claim_workdir(tmp_path, config)
     with pytest.raises(UserError, match="holds no checkpoint"):
         load_trained_run(config, tmp_path, dataset)

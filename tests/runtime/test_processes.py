@@ -15,7 +15,6 @@ import pytest
 
 from vae_jax import train as train_lib
 from vae_jax import validate
-from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
 from vae_jax.data import pipeline
 from vae_jax.model.vae import build_model
@@ -23,6 +22,7 @@ from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_two_processes_train_like_one_process_with_the_same_number_of_devices(
     workdir, _, _ = two_processes
     four = jax.devices()[:4]
     monkeypatch.setattr(jax, "devices", lambda: four)
-    workdir_lib.claim_workdir(tmp_path, config)
+    claim_workdir(tmp_path, config)
     train_lib.train(config, tmp_path, digits)
     jax.tree.map(  # one process adds the sums of the devices in another order
         lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6),

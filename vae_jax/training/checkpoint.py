@@ -24,6 +24,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from vae_jax import workdir as workdir_lib
+from vae_jax.config_differences import list_differences
 from vae_jax.errors import UserError
 from vae_jax.runtime import processes
 from vae_jax.training import checkpoint_files as files_lib
@@ -224,7 +225,7 @@ class Checkpoints:
         errors = []
         for step in reversed(steps):
             stored = files_lib.read_item(self._directory / str(step), "config") or {}
-            differences = workdir_lib.list_differences(stored, config)
+            differences = list_differences(stored, config)
             if differences and step == 0:
                 shutil.rmtree(
                     self._directory / "0"
@@ -269,7 +270,7 @@ class Checkpoints:
                 raise _make_damage_error(folder, damage)
             if read_config:
                 stored = files_lib.read_item(folder, "config") or {}
-                differences = workdir_lib.list_differences(stored, read_config(), model_only=True)
+                differences = list_differences(stored, read_config(), model_only=True)
                 if differences:
                     raise UserError(
                         f"checkpoint {folder} is of another config than config.json: {differences}; "
