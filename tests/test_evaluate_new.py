@@ -14,7 +14,7 @@ from vae_jax.data import prepare
 from vae_jax.detector.storage import read_detector
 from vae_jax.errors import UserError
 from vae_jax.evaluation_request import make_evaluation_request
-from vae_jax.training.checkpoint import refuse_other_data
+from vae_jax.training.best_params import refuse_other_data
 
 pytestmark = [
     pytest.mark.slow,

@@ -43,7 +43,7 @@ from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip
 from vae_jax.scoring.strip_evaluation import describe_strips, evaluate_strips
 from vae_jax.scoring.whole_maps import measure_whole_images
-from vae_jax.training.checkpoint import load_best_params, refuse_other_data
+from vae_jax.training.best_params import load_best_params, refuse_other_data
 
 _MAX_BATCH_SIZE = 64  # images per step where a step is not compiled for scoring
 

@@ -19,7 +19,7 @@ from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.scoring.whole_images import join_columns
-from vae_jax.training.checkpoint import load_best_params
+from vae_jax.training.best_params import load_best_params
 
 # Largest difference of a score, in standard deviations of the calibration normals. An evaluation and a
 # prediction are different programs, and round float32 differently.

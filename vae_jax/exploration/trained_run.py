@@ -9,7 +9,7 @@ from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.model.vae import build_model
 from vae_jax.scoring.inference import ClassIndices, TrainedModel
-from vae_jax.training.checkpoint import load_best_params
+from vae_jax.training.best_params import load_best_params
 
 _BATCH_SIZE = 64  # images on the device at once
 

@@ -5,13 +5,10 @@ epochs) and `config` (JSON). The order of the images within an epoch follows fro
 stored. `checkpoint_files.py` notices damage; training then continues from the newest whole checkpoint.
 """
 
-import contextlib
 import functools
-import logging
 import pathlib
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -21,33 +18,21 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
-from vae_jax import workdir as workdir_lib
 from vae_jax.config_differences import list_differences
 from vae_jax.errors import UserError
 from vae_jax.runtime import processes
 from vae_jax.training import checkpoint_files as files_lib
-from vae_jax.training.checkpoint_files import DISTORTION_KEY, DigestedPath
+from vae_jax.training.checkpoint_failures import (
+    check_writable,
+    explain_failures,
+    ignore_orphaned_reads,
+    make_damage_error,
+)
+from vae_jax.training.checkpoint_files import DISTORTION_KEY
+from vae_jax.training.checkpoint_manager import make_manager
 from vae_jax.training.checkpoint_recovery import remove_damaged, set_aside
 from vae_jax.training.state import TrainState
-
-log = logging.getLogger(__name__)
-
-
-# What the messages of TensorStore, which writes the arrays, contain -> the reason.
-_SIGNS = {
-    "No space left on device": "no space left on device",
-    "RESOURCE_EXHAUSTED": "no space left on device, or the quota is used up",
-    "quota": "the quota is used up",
-    "File too large": "the file is too large",
-    "PERMISSION_DENIED": "permission denied",
-    "Read-only file system": "read-only file system",
-}
-
-
-def _get_distortion(metrics: dict) -> float:
-    return metrics[DISTORTION_KEY]
 
 
 class Checkpoints:
@@ -68,36 +53,7 @@ class Checkpoints:
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
         """Orbax's manager, in the first process. It reads the metrics of all checkpoints when it opens."""
-        if not self._read_only:
-            # Orbax does not create the folder if it knows of one process only.
-            self._directory.mkdir(parents=True, exist_ok=True)
-        return ocp.CheckpointManager(
-            self._directory,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=checkpoint_managers.AnyPreservationPolicy(
-                    [
-                        # The second one is there in case the latest is damaged.
-                        checkpoint_managers.LatestN(2),
-                        checkpoint_managers.BestN(
-                            get_metric_fn=_get_distortion,
-                            reverse=True,
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
-                ),
-                # Without the next two options Orbax stores no metrics, and the policy above needs them.
-                best_fn=_get_distortion,
-                best_mode="min",
-                cleanup_tmp_directories=not self._read_only,
-                create=False,
-                read_only=self._read_only,
-                temporary_path_class=DigestedPath,
-                multiprocessing_options=ocp.options.MultiprocessingOptions(
-                    primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
-                ),
-            ),
-        )
+        return make_manager(self._directory, self._read_only)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -111,7 +67,7 @@ class Checkpoints:
         if "_manager" not in self.__dict__:
             return
         try:
-            with self._explain_failures():
+            with explain_failures(self._directory):
                 self._manager.wait_until_finished()
                 self._manager.close()
         except UserError:
@@ -150,8 +106,8 @@ class Checkpoints:
         # device.
         state = jax.tree.map(np.array, jax.device_get(state))
         metrics = None if distortion is None else {DISTORTION_KEY: distortion}
-        with self._explain_failures():
-            self._check_writable()
+        with explain_failures(self._directory):
+            check_writable(self._directory)
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -161,30 +117,6 @@ class Checkpoints:
                 ),
                 metrics=metrics,
             )
-
-    def _check_writable(self) -> None:
-        """Raises OSError if no file can be written; Orbax would keep the process waiting for minutes."""
-        probe = self._directory / ".writable"
-        try:
-            probe.mkdir(exist_ok=True)
-            (probe / "file").write_bytes(bytes(4096))
-        finally:
-            shutil.rmtree(probe, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _explain_failures(self) -> Iterator[None]:
-        """Turns whatever Orbax raises while it saves, now or in the background, into one line."""
-        try:
-            yield
-        except Exception as error:
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            for sign, meaning in _SIGNS.items():
-                if sign in reason:
-                    reason = meaning
-            raise UserError(
-                f"a checkpoint cannot be saved in {self._directory} ({reason[:200]}); the last whole "
-                "checkpoint stays, and the same command continues from it when this is corrected"
-            ) from error
 
     def restore(self, step: int, template: TrainState) -> tuple[TrainState, dict]:
         """Restores the state of a step, and the item `data` that was saved with it.
@@ -267,7 +199,7 @@ class Checkpoints:
             folder = self._directory / str(step)
             damage = files_lib.find_damage(folder) if folder.is_dir() else "it is missing"
             if damage:
-                raise _make_damage_error(folder, damage)
+                raise make_damage_error(folder, damage)
             if read_config:
                 stored = files_lib.read_item(folder, "config") or {}
                 differences = list_differences(stored, read_config(), model_only=True)
@@ -285,7 +217,7 @@ class Checkpoints:
     def _read_state(self, step: int, template: TrainState) -> dict:
         folder = self._directory / str(step)
         if damage := files_lib.find_damage(folder):
-            raise _make_damage_error(folder, damage)
+            raise make_damage_error(folder, damage)
         state, data = self._read_items(step, ocp.args.StandardRestore(template))
         return {"state": flax.serialization.to_state_dict(state), "data": data}
 
@@ -295,7 +227,7 @@ class Checkpoints:
         return processes.compute_on_first(lambda: files_lib.read_item(folder, "data") or {})
 
     def _read_items(self, step: int, state: ocp.args.CheckpointArgs) -> tuple[Any, dict]:
-        _ignore_orphaned_reads()
+        ignore_orphaned_reads()
         try:
             items = self._manager.restore(
                 step, args=ocp.args.Composite(state=state, data=ocp.args.JsonRestore())
@@ -303,15 +235,8 @@ class Checkpoints:
         except Exception as error:
             # Orbax has no exception of its own for a missing or truncated file; it raises many types.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
-            raise _make_damage_error(self._directory / str(step), reason) from error
+            raise make_damage_error(self._directory / str(step), reason) from error
         return items.state, items.data
-
-
-def _make_damage_error(folder: pathlib.Path, reason: str) -> UserError:
-    return UserError(
-        f"checkpoint {folder} is damaged, or of another version of vae_jax ({reason}); restore it from a "
-        "copy, let --mode=train continue from the newest whole checkpoint, or train into another --workdir"
-    )
 
 
 def _make_template(state: TrainState) -> TrainState:
@@ -322,69 +247,3 @@ def _make_template(state: TrainState) -> TrainState:
 def _unpack(items: dict, template: TrainState) -> tuple[TrainState, dict]:
     state = flax.serialization.from_state_dict(template, items["state"])
     return jax.tree.map(jnp.asarray, state), items["data"]
-
-
-@functools.cache
-def _ignore_orphaned_reads() -> None:
-    """Suppresses messages of reads that still run when another read of the same checkpoint has failed.
-
-    Orbax closes the event loop of these reads. Each of them then prints a traceback, after the error itself
-    was reported.
-    """
-    previous_hook = sys.unraisablehook
-
-    def hook(event):
-        if "Event loop is closed" not in str(event.exc_value):
-            previous_hook(event)
-
-    sys.unraisablehook = hook
-
-
-def refuse_other_data(workdir: pathlib.Path, fingerprint: str) -> None:
-    """Refuses data that differs from the data of a run, because its report would be about other images.
-
-    Args:
-        workdir: workdir of the run; without a checkpoint nothing is refused here.
-        fingerprint: fingerprint of the data.
-
-    Raises:
-        UserError: if the fingerprints differ.
-    """
-    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-        step = checkpoints.best_step()
-        data = {} if step is None else checkpoints.read_data(step)
-    trained = data.get("fingerprint", fingerprint)  # who reads the parameters reports damage
-    if trained != fingerprint:
-        raise UserError(
-            f"these are not the images of the run in {workdir} (fingerprint {trained} in training, "
-            f"{fingerprint} now), and its report is about those images; judge others with "
-            "--mode=evaluate --input=DIR, or name the run's own with --config.data.manual_dir=DIR"
-        )
-
-
-def load_best_params(workdir: pathlib.Path, fingerprint: str) -> dict:
-    """Returns the parameters of a run's best checkpoint, and warns if the data has changed since training.
-
-    Args:
-        workdir: workdir of the run.
-        fingerprint: fingerprint of the data that the parameters will be used with.
-
-    Raises:
-        UserError: if the workdir holds no checkpoint of a validated epoch, or if the best one is gone,
-            damaged or of another config than config.json.
-    """
-    # A run that was trained by calls in Python has no config.json.
-    has_config = (workdir / "config.json").exists()
-    read_config = functools.partial(workdir_lib.read_config, workdir) if has_config else None
-    with Checkpoints(workdir / "checkpoints", read_only=True) as checkpoints:
-        step = checkpoints.best_step()
-        if step is None:
-            raise UserError(f"{workdir} holds no checkpoint of a validated epoch; train it first")
-        params, data = checkpoints.restore_params(step, read_config)
-    if data["fingerprint"] != fingerprint:
-        log.warning(
-            "the data differs from the data that this model was trained on "
-            "(fingerprint %s in training, %s now)",
-            data["fingerprint"], fingerprint,
-        )  # fmt: skip
-    return params
