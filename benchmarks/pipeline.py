@@ -44,9 +44,10 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
     import numpy as np
 
     from vae_jax.data.image_store import ImagesOnDisk
-    from vae_jax.training import epoch as epoch_lib
+    from vae_jax.training.epoch import run_epoch
     from vae_jax.training.parallel import make_run_steps
     from vae_jax.training.placement import place_images
+    from vae_jax.training.plans import make_plans
 
     models.set_up_process(precision)
     config = models.make_comparable_config(model, precision)
@@ -65,10 +66,10 @@ def make_pipeline(model: str, batch: int, num_steps: int, cache: str, precision:
 
     def epoch():
         nonlocal state, epoch_number
-        plans = epoch_lib.make_plans(
+        plans = make_plans(
             config.seed, epoch_number, np.zeros(count, np.int32), batch, config.train.steps_per_call
         )
-        state, _ = epoch_lib.run_epoch(
+        state, _ = run_epoch(
             run_steps, placement, state, plans, hyperparameters, lambda images: None
         )
         epoch_number += 1

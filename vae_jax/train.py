@@ -30,7 +30,8 @@ from vae_jax.scoring.inference import TrainedModel
 from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.closed_form import fit_linear
-from vae_jax.training.epoch import EpochPart, EpochTrainer, extend_epochs
+from vae_jax.training.epoch import EpochTrainer, extend_epochs
+from vae_jax.training.epoch_part import EpochPart
 from vae_jax.training.history import History
 from vae_jax.training.parallel import make_run_steps, replicas_agree
 from vae_jax.training.placement import LOCATIONS, place_images

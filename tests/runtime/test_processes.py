@@ -19,9 +19,9 @@ from vae_jax.config import default
 from vae_jax.data import pipeline
 from vae_jax.model.vae import build_model
 from vae_jax.scoring.scorer import make_scorer
-from vae_jax.training import epoch as epoch_lib
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.plans import make_plans
 from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.slow
@@ -162,9 +162,7 @@ def test_each_process_reads_only_its_share(two_processes, config, digits):
     for number, rows_of_role in enumerate((first_rows, second_rows)):
         read = iter(rows_of_role["train"])
         for epoch in range(2):
-            calls = epoch_lib.make_plans(
-                config.seed, epoch, classes, 64, config.train.steps_per_call
-            )
+            calls = make_plans(config.seed, epoch, classes, 64, config.train.steps_per_call)
             expected = [plan.rows.reshape(-1, 2, 32)[:, number] for plan, _ in calls]
             # Two threads read the rows of the next calls ahead of time, in either order.
             actual = sorted(next(read) for _ in expected)

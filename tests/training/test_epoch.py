@@ -5,69 +5,20 @@ import pathlib
 import numpy as np
 import pytest
 
-from vae_jax import noise
 from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.training import epoch as epoch_lib
+from vae_jax.training.epoch_part import EpochPart
+from vae_jax.training.pace import Pace
 from vae_jax.training.placement import place_images
+from vae_jax.training.plans import make_plans, skip_steps
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import TracedHyperparameters
 
 
-def make_plans(num_images, batch_size, steps_per_call, *, seed=0, epoch=0):
-    classes = np.arange(num_images, dtype=np.int32) % 3
-    return list(epoch_lib.make_plans(seed, epoch, classes, batch_size, steps_per_call))
-
-
-SIZES = pytest.mark.parametrize(
-    ("num_images", "batch_size", "steps_per_call"),
-    [(70, 16, 64), (70, 16, 2), (64, 16, 2), (5, 16, 64), (7, 1, 3)],
-)
-
-
-@SIZES
-def test_every_image_counts_exactly_once_in_the_order_of_the_epoch(
-    num_images, batch_size, steps_per_call
-):
-    plans = make_plans(num_images, batch_size, steps_per_call, seed=3, epoch=5)
-    rows = np.concatenate([plan.rows[plan.mask == 1] for plan, _ in plans])
-    np.testing.assert_array_equal(rows, noise.draw_permutation(3, 5, num_images))
-
-
-@SIZES
-def test_steps_that_are_run_hold_images_and_the_others_only_padding(
-    num_images, batch_size, steps_per_call
-):
-    plans = make_plans(num_images, batch_size, steps_per_call)
-    assert sum(num_steps for _, num_steps in plans) == math.ceil(num_images / batch_size)
-    for plan, num_steps in plans:
-        assert plan.mask[:num_steps, 0].all()
-        assert not plan.mask[num_steps:].any()
-
-
-@SIZES
-def test_all_plans_of_an_epoch_have_one_shape(num_images, batch_size, steps_per_call):
-    plans = make_plans(num_images, batch_size, steps_per_call)
-    assert len({plan.rows.shape for plan, _ in plans}) == 1
-    for plan, _ in plans:
-        assert plan.rows.shape == plan.mask.shape == plan.index.shape == plan.class_index.shape
-
-
-def test_padding_repeats_an_image_and_every_image_has_its_index_and_class():
-    for plan, _ in make_plans(70, 16, 2):
-        assert np.isin(plan.rows, np.arange(70)).all()
-        np.testing.assert_array_equal(plan.index, plan.rows)
-        np.testing.assert_array_equal(plan.class_index, plan.rows % 3)
-
-
-def test_the_order_depends_on_seed_and_epoch():
-    orders = [
-        make_plans(70, 70, 1, seed=seed, epoch=epoch)[0][0].rows.tolist()
-        for seed, epoch in ((0, 0), (0, 1), (1, 0), (0, 0))
-    ]
-    assert orders[0] == orders[3]
-    assert orders[0] != orders[1]
-    assert orders[0] != orders[2]
+def plan_epoch():
+    """Returns the plans of 70 images of 3 classes, in batches of 16 and calls of 2 steps."""
+    return make_plans(0, 0, np.arange(70, dtype=np.int32) % 3, 16, 2)
 
 
 def test_an_epoch_passes_the_state_on_and_returns_the_metrics_of_the_steps_that_were_run():
@@ -83,7 +34,7 @@ def test_an_epoch_passes_the_state_on_and_returns_the_metrics_of_the_steps_that_
 
     start = TrainState(10, {}, (), None, np.inf, 0)
     state, metrics = epoch_lib.run_epoch(
-        run_steps, place_images(images, "host"), start, iter(make_plans(70, 16, 2)),
+        run_steps, place_images(images, "host"), start, plan_epoch(),
         hyperparameters, counts.append,
     )  # fmt: skip
     assert state.step == 15
@@ -165,28 +116,19 @@ def test_an_epoch_that_is_stopped_and_continued_makes_the_same_steps(num_done, c
     def run(plans, is_stopping=lambda: False):
         return epoch_lib.run_epoch(
             run_steps, place_images(images, cache), start, plans, hyperparameters, lambda _: None,
-            epoch_lib.Pace(), is_stopping,
+            Pace(), is_stopping,
         )[1]  # fmt: skip
 
-    whole = run(iter(make_plans(70, 16, 2)))
+    whole = run(plan_epoch())
     expected, made[:] = made[:], []
-    part = run(iter(make_plans(70, 16, 2)), lambda: len(made) >= num_done)
-    part = epoch_lib.EpochPart({}, 0.0).extend(part, 1.0)
+    part = run(plan_epoch(), lambda: len(made) >= num_done)
+    part = EpochPart({}, 0.0).extend(part, 1.0)
     assert part.num_steps == len(made) >= num_done
-    part = epoch_lib.EpochPart.from_json(json.loads(json.dumps(part.to_json())))
+    part = EpochPart.from_json(json.loads(json.dumps(part.to_json())))
     if part.num_steps < 5:
-        rest = run(epoch_lib.skip_steps(iter(make_plans(70, 16, 2)), part.num_steps))
+        rest = run(skip_steps(plan_epoch(), part.num_steps))
         part = part.extend(rest, 2.0)
         assert part.seconds == 3.0
     assert made == expected
     np.testing.assert_array_equal(part.metrics["count"], whole["count"])
     assert part.metrics["count"].dtype == np.float32
-
-
-def test_calls_become_so_long_that_a_signal_waits_for_seconds_only():
-    pace = epoch_lib.Pace()
-    limits = []
-    for seconds in (30.0, 0.5, 4.0):  # the first call includes compilation
-        limits.append(pace.limit_steps(64))
-        pace.record(limits[-1], seconds)
-    assert limits == [1, 1, 8]

@@ -12,6 +12,7 @@ from vae_jax.model.vae import build_model
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.parallel import MODES, make_run_steps, replicas_agree
 from vae_jax.training.placement import place_images
+from vae_jax.training.plans import make_plans
 from vae_jax.training.recipe import make_recipe
 from vae_jax.training.state import create_state
 from vae_jax.training.step import TracedHyperparameters
@@ -34,7 +35,7 @@ def run_epoch(small_config, images):
     def run(mode, cache="device", steps_per_call=64, accumulate=1):
         recipe, run_steps = compile_steps(mode, accumulate)
         classes = np.zeros(len(images), np.int32)
-        plans = epoch_lib.make_plans(0, 0, classes, small_config.train.batch_size, steps_per_call)
+        plans = make_plans(0, 0, classes, small_config.train.batch_size, steps_per_call)
         stored = ImagesOnDisk.from_parts([np.asarray(images)]) if cache == "none" else images
         return epoch_lib.run_epoch(
             run_steps, place_images(stored, cache), create_state(recipe, 0), plans,
@@ -117,7 +118,7 @@ def test_pmap_over_more_devices_keeps_the_work_of_each(small_config, images, mon
     for num_devices in (1, 4):
         batch_size = 8 * num_devices
         run_steps = make_run_steps(recipe, "pmap", batch_size, jax.devices()[:num_devices])
-        plan, _ = next(epoch_lib.make_plans(0, 0, classes, batch_size, 2))
+        plan, _ = next(make_plans(0, 0, classes, batch_size, 2))
         hyperparameters = TracedHyperparameters(np.uint32(0), np.float32(1.0))
         run_steps(create_state(recipe, 0), images, plan, 2, hyperparameters)
     assert len(flops) == 2

@@ -4,8 +4,8 @@ import pytest
 
 from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.training import placement
-from vae_jax.training.epoch import make_plans
 from vae_jax.training.placement import place_images
+from vae_jax.training.plans import make_plans
 
 
 def draw_plans(images, steps_per_call=2):

@@ -5,23 +5,20 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax import noise
 from vae_jax.errors import UserError
-from vae_jax.runtime import processes
 from vae_jax.runtime.memory import measure_peak_memory_bytes
+from vae_jax.training.epoch_part import EpochPart
+from vae_jax.training.pace import Pace
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement
+from vae_jax.training.plans import make_plans, roll_plan, skip_steps
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import TracedHyperparameters
-
-_MAX_CALL_SECONDS = 4.0  # longest call; a checkpoint shall be saved ten seconds after a signal
 
 # In the order of computation: the first of them that is not finite shows where a step broke.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
@@ -67,16 +64,16 @@ class EpochTrainer:
     hyperparameters: TracedHyperparameters
     checkpoint_folder: pathlib.Path
 
-    pace: "Pace" = dataclasses.field(default_factory=lambda: Pace())
+    pace: Pace = dataclasses.field(default_factory=Pace)
 
     def train(
         self,
         state: TrainState,
         epoch: int,
         on_images: Callable[[int], object],
-        part: "EpochPart | None" = None,
+        part: EpochPart | None = None,
         is_stopping: Callable[[], object] = lambda: False,
-    ) -> "tuple[TrainState, dict[str, float] | EpochPart]":
+    ) -> tuple[TrainState, dict[str, float] | EpochPart]:
         """Trains for one epoch, or until training is to stop.
 
         Args:
@@ -114,118 +111,6 @@ class EpochTrainer:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class EpochPart:
-    """The steps of an unfinished epoch.
-
-    Attributes:
-        metrics: values of each metric, one per step, float32.
-        seconds: time that these steps took.
-    """
-
-    metrics: dict[str, np.ndarray]
-    seconds: float
-
-    @property
-    def num_steps(self) -> int:
-        """Number of steps that were made."""
-        return len(next(iter(self.metrics.values()), ()))
-
-    def extend(self, metrics: dict[str, np.ndarray], seconds: float) -> "EpochPart":
-        """Returns this part followed by further steps."""
-        joined = {
-            name: np.concatenate([self.metrics.get(name, values[:0]), values])
-            for name, values in metrics.items()
-        }
-        return EpochPart(joined, self.seconds + seconds)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the part as values for JSON, which holds a float32 exactly."""
-        return {
-            "seconds": self.seconds,
-            "metrics": {name: values.tolist() for name, values in self.metrics.items()},
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "EpochPart":
-        """Returns the part that `to_json` has written."""
-        metrics = {name: np.array(column, np.float32) for name, column in values["metrics"].items()}
-        return cls(metrics, values["seconds"])
-
-
-class Pace:
-    """How many steps a call may have, so that training stops soon after a signal.
-
-    Several processes must make the same calls, so there the number is not limited.
-    """
-
-    def __init__(self):
-        self._step_seconds: float | None = None
-        self._num_calls = 0
-
-    def limit_steps(self, num_steps: int) -> int:
-        """Returns the number of steps of the next call, of so many that are left."""
-        if processes.are_several():
-            return num_steps
-        if self._step_seconds is None:
-            return 1
-        return min(num_steps, max(1, int(_MAX_CALL_SECONDS / self._step_seconds)))
-
-    def record(self, num_steps: int, seconds: float) -> None:
-        """Records how long a call took; the first one includes compilation and does not count."""
-        self._num_calls += 1
-        if self._num_calls > 1:
-            self._step_seconds = seconds / num_steps
-
-
-def skip_steps(plans: Iterator[tuple[Plan, int]], num_steps: int) -> Iterator[tuple[Plan, int]]:
-    """Yields the plans of `make_plans` without the first steps."""
-    for plan, length in plans:
-        if num_steps < length:
-            yield _roll(plan, num_steps), length - num_steps
-        num_steps = max(0, num_steps - length)
-
-
-def _roll(plan: Plan, num_steps: int) -> Plan:
-    """Returns a plan of the same shape that begins with a later step."""
-    if not num_steps:
-        return plan
-    return jax.tree.map(lambda array: np.roll(array, -num_steps, axis=0), plan)
-
-
-def make_plans(
-    seed: int,
-    epoch: int,
-    class_indices: Int32[np.ndarray, "N"],
-    batch_size: int,
-    steps_per_call: int,
-) -> Iterator[tuple[Plan, int]]:
-    """Yields the plan of each call, and how many of its steps are to be run.
-
-    Every image appears exactly once. The last batch is padded with the first image of the epoch, and the
-    padding is masked. All plans have the same shape, so that they share one compiled program.
-
-    Args:
-        seed: seed of the run, which determines the order of the images.
-        epoch: number of completed epochs, which also determines the order of the images.
-        class_indices: class of each training image; zeros if the model is not conditional.
-        batch_size: images per step.
-        steps_per_call: largest number of steps per plan.
-    """
-    num_images = len(class_indices)
-    order = noise.draw_permutation(seed, epoch, num_images)
-    num_steps = math.ceil(num_images / batch_size)
-    length = min(steps_per_call, num_steps)
-    size = math.ceil(num_steps / length) * length * batch_size
-    rows = np.full(size, order[0], np.int32)
-    rows[:num_images] = order
-    mask = (np.arange(size) < num_images).astype(np.float32)
-    rows, mask = (array.reshape(-1, length, batch_size) for array in (rows, mask))
-    for call, (call_rows, call_mask) in enumerate(zip(rows, mask, strict=True)):
-        plan = Plan(call_rows, call_rows, call_mask, class_indices[call_rows])
-        yield plan, min(length, num_steps - call * length)
-
-
 def run_epoch(
     run_steps: RunSteps,
     placement: Placement,
@@ -257,7 +142,7 @@ def run_epoch(
         while done < num_steps and not (calls and is_stopping()):
             start_seconds, left = time.perf_counter(), num_steps - done
             count = pace.limit_steps(left) if pace else left
-            call_plan = _roll(plan, done)
+            call_plan = roll_plan(plan, done)
             state, metrics = run_steps(state, images, call_plan, count, hyperparameters)
             calls.append({name: np.asarray(values)[:count] for name, values in metrics.items()})
             on_images(int(call_plan.mask[:count].sum()))
