@@ -25,8 +25,8 @@ from vae_jax.data.prepare import (
     download_source,
     list_manual_files,
     locate_prepared_data,
-    open_builder,
 )
+from vae_jax.data.quiet_tfds import open_builder
 from vae_jax.data.region import DATASET_FILE
 from vae_jax.errors import UserError
 from vae_jax.workdir import MARKER_FILE

@@ -3,14 +3,12 @@
 import contextlib
 import contextvars
 import functools
-import io
 import logging
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
 
 import tensorflow_datasets as tfds
-from absl import logging as absl_logging
 
 from vae_jax.data import content_digests, sources
 from vae_jax.data.builders.aitex import Aitex
@@ -21,6 +19,7 @@ from vae_jax.data.builders.folder import Folder
 from vae_jax.data.builders.idx import FashionMnist, Mnist
 from vae_jax.data.builders.kvasir import Kvasir
 from vae_jax.data.preparation_lock import lock_preparation
+from vae_jax.data.quiet_tfds import open_builder, silence_tfds, write_records
 from vae_jax.errors import UserError
 from vae_jax.validate import HIGHEST_MAX_PIXELS
 from vae_jax.workdir import mark_output
@@ -36,8 +35,6 @@ BUILDERS: dict[str, type[ImageDatasetBuilder]] = {
 }
 
 _MAX_NAMED = 5  # changed files that an error names; it only counts the others
-
-_log = logging.getLogger(__name__)
 
 Listing = Mapping[str, pathlib.Path]  # official relative name -> file, when its folder was listed
 
@@ -127,7 +124,7 @@ def prepare_dataset(
                 if not builder.is_prepared():
                     if official is not None and not manual_dir:
                         config.files.update(download_source(dataset, root))
-                    builder = _write_records(builder)
+                    builder = write_records(builder)
     except OSError as error:
         if error.filename and pathlib.Path(error.filename) in config.files.values():
             raise  # a source file cannot be read
@@ -158,7 +155,7 @@ def download_source(dataset: str, root: pathlib.Path) -> dict[str, pathlib.Path]
     """
     builder_class = BUILDERS[dataset]
     mark_output(root / "downloads")
-    with _silence_tfds():
+    with silence_tfds():
         downloads = sources.download_files(dataset, builder_class.OFFICIAL, root / "downloads")
     return builder_class.locate_downloads(downloads)
 
@@ -227,59 +224,6 @@ def _refuse_changes(
             f"{manual_dir} changed while it was being prepared ({', '.join(changed[:_MAX_NAMED])}{more}); "
             "wait until no program writes to this folder, and start again"
         )
-
-
-def open_builder(
-    builder_class: type[ImageDatasetBuilder], config: SourceConfig, root: pathlib.Path
-) -> ImageDatasetBuilder:
-    """Returns a builder without the messages of TFDS; it writes nothing.
-
-    Raises:
-        UserError: if the prepared data is damaged.
-    """
-    folder = root / builder_class.name / config.name
-    try:
-        with _silence_tfds():
-            builder = builder_class(config=config, data_dir=root)
-            if builder.is_prepared():
-                _ = builder.preparation["skipped"], builder.preparation["fingerprint"]
-    except Exception as error:
-        # TFDS reads the JSON files of prepared data here, and raises whatever its parsers raise.
-        if isinstance(error, (OSError, UserError)) or not folder.exists():
-            raise
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"the prepared data in {folder} is damaged ({reason}); delete this folder, and it will be "
-            "prepared again"
-        ) from error
-    return builder
-
-
-def _write_records(builder: ImageDatasetBuilder) -> ImageDatasetBuilder:
-    """Writes the records of a dataset, and logs the images that it has skipped."""
-    with _silence_tfds():
-        builder.download_and_prepare(file_format="array_record")
-    skipped = builder.preparation["skipped"]
-    if skipped:
-        reasons = "; ".join(f"{file} ({reason})" for file, reason in skipped.items())
-        plural = "s" if len(skipped) > 1 else ""
-        _log.warning(
-            "%s: skipped %d unreadable image%s: %s", builder.name, len(skipped), plural, reasons
-        )
-    _log.info("%s: prepared in %s", builder.name, builder.data_dir)
-    return builder
-
-
-@contextlib.contextmanager
-def _silence_tfds() -> Iterator[None]:
-    """Hides what TFDS prints and logs; its progress bars and errors stay visible."""
-    verbosity = absl_logging.get_verbosity()
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        absl_logging.set_verbosity(verbosity)
 
 
 @contextlib.contextmanager
