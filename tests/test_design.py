@@ -32,6 +32,7 @@ BESIDE = (
 )
 TOP = {
     "train",
+    "training_setup",
     "evaluate",
     "evaluate_new",
     "evaluation_request",

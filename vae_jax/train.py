@@ -1,9 +1,7 @@
 """Training: fit the model to the normal images, then evaluate, then report."""
 
 import contextlib
-import dataclasses
 import logging
-import math
 import pathlib
 
 import jax
@@ -15,11 +13,8 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.audit.training_check import check_dataset
 from vae_jax.config_differences import run_fields
 from vae_jax.data import pipeline
-from vae_jax.data.class_indices import index_classes
 from vae_jax.data.examples import Dataset
-from vae_jax.data.row_draw import draw_rows
 from vae_jax.errors import UserError
-from vae_jax.model.branched import build_branches
 from vae_jax.model.vae import VAE, count_params
 from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.report.film import open_film
@@ -27,24 +22,19 @@ from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.runtime.signals import delay_signals
 from vae_jax.scoring.inference import TrainedModel
-from vae_jax.scoring.scorer import make_scorer
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.closed_form import fit_linear
-from vae_jax.training.epoch import EpochTrainer, extend_epochs
 from vae_jax.training.epoch_part import EpochPart
 from vae_jax.training.history import History
-from vae_jax.training.parallel import make_run_steps, replicas_agree
-from vae_jax.training.placement import LOCATIONS, place_images
-from vae_jax.training.recipe import Recipe, make_recipe
+from vae_jax.training.parallel import replicas_agree
+from vae_jax.training.placement import LOCATIONS
 from vae_jax.training.state import TrainState, create_state
-from vae_jax.training.step import TracedHyperparameters
 from vae_jax.training.validation import (
     ValidationResult,
-    Validator,
     has_stalled,
     is_checkpoint_due,
-    list_quality_columns,
 )
+from vae_jax.training_setup import Training, set_up_training
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +71,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     processes.check_same(run_fields(config), dataset.fingerprint)
     if processes.is_first():
         workdir_lib.mark_output(workdir)
-    training = _set_up(config, workdir, dataset)
+    training = set_up_training(config, workdir, dataset)
     if config.model.kind == "linear":
         return _fit_in_closed_form(training, workdir)
     train_config = training.config.train
@@ -133,69 +123,7 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     return state
 
 
-@dataclasses.dataclass(frozen=True)
-class _Training:
-    """What stays the same from the first step of a run to the last.
-
-    Attributes:
-        config: resolved config of the run.
-        dataset: dataset of the run.
-        recipe: how the model is trained.
-        trainer: trains for one epoch per call.
-        validator: validates a state.
-    """
-
-    config: ml_collections.ConfigDict
-    dataset: Dataset
-    recipe: Recipe
-    trainer: EpochTrainer
-    validator: Validator
-
-
-def _set_up(
-    config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dataset
-) -> _Training:
-    """Builds the model and all functions of the training loop; nothing is compiled yet."""
-    images, val_images = get_inputs(dataset.train), get_inputs(dataset.val)
-    devices = jax.devices()
-    config = extend_epochs(config, len(images))
-    model = build_branches(config, dataset.region)
-    recipe = make_recipe(config, model, math.ceil(len(images) / config.train.batch_size))
-    all_known = config.scoring.condition == "given"
-    train_classes, val_classes = (
-        index_classes(dataset, examples, model.num_classes, all_known)
-        for examples in (dataset.train, dataset.val)
-    )
-    trainer = EpochTrainer(
-        train_config=config.train,
-        class_indices=np.zeros(len(images), np.int32) if train_classes is None else train_classes,
-        run_steps=make_run_steps(recipe, config.train.parallel, config.train.batch_size, devices),
-        placement=place_images(images, config.data.cache),
-        hyperparameters=TracedHyperparameters(
-            np.uint32(config.seed), np.float32(config.objective.beta)
-        ),
-        checkpoint_folder=workdir / "checkpoints",
-    )
-    score = make_scorer(
-        model, (*recipe.objective.term_names, *list_quality_columns(model)), config.scoring, config.seed,
-        devices, max_images=len(val_images),
-    )  # fmt: skip
-    # The quality of training images is measured on as many images as there are validation images, so that
-    # the two lines of an epoch can be compared. They are drawn at random, because the images are sorted by
-    # class.
-    compared_rows = draw_rows(len(images), len(val_images), config.seed, in_order=False)
-    validator = Validator(
-        recipe=recipe,
-        train_config=config.train,
-        max_beta=config.objective.beta,
-        score_val=lambda params: score(params, val_images, val_classes),
-        score_train=lambda params: score(params, images, train_classes, rows=compared_rows),
-        checkpoint_folder=workdir / "checkpoints",
-    )
-    return _Training(config, dataset, recipe, trainer, validator)
-
-
-def _fit_in_closed_form(training: _Training, workdir: pathlib.Path) -> TrainState:
+def _fit_in_closed_form(training: Training, workdir: pathlib.Path) -> TrainState:
     """Fits a linear model and saves it, unless the workdir already holds it."""
     config, train_inputs = training.config, get_inputs(training.dataset.train)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
@@ -216,7 +144,7 @@ def _fit_in_closed_form(training: _Training, workdir: pathlib.Path) -> TrainStat
 
 
 def _start_or_resume(
-    training: _Training, checkpoints: Checkpoints
+    training: Training, checkpoints: Checkpoints
 ) -> tuple[TrainState, int, EpochPart | None]:
     """Returns the state to continue from, the number of completed epochs, and the part of the next one."""
     config, dataset = training.config, training.dataset
@@ -246,7 +174,7 @@ def _start_or_resume(
 
 
 def _save_part(
-    training: _Training, state: TrainState, epoch: int, part: EpochPart, checkpoints: Checkpoints
+    training: Training, state: TrainState, epoch: int, part: EpochPart, checkpoints: Checkpoints
 ) -> None:
     """Saves a checkpoint in the middle of an epoch."""
     position = _describe_position(training.dataset, epoch) | {"part": part.to_json()}
@@ -254,7 +182,7 @@ def _save_part(
 
 
 def _save(
-    training: _Training,
+    training: Training,
     state: TrainState,
     epoch: int,
     distortion: float | None,
@@ -274,7 +202,7 @@ def _save(
     checkpoints.save(state, position, training.config.to_dict(), distortion)
 
 
-def _make_trained_model(training: _Training, state: TrainState) -> TrainedModel:
+def _make_trained_model(training: Training, state: TrainState) -> TrainedModel:
     batch_size = min(training.config.train.batch_size, _MAX_BATCH_SIZE)
     return TrainedModel(training.recipe.model, state.params, batch_size)
 
