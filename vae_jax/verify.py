@@ -59,7 +59,8 @@ def _check_fingerprint(name: str, detector: Detector, fingerprint: str) -> None:
     if detector.parts.fingerprint != fingerprint:
         raise UserError(
             f"the data has changed since {name} was fitted (fingerprint {detector.parts.fingerprint} then, "
-            f"{fingerprint} now), so nothing can be compared; run --mode=evaluate again"
+            f"{fingerprint} now), so nothing can be compared; name the images of the run with "
+            "--config.data.manual_dir=DIR, or train again"
         )
 
 
