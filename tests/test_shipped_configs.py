@@ -117,6 +117,8 @@ ABLATIONS = {
     "aitex_ablation": Ablation("aitex", WITH_MASKS, 9),
 }
 
+CHEAP_FACTORS = ("objective.beta", "augment.strength")
+
 
 def load_config(name):
     """Config of `name` or `name:variant`."""
@@ -364,7 +366,8 @@ def test_an_ablation_has_the_cells_that_its_lab_book_counts(name):
 def test_an_ablation_runs_every_cell_to_results_that_keep_the_contract(name, small_data, run_main):
     ablation, config = ABLATIONS[name], load_config(name)
     manual_dir = small_data(ablation.data)
-    factors = [two_levels(factor) for factor in config.ablate.factors]
+    # Four factors bound the time; another beta or augmentation changes one number of the same program.
+    factors = [two_levels(f) for f in config.ablate.factors if not f.startswith(CHEAP_FACTORS)]
     workdir = run_main(
         "--mode=ablate", flag_of(name), f"--config.data.manual_dir={manual_dir}", *shrink(config),
         f"--config.ablate.factors={tuple(factors)}", "--config.ablate.seeds=(0,)",

@@ -1,6 +1,5 @@
+import interval_coverage as coverage
 import pytest
-
-from benchmarks import interval_coverage as coverage
 
 CONTINUOUS, _, _, TIED, GROUPED = coverage.SHAPES
 
