@@ -149,6 +149,7 @@ def test_the_code_of_the_page_on_running_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_is_trained_evaluated_and_explored_as_documented(tmp_path, monkeypatch):
     # The memory allocator and the log level belong to the process of the tests.
     monkeypatch.setattr(main_module, "keep_memory", lambda: None)

@@ -57,7 +57,7 @@ def search(folder, words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("damaged", [pytest.param(False, marks=pytest.mark.exhaustive), True])
 def test_nothing_about_a_patient_leaves_the_files(tmp_path, damaged):
     own, data, workdir = tmp_path / "own", tmp_path / "data", tmp_path / "run"
     for i in range(24):

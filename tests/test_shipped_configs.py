@@ -25,6 +25,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.data.builders.idx import read_idx
 from vae_jax.errors import UserError
 from vae_jax.scoring.scores import NEEDS_POSTERIOR
+from vae_jax.validate import resolve_names, validate_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = {path.stem: path for path in sorted((ROOT / "configs").glob("*.py"))}
@@ -74,25 +75,29 @@ RUNS = {
     "fashion_mnist:mnist_features": Run("fashion_mnist", "mnist"),
     "mnist_conditional": Run("mnist", detects=False),
     "mnist_latent": Run("mnist"),
-    "mnist_latent:4": Run("mnist"),
-    "mnist_latent:16": Run("mnist"),
     "kvasir": Run("kvasir", sections=WITH_MASKS),
-    "kvasir:tight": Run("kvasir", sections=WITH_MASKS),
-    "kvasir:beta": Run("kvasir", sections=WITH_MASKS),
     "kvasir:features": Run("kvasir", sections=WITH_MASKS),
-    "kvasir:tight_features": Run("kvasir", sections=WITH_MASKS),
     "kvasir:ae": Run("kvasir", sections=frozenset(MASKED)),
     "chest_xray": Run("chest_xray"),
-    "chest_xray:256": Run("chest_xray"),
-    "chest_xray:512": Run("chest_xray"),
     "chest_xray:features": Run("chest_xray"),
     "chest_xray:generation": Run("chest_xray", detects=False),
     "aitex": Run("aitex", sections=WITH_MASKS),
-    "aitex:pixel": Run("aitex", sections=WITH_MASKS),
-    "aitex:frequency": Run("aitex", sections=WITH_MASKS),
     "aitex:features": Run("aitex", sections=WITH_MASKS),
     "aitex:bands": Run("aitex", sections=WITH_MASKS),
     "folder": Run("magnetic_tile", sections=WITH_MASKS),
+}
+# Variant -> the config that it is but for the values of these fields. The run of that config stands for
+# both, because a run of each would take minutes and execute the same code.
+OTHER_VALUES = {
+    "mnist_latent:4": ("mnist_latent", {"model.latent_dim"}),
+    "mnist_latent:16": ("mnist_latent", {"model.latent_dim"}),
+    "kvasir:tight": ("kvasir", {"data.crop"}),
+    "kvasir:beta": ("kvasir", {"objective.beta"}),
+    "kvasir:tight_features": ("kvasir:features", {"data.crop", "scoring.fusion"}),
+    "chest_xray:256": ("chest_xray", {"data.image_size", "model.widths"}),
+    "chest_xray:512": ("chest_xray", {"data.image_size", "model.widths"}),
+    "aitex:pixel": ("aitex", {"objective.frequency_weight"}),
+    "aitex:frequency": ("aitex", {"objective.pixel_weight"}),
 }
 # Variant -> the config that it is, under another name.
 SYNONYMS = {
@@ -117,7 +122,21 @@ ABLATIONS = {
     "aitex_ablation": Ablation("aitex", WITH_MASKS, 9),
 }
 
-CHEAP_FACTORS = ("objective.beta", "augment.strength")
+CHEAP_FACTORS = ("objective.beta", "augment.strength", "objective.frequency")
+
+# These runs execute little code that no other run does; `pytest -m exhaustive` runs them, too.
+EXHAUSTIVE = {
+    "digits", "fashion_mnist",
+    "mnist:fashion_mnist", "fashion_mnist:mnist", "kvasir:features", "kvasir:ae", "chest_xray:features",
+    "chest_xray:generation", "aitex:features", "aitex:bands", "kvasir_ablation", "aitex_ablation",
+}  # fmt: skip
+
+
+def mark_exhaustive(names):
+    return [
+        pytest.param(name, marks=pytest.mark.exhaustive if name in EXHAUSTIVE else ())
+        for name in names
+    ]
 
 
 def load_config(name):
@@ -144,9 +163,24 @@ def variants_in_docs(stem):
 
 @pytest.mark.parametrize("stem", CONFIGS)
 def test_every_config_and_every_variant_has_a_test(stem):
-    tested = {name for name in (*RUNS, *SYNONYMS, *ABLATIONS) if name.partition(":")[0] == stem}
+    tested = {
+        name
+        for name in (*RUNS, *OTHER_VALUES, *SYNONYMS, *ABLATIONS)
+        if name.partition(":")[0] == stem
+    }
     variants = variants_in_code(stem) | variants_in_docs(stem)
     assert tested == {stem, *(f"{stem}:{variant}" for variant in variants)}
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_a_variant_without_a_run_differs_from_one_with_a_run_in_values_alone(name):
+    other, fields = OTHER_VALUES[name]
+    assert other in RUNS
+    variant, base = (workdir_lib.flatten_config(load_config(n)) for n in (name, other))
+    assert {field for field in base if variant[field] != base[field]} == {"name", *fields}
+    config = load_config(name)
+    resolve_names(config)
+    validate_config(config)
 
 
 @pytest.mark.parametrize("name", SYNONYMS)
@@ -342,7 +376,7 @@ def flag_of(name):
     return f"--config={CONFIGS[stem]}{colon}{variant}"
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", mark_exhaustive(RUNS))
 def test_a_config_runs_to_results_that_keep_the_contract(name, small_data, run_main):
     run, config = RUNS[name], load_config(name)
     args = [flag_of(name), *shrink(config)]
@@ -362,11 +396,11 @@ def test_an_ablation_has_the_cells_that_its_lab_book_counts(name):
     assert len(cells) == ABLATIONS[name].num_cells
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", mark_exhaustive(ABLATIONS))
 def test_an_ablation_runs_every_cell_to_results_that_keep_the_contract(name, small_data, run_main):
     ablation, config = ABLATIONS[name], load_config(name)
     manual_dir = small_data(ablation.data)
-    # Four factors bound the time; another beta or augmentation changes one number of the same program.
+    # Fewer factors bound the time; these change one number of the same program.
     factors = [two_levels(f) for f in config.ablate.factors if not f.startswith(CHEAP_FACTORS)]
     workdir = run_main(
         "--mode=ablate", flag_of(name), f"--config.data.manual_dir={manual_dir}", *shrink(config),

@@ -48,6 +48,7 @@ def test_the_script_refuses_what_it_does_not_know():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_script_runs_tests_on_the_device_and_counts_them(tmp_path):
     path = tmp_path / "claims.jsonl"
     done = run_script(f"--out={path}", "--only=tests", "--tiny")

@@ -127,6 +127,8 @@ def test_the_grid_is_free(params, grid):
     assert bool(jnp.isfinite(o).all())
 
 
+@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not data_package.is_installed(), reason="the extra `features` is not installed")
 def test_the_result_is_float32_in_bfloat16_as_well():
     params = weights.load_weights("").params
