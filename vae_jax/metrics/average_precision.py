@@ -43,10 +43,7 @@ def measure_auprc(
     covariance = clusters.sum_covariance(
         of_anomalies[None], of_normals[None], numbers[anomalous], numbers[~anomalous]
     )
-    if covariance is None:
-        return covering.unite(value, wilson, wilson)
-    variance, degrees = float(covariance.total[0, 0]), covariance.welch_degrees()
-    return covering.unite(value, covering.logit_interval(value, variance, degrees), wilson)
+    return covering.combine_intervals(value, covariance, wilson)
 
 
 def compute_influences(

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from scipy.optimize import brentq
 from scipy.special import expit, logit, ndtri, stdtrit
 
+from vae_jax.metrics import clusters
+
 _Z = float(ndtri(0.975))
 _SMALLEST = 1e-12
 
@@ -55,6 +57,22 @@ def model_interval(value: float, variance_at: Callable[[float], float]) -> tuple
     if value < 1 - _SMALLEST:
         high = brentq(excess, max(value, _SMALLEST), 1.0)
     return low, high
+
+
+def combine_intervals(
+    value: float, covariance: clusters.Covariance | None, model: tuple[float, float]
+) -> dict[str, float]:
+    """Returns `value` with `low` and `high` of the union of both intervals.
+
+    Args:
+        value: the estimate, in [0, 1].
+        covariance: covariance of the estimate alone; None if it is unknown, and then the model decides.
+        model: the result of `model_interval`.
+    """
+    if covariance is None:
+        return unite(value, model, model)
+    variance, degrees = float(covariance.total[0, 0]), covariance.welch_degrees()
+    return unite(value, logit_interval(value, variance, degrees), model)
 
 
 def unite(

@@ -42,10 +42,7 @@ def delong(
     newcombe = covering.model_interval(
         value, lambda true_value: covering.mann_whitney_variance(true_value, *sizes)
     )
-    if covariance is None:
-        return covering.unite(value, newcombe, newcombe)
-    variance, degrees = float(covariance.total[0, 0]), covariance.welch_degrees()
-    return covering.unite(value, covering.logit_interval(value, variance, degrees), newcombe)
+    return covering.combine_intervals(value, covariance, newcombe)
 
 
 def delong_paired(
