@@ -42,15 +42,14 @@ def run(
     Raises:
         UserError: if they disagree, the data has changed since the evaluation, or a file is missing.
     """
-    detectors = {f"the detector in {workdir}": Detector.load(workdir)}
-    tolerances = [TOLERANCE, ARTIFACT_TOLERANCE]
+    detectors = [(f"the detector in {workdir}", Detector.load(workdir), TOLERANCE)]
     if artifact is not None:
-        detectors[str(artifact)] = Detector.load(artifact)
+        detectors.append((str(artifact), Detector.load(artifact), ARTIFACT_TOLERANCE))
     dataset = pipeline.load_dataset(config.data, config.seed)
-    for name, detector in detectors.items():
+    for name, detector, _ in detectors:
         _check_fingerprint(name, detector, dataset.fingerprint)
     params = load_best_params(workdir, dataset.fingerprint)
-    for (name, detector), tolerance in zip(detectors.items(), tolerances, strict=False):
+    for name, detector, tolerance in detectors:
         _compare_parameters(name, detector, params)
         _compare_scores(name, detector, dataset.test, workdir, tolerance)
 

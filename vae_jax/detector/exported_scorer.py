@@ -43,15 +43,17 @@ class ExportedScorer:
         self, images: UInt8[np.ndarray, "N H W C"], *, with_maps: bool = False
     ) -> tuple[Columns, Float[np.ndarray, "N H W"] | None]:
         """Computes what `ImageScorer.score` computes."""
-        parts = [self._run("score", rows) for rows in self._split(images)]
+        parts, maps = [], []
+        for rows in self._split(images):
+            arguments = self._arrays, rows, compute_content_index(rows)
+            parts.append(jax.device_get(self._programs["score"](*arguments)))
+            if with_maps:
+                maps.append(jax.device_get(self._programs["map"](*arguments)))
         columns = {
             name: np.concatenate([part[name] for part in parts])[: len(images)].astype(np.float64)
             for name in parts[0]
         }
-        if not with_maps:
-            return columns, None
-        maps = [self._run("map", rows) for rows in self._split(images)]
-        return columns, np.concatenate(maps)[: len(images)]
+        return columns, np.concatenate(maps)[: len(images)] if with_maps else None
 
     def combine(self, columns: Columns) -> Columns:
         """Returns every score of the detector, from the columns of `score`."""
@@ -67,10 +69,6 @@ class ExportedScorer:
             values = jax.device_get(self._programs["combine"](inputs))
             combined = {name: v[:count].astype(np.float64) for name, v in values.items()}
         return {name: (columns | combined)[name] for name in self._names}
-
-    def _run(self, name: str, images: UInt8[np.ndarray, "N H W C"]):
-        index = compute_content_index(images)
-        return jax.device_get(self._programs[name](self._arrays, images, index))
 
     def _split(self, images: UInt8[np.ndarray, "N H W C"]) -> list[UInt8[np.ndarray, "n H W C"]]:
         """Returns steps of images, the last one filled with copies of the last image."""
