@@ -15,7 +15,7 @@ from vae_jax.model.branched import build_branches
 from vae_jax.observation.observed import get_inputs, observe_images
 from vae_jax.observation.observers import make_observers
 from vae_jax.observation.standardised_observer import StandardisedObserver
-from vae_jax.score_names import is_baseline, is_combination, is_single, list_members
+from vae_jax.score_names import is_baseline, is_combination
 from vae_jax.scoring.anomaly_maps import MapScale
 from vae_jax.scoring.combinations import combine_scores
 from vae_jax.scoring.inference import TrainedModel
@@ -60,13 +60,9 @@ class ImageScorer:
             *[no_images] * 4, region=preprocessing.region,
         )  # fmt: skip
         self.setup = ScoringSetup(trained, dataset, config.scoring, config.seed)
-        self._members = list_members(parts.names, config.scoring.fusion)
-        self._members = [name for name in self._members if name in parts.fitted.validation]
-        self._singles = tuple(
-            name for name in dict.fromkeys((*parts.names, *self._members)) if is_single(name)
-        )
-        figures = select_figures(model, self._singles) if with_figures else ()
-        columns = tuple(dict.fromkeys((*self._singles, *figures)))
+        singles = tuple(parts.list_singles())
+        figures = select_figures(model, singles) if with_figures else ()
+        columns = tuple(dict.fromkeys((*singles, *figures)))
         self._score = (
             None
             if not columns

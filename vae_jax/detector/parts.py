@@ -16,7 +16,7 @@ import vae_jax
 from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.observation.standardise import Standardiser
 from vae_jax.observation.weights import Weights
-from vae_jax.score_names import is_baseline
+from vae_jax.score_names import is_baseline, is_single, list_members
 from vae_jax.scoring.baselines import Baselines
 from vae_jax.scoring.pictures import Pictures
 from vae_jax.scoring.role_scores import FittedScores, RoleScores
@@ -69,6 +69,16 @@ class DetectorParts:
     calibration: dict[str, Float[np.ndarray, "n"]]
     map: MapParts
     digest: str = ""
+
+    def list_members(self, names: Sequence[str]) -> list[str]:
+        """Returns the scores that the combinations among `names` are computed from, each of them once."""
+        members = list_members(names, self.config.scoring.fusion)
+        return [name for name in members if name in self.fitted.validation]
+
+    def list_singles(self) -> list[str]:
+        """Returns the scores that the model computes: those that are named, and members of combinations."""
+        needed = dict.fromkeys((*self.names, *self.list_members(self.names)))
+        return [name for name in needed if is_single(name)]
 
 
 def collect_parts(

@@ -1,7 +1,7 @@
 """Which scores of a detector can be exported, and why the others cannot."""
 
 from vae_jax.detector.parts import DetectorParts
-from vae_jax.score_names import is_combination, is_single, list_members, parse_score_name
+from vae_jax.score_names import is_combination, is_single, parse_score_name
 from vae_jax.scoring.scores import BY_OPTIMISATION, HOST_FEATURES
 
 
@@ -19,9 +19,7 @@ def split_names(parts: DetectorParts) -> tuple[list[str], dict[str, str]]:
 def _find_reason(name: str, parts: DetectorParts) -> str:
     """Returns why a score cannot be exported; "" if it can."""
     if is_combination(name):
-        members = list_members([name], parts.config.scoring.fusion)
-        read = [member for member in members if member in parts.fitted.validation]
-        reasons = {member: _find_reason(member, parts) for member in read}
+        reasons = {member: _find_reason(member, parts) for member in parts.list_members([name])}
         return next((f"it reads {member}: {why}" for member, why in reasons.items() if why), "")
     measure = parse_score_name(name).measure if is_single(name) else name
     if measure in BY_OPTIMISATION:

@@ -24,7 +24,7 @@ from vae_jax.observation.standardise import HIGHEST_VALUE
 from vae_jax.observation.weights import Weights
 from vae_jax.programs.baseline_scores import blur_maps, score_baselines
 from vae_jax.programs.combinations import make_combination
-from vae_jax.score_names import is_baseline, is_combination, is_single, list_members
+from vae_jax.score_names import is_baseline, is_combination
 from vae_jax.scoring.class_marginal import bind_most_likely_class
 from vae_jax.scoring.error_maps import compute_map
 from vae_jax.scoring.fits import restore_fits
@@ -69,11 +69,6 @@ def make_programs(parts: DetectorParts, arrays: dict[str, Any], step: int) -> Sc
             read are left out.
         step: number of images that are computed at the same time.
     """
-    members = [
-        name
-        for name in list_members(parts.names, parts.config.scoring.fusion)
-        if name in parts.fitted.validation
-    ]
     combinations = {
         name: make_combination(name, parts.config.scoring.fusion, parts.fitted.validation)
         for name in parts.names
@@ -82,10 +77,10 @@ def make_programs(parts: DetectorParts, arrays: dict[str, Any], step: int) -> Sc
     read = {name: arrays[name] for name in _READ}
     return ScoringPrograms(
         arrays=read,
-        score=_in_steps(_make_score(parts, members), step),
+        score=_in_steps(_make_score(parts), step),
         map=_in_steps(_make_map(parts), step),
         combine=lambda columns: {name: f(columns) for name, f in combinations.items()},
-        read_names=tuple(members),
+        read_names=tuple(parts.list_members(parts.names)),
         step=step,
     )
 
@@ -122,11 +117,11 @@ def _in_steps(function: Callable, step: int) -> Callable:
     return apply
 
 
-def _make_score(parts: DetectorParts, members: list[str]) -> Callable:
+def _make_score(parts: DetectorParts) -> Callable:
     """Returns the function that computes all scores but combinations, of B images."""
     config, region = parts.config, parts.preprocessing.region
     model = build_branches(config, region)
-    singles = [name for name in dict.fromkeys((*parts.names, *members)) if is_single(name)]
+    singles = parts.list_singles()
     score_columns = compile_columns(model, singles, config.scoring) if singles else None
     baselines = [name for name in parts.names if is_baseline(name)]
     cells = None if region is None else region.shrink(config.model.grid).mask
