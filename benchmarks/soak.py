@@ -1,232 +1,156 @@
-"""Faults while a run is made, again and again: kills, damaged checkpoints, full disks, two starts at once.
+"""Faults while runs are made, again and again: kills, damaged checkpoints, full disks, two starts at once.
 
-    python benchmarks/soak.py --kills=10 --damages=40 --disks=5
+    python benchmarks/soak.py --kills=50 --damages=200 --disks=10 --starts=4 --output=soak.jsonl
 
-A small run of the digits is made once without a fault. Then:
+Small runs of the digits are made once without a fault. Then:
 
-- kills: a process is killed at a random time of a run or of a prediction (SIGKILL, or SIGTERM, every third
-  time), and the same command is given again. The last start must end with status 0 and with the same
-  scores and metrics, bit for bit.
+- kills (`soak_kills.py`): a process is killed in the middle of preparation, training, the writing of a
+  checkpoint, evaluation, prediction or an ablation, each as often as the others (every third time with
+  SIGTERM, otherwise with SIGKILL), and the same command is given again. It must end with status 0 and with
+  the numbers of the run without a fault, bit for bit.
 - damages: a random bit of a random file of a random checkpoint is flipped, or the file is cut off or
-  deleted. `evaluate` must refuse with status 2 and one line, or write the same scores.
+  deleted. Three times of four the run is evaluated: that must be refused with status 2 and one line, or
+  give the same scores. Otherwise a run that was stopped before its last epoch continues: it must be refused
+  likewise, or end with the numbers of the run without a fault.
 - disks: the workdir is on a small file system with a random size (only a superuser can mount one). The
   command must end with status 2 and one line; after the disk has become larger, it must write the same
-  scores.
+  numbers.
 - starts: two starts on one workdir at once. One must end with status 2 and one line, the other with the
-  same scores.
+  same numbers.
 
-The last line is one JSON object: for each kind the number of trials, and how many of them were lost.
+The trials come in random order. Each one is written to the file `--output` as soon as it has ended, so the
+figures of an interrupted soak are of use; the last line of the output is a table with all of them.
 """
 
 import argparse
+import collections
 import json
-import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).parents[1]
-_FIELDS = ("--config.model.widths=(4,8)", "--config.scoring.bootstrap_resamples=100",
-           "--config.train.epochs=6", "--config.train.epochs_per_checkpoint=1")  # fmt: skip
-_TIMES = ("images_per_second", "seconds", "peak_memory_bytes")
+from soak_kills import PHASES, Killer
+from soak_runs import FIELDS, Runs, finish, is_one_line
 
 
-def start(folder: pathlib.Path, workdir: pathlib.Path, data: str, *flags: str) -> subprocess.Popen:
-    """Starts the command on a workdir; prepared data goes to a folder with the name `data`."""
-    arguments = [f"--workdir={workdir}", *flags]
-    if "--mode=predict" not in flags:
-        arguments.append(f"--config.data.dir={folder / data}")
-    environment = os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PLATFORMS": "cpu",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "vae_jax.main", *arguments],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen) -> tuple[int, str]:
-    """Returns the exit status of a process, and what it wrote to stderr."""
-    _, err = process.communicate(timeout=600)
-    return process.returncode, err
-
-
-def is_one_line(err: str) -> bool:
-    """Returns whether the last line is a refusal, and no traceback stands before it."""
-    return "Traceback" not in err and err.strip().splitlines()[-1].startswith("error: ")
-
-
-def read_numbers(workdir: pathlib.Path) -> tuple[bytes, list[dict]]:
-    """Returns the scores, and the metrics without times."""
-    lines = (workdir / "metrics.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    rows = [{key: row[key] for key in row if key not in _TIMES} for row in rows]
-    return (workdir / "scores.csv").read_bytes(), rows
-
-
-class Soak:
-    """The trials; each method makes one and returns what was lost, or None.
+class Faults:
+    """Trials of faults other than kills; each method makes one and returns what was lost, or "".
 
     Args:
-        folder: folder of the files.
+        runs: the runs without a fault.
         rng: source of all random choices.
     """
 
-    def __init__(self, folder: pathlib.Path, rng: random.Random):
-        self._folder, self._rng, self._count = folder, rng, 0
-        self._reference = folder / "reference"
-        start_time = time.monotonic()
-        status, err = finish(start(folder, self._reference, "data", *_FIELDS))
-        if status:
-            raise RuntimeError(err)
-        self._seconds = time.monotonic() - start_time
-        self._numbers = read_numbers(self._reference)
-        self._images = self._folder / "images"
-        self._images.mkdir()
-        (self._images / "a.png").write_bytes(make_png())
+    def __init__(self, runs: Runs, rng: random.Random):
+        self._runs, self._rng, self._count = runs, rng, 0
 
-    def _make_workdir(self) -> pathlib.Path:
-        self._count += 1
-        return self._folder / f"run{self._count}"
+    def damage_finished(self) -> tuple[str, str]:
+        """Damages one file of a checkpoint of a finished run, and evaluates it."""
+        return self._damage(self._runs.reference, "--mode=evaluate")
 
-    def kill(self) -> str | None:
-        """Kills a run up to three times, and makes it again until it ends."""
-        workdir = self._make_workdir()
-        data = self._rng.choice(["data", f"data{self._count}"])  # a new folder is prepared first
-        for _ in range(self._rng.randint(1, 3)):
-            process = start(self._folder, workdir, data, *_FIELDS)
-            number = self._rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
-            try:
-                process.wait(self._rng.uniform(0.1, 0.9) * self._seconds)
-            except subprocess.TimeoutExpired:
-                process.send_signal(number)
-            status, err = finish(process)
-            if status not in (0, -number, 143) or "Traceback" in err:
-                return f"a stopped start ended with {status}: {err[-500:]}"
-        status, err = finish(start(self._folder, workdir, data, *_FIELDS))
-        if status:
-            return f"status {status}: {err[-500:]}"
-        if list((self._folder / data).rglob("incomplete.*")):
-            return "an incomplete preparation was left"
-        return self._compare(workdir)
+    def damage_stopped(self) -> tuple[str, str]:
+        """Damages one file of a checkpoint of a stopped run, and continues it."""
+        return self._damage(self._runs.stopped, *FIELDS)
 
-    def kill_prediction(self) -> str | None:
-        """Kills a prediction, and makes it again."""
-        output = self._make_workdir()
-        flags = ("--mode=predict", f"--input={self._images}", f"--output={output}")
-        process = start(self._folder, self._reference, "", *flags)
-        time.sleep(self._rng.uniform(0.1, 0.5) * self._seconds)
-        process.kill()
-        finish(process)
-        status, err = finish(start(self._folder, self._reference, "", *flags))
-        return None if status == 0 else f"status {status}: {err[-500:]}"
-
-    def _compare(self, workdir: pathlib.Path) -> str | None:
-        if read_numbers(workdir) != self._numbers:
-            return f"{workdir} holds other numbers"
-        shutil.rmtree(workdir)
-        return None
-
-    def damage(self) -> str | None:
-        """Damages one file of a checkpoint and evaluates."""
-        workdir = self._make_workdir()
-        shutil.copytree(self._reference, workdir)
-        (workdir / "scores.csv").unlink()
-        files = [path for path in (workdir / "checkpoints").rglob("*") if path.is_file()]
-        path = self._rng.choice(files)
-        content = bytearray(path.read_bytes())
-        kind = self._rng.choice(["flip", "flip", "flip", "cut", "delete"])
-        if kind == "flip":
-            content[self._rng.randrange(len(content))] ^= 1 << self._rng.randrange(8)
-            path.write_bytes(content)
-        elif kind == "cut":
-            path.write_bytes(content[: self._rng.randrange(len(content))])
-        else:
-            path.unlink()
-        status, err = finish(start(self._folder, workdir, "data", "--mode=evaluate"))
-        self.refused = getattr(self, "refused", 0) + (status == 2)
+    def _damage(self, original: pathlib.Path, *flags: str) -> tuple[str, str]:
+        workdir = self._runs.make_folder()
+        shutil.copytree(original, workdir)
+        (workdir / "scores.csv").unlink(missing_ok=True)
+        fault = damage_file(workdir / "checkpoints", self._rng)
+        status, err = finish(self._runs.start(workdir, *flags))
         if status == 2 and is_one_line(err):
             shutil.rmtree(workdir)
-            return None
-        return self._compare(workdir) if status == 0 else f"{kind} {path}: {status}: {err[-500:]}"
+            return "refused", ""
+        if status:
+            return "", f"{fault}: status {status}: {err[-500:]}"
+        loss = self._runs.compare(workdir, evaluated_again="--mode=evaluate" in flags)
+        return "same numbers", loss and f"{fault}: {loss}"
 
-    def fill_disk(self) -> str | None:
+    def fill_disk(self) -> tuple[str, str]:
         """Makes a run on a disk that is too small, and again when it is larger."""
-        disk = self._make_workdir()
+        disk = self._runs.make_folder()
         disk.mkdir()
-        size = f"size={self._rng.randint(60, 2500)}k"
+        size = f"size={self._rng.randint(60, 2000)}k"
         mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)]
         subprocess.run(mount, check=True)
         try:
-            status, err = finish(start(self._folder, disk / "run", "data", *_FIELDS))
+            status, err = finish(self._runs.start(disk / "run", *FIELDS))
+            if status == 0:
+                return "large enough", self._runs.compare(disk / "run")
             if status != 2 or not is_one_line(err):
-                return f"{size}: status {status}: {err[-500:]}"
+                return "", f"{size}: status {status}: {err[-500:]}"
             subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
-            status, err = finish(start(self._folder, disk / "run", "data", *_FIELDS))
-            return (
-                f"{size}: status {status}: {err[-500:]}" if status else self._compare(disk / "run")
-            )
+            status, err = finish(self._runs.start(disk / "run", *FIELDS))
+            if status:
+                return "", f"{size}, then larger: status {status}: {err[-500:]}"
+            return "refused, then continued", self._runs.compare(disk / "run")
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 
-    def start_twice(self) -> str | None:
+    def start_twice(self) -> tuple[str, str]:
         """Starts the same command twice at once."""
-        workdir = self._make_workdir()
-        both = [start(self._folder, workdir, "data", *_FIELDS) for _ in range(2)]
+        workdir = self._runs.make_folder()
+        both = [self._runs.start(workdir, *FIELDS) for _ in range(2)]
         ends = sorted((finish(process) for process in both), key=lambda end: end[0])
         statuses = [status for status, _ in ends]
         if statuses != [0, 2] or not is_one_line(ends[1][1]):
-            return f"status {statuses}: {ends[1][1][-500:]}"
-        return self._compare(workdir)
+            return "", f"status {statuses}: {ends[1][1][-500:]}"
+        return "one refused", self._runs.compare(workdir)
 
 
-def make_png() -> bytes:
-    """Returns a small image."""
-    import io
-
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.effect_noise((8, 8), 50).save(stream, "png")
-    return stream.getvalue()
+def damage_file(checkpoints: pathlib.Path, rng: random.Random) -> str:
+    """Damages a random file of the checkpoints, and returns what was done."""
+    path = rng.choice(sorted(path for path in checkpoints.rglob("*") if path.is_file()))
+    content = bytearray(path.read_bytes())
+    kind = rng.choice(["flip", "flip", "flip", "cut", "delete"]) if content else "delete"
+    if kind == "flip":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+    elif kind == "cut":
+        path.write_bytes(content[: rng.randrange(len(content))])
+    else:
+        path.unlink()
+    return f"{kind} {path.relative_to(checkpoints)}"
 
 
 def main() -> None:
     """Makes the trials and prints how many were lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--predictions", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--damages", type=int, default=40)
     parser.add_argument("--disks", type=int, default=5)
     parser.add_argument("--starts", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("soak.jsonl"))
     arguments = parser.parse_args()
-    report = {}
+    rng = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory(prefix="vae_jax_soak_") as name:
-        soak = Soak(pathlib.Path(name), random.Random(arguments.seed))
-        trials = {
-            "kills": soak.kill,
-            "predictions": soak.kill_prediction,
-            "damages": soak.damage,
-            "disks": soak.fill_disk,
-            "starts": soak.start_twice,
-        }
-        for kind, trial in trials.items():
-            losses = []
-            for i in range(getattr(arguments, kind)):
-                loss = trial()
-                print(f"{kind} {i}: {loss or 'kept'}", flush=True)
-                losses += [loss] if loss else []
-            report[kind] = {"trials": getattr(arguments, kind), "lost": len(losses)}
-        report["damages"]["refused"] = getattr(soak, "refused", 0)
-    print(json.dumps(report))
+        runs = Runs(pathlib.Path(name))
+        faults, killer = Faults(runs, rng), Killer(runs, rng)
+        phases = (PHASES * arguments.kills)[: arguments.kills]
+        trials = [(f"kill: {phase}", killer.kill(phase)) for phase in phases]
+        for i in range(arguments.damages):
+            stopped = i % 4 == 3
+            trial = faults.damage_stopped if stopped else faults.damage_finished
+            trials.append((f"damage: {'continued' if stopped else 'evaluated'}", trial))
+        trials += [("full disk", faults.fill_disk)] * arguments.disks
+        trials += [("two starts", faults.start_twice)] * arguments.starts
+        rng.shuffle(trials)
+        counts, losses = collections.Counter(), collections.Counter()
+        with arguments.output.open("a", encoding="utf-8") as stream:
+            for kind, trial in trials:
+                begin = time.monotonic()
+                outcome, loss = trial()
+                counts[kind] += 1
+                losses[kind] += bool(loss)
+                seconds = round(time.monotonic() - begin, 1)
+                row = {"kind": kind, "outcome": outcome, "lost": loss, "seconds": seconds}
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+    print(json.dumps({kind: {"trials": counts[kind], "lost": losses[kind]} for kind in counts}))
 
 
 if __name__ == "__main__":
