@@ -1,9 +1,11 @@
 """Only files of the listed formats reach a reader, and only images that are not too large."""
 
 import ast
+import contextlib
 import io
 import pathlib
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -105,3 +107,20 @@ def test_no_other_code_of_the_package_opens_images_of_the_user():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open":
                 assert any(keyword.arg == "formats" for keyword in node.keywords), path
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"zTXt", b"iTXt"])
+def test_a_text_or_a_profile_that_unpacks_to_much_takes_no_memory(kind):
+    start = {b"iCCP": b"a\0\0", b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0"}[kind]
+    bomb = start + zlib.compress(bytes(2**26))
+    stream = io.BytesIO()
+    Image.new("L", (4, 4)).save(stream, "PNG")
+    content = stream.getvalue()
+    chunk = struct.pack(">I", len(bomb)) + kind + bomb + struct.pack(">I", zlib.crc32(kind + bomb))
+    file = io.BytesIO(content[:33] + chunk + content[33:])  # behind the header
+    tracemalloc.start()
+    with contextlib.suppress(ValueError), open_image(file) as image:
+        image.load()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**23

@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import json
 import threading
 import zipfile
 
@@ -97,14 +98,30 @@ def test_the_official_archive_of_kvasir_is_unpacked(make_kvasir, serve, monkeypa
     monkeypatch.setattr(Kvasir, "OFFICIAL", official)
     builder = prepare_dataset("kvasir", data_dir=str(tmp_path / "prepared"))
     assert builder.info.splits["train"].num_examples == 5
+    record = json.loads((tmp_path / "prepared/downloads/digests.json").read_text())
+    ((address, first),) = record.items()
+    assert address.endswith(ARCHIVE)
+    assert first["sha256"] == hashlib.sha256((served / ARCHIVE).read_bytes()).hexdigest()
 
 
-def test_a_damaged_archive_is_refused(tmp_path):
-    archive = tmp_path / "a.zip"
-    archive.write_bytes(b"PK\x03\x04 no archive")
-    with pytest.raises(UserError, match=r"a.zip is damaged"):
-        sources.unpack_zip(archive, tmp_path / "a")
-    assert not (tmp_path / "a").exists()
+def test_a_download_without_a_published_checksum_must_be_the_one_of_the_first_time(serve, tmp_path):
+    served, folder = tmp_path / "served", tmp_path / "downloads"
+    served.mkdir()
+    (served / "a.zip").write_bytes(b"first")
+    official = sources.OfficialSource(serve(served), {"a.zip": None}, "the folder")
+    first = sources.download_files("a", official, folder)["a.zip"]
+    assert sources.download_files("a", official, folder)["a.zip"] == first
+    first.write_bytes(b"other")
+    with pytest.raises(
+        UserError, match=r"not the file that was first downloaded .*digests.json"
+    ) as error:
+        sources.download_files("a", official, folder)
+    assert "\n" not in str(error.value)
+    (folder / "digests.json").write_text("[]")
+    with pytest.raises(UserError, match=r"digests.json is damaged.*delete it"):
+        sources.download_files("a", official, folder)
+    (folder / "digests.json").unlink()
+    sources.download_files("a", official, folder)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kvasir"])
@@ -140,17 +157,3 @@ def test_a_missing_file_is_detected_before_the_download(serve, tmp_path):
 
 def test_a_closed_port_is_unreachable():
     assert "refused" in sources._find_connection_problem("http://127.0.0.1:9/x")
-
-
-def test_an_encrypted_archive_is_refused_in_one_line(tmp_path):
-    archive = tmp_path / "a.zip"
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("a.txt", "text")
-    content = bytearray(archive.read_bytes())
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        content[content.index(signature) + offset] |= 1  # the flag of an encrypted member
-    archive.write_bytes(content)
-    with pytest.raises(UserError, match=r"cannot be unpacked \(.*encrypted") as error:
-        sources.unpack_zip(archive, tmp_path / "a")
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "a").exists()

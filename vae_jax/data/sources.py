@@ -1,23 +1,19 @@
 """Where the files of a dataset come from: a folder that the user has filled, or the official address."""
 
-import contextlib
 import dataclasses
 import hashlib
 import http.client
-import os
 import pathlib
 import threading
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from collections.abc import Mapping
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import checksums
 
+from vae_jax.data.download_digests import check_digests
 from vae_jax.errors import UserError
-from vae_jax.runtime.progress import open_progress_bar
 
 # Together with the imports, a machine without a network then reports the problem within two seconds.
 _PROBE_SECONDS = 1.2
@@ -67,7 +63,8 @@ def download_files(
         Official name -> file.
 
     Raises:
-        UserError: if the server does not answer, the download stops early, or a checksum differs.
+        UserError: if the server does not answer, the download stops early, or a checksum differs. If none
+            is published, it is that of the first download.
     """
     urls = {file: official.address + file for file in official.files}
     problem = _find_connection_problem(next(iter(urls.values())))
@@ -86,7 +83,7 @@ def download_files(
         manager = tfds.download.DownloadManager(
             download_dir=folder, url_infos=url_infos, dataset_name=dataset
         )
-        return {file: pathlib.Path(path) for file, path in manager.download(urls).items()}
+        downloads = {file: pathlib.Path(path) for file, path in manager.download(urls).items()}
     except tfds.core.download.download_manager.NonMatchingChecksumError as error:
         reason = str(error).splitlines()[0].rstrip(":")
         raise official.make_error(
@@ -98,39 +95,9 @@ def download_files(
         raise official.make_error(
             f"{dataset}: the download stopped early ({_join_lines(error)})"
         ) from error
-
-
-def unpack_zip(archive: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Unpacks an archive completely or not at all. TFDS's own function needs TensorFlow.
-
-    Args:
-        archive: a zip file.
-        folder: the folder that receives its content. If it exists, nothing is unpacked.
-
-    Returns:
-        `folder`.
-
-    Raises:
-        UserError: if the archive is damaged.
-    """
-    if folder.is_dir():
-        return folder
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            members = zipped.infolist()
-            with contextlib.closing(open_progress_bar(len(members), "unpacking", "file")) as bar:
-                for member in members:
-                    zipped.extract(member, draft)
-                    bar.update()
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{archive} is damaged ({error}); delete it and start again") from error
-    except (RuntimeError, NotImplementedError) as error:  # encrypted, or an unknown compression
-        raise UserError(
-            f"{archive} cannot be unpacked ({error}); delete it and start again"
-        ) from error
-    os.replace(draft, folder)
-    return folder
+    unpublished = [file for file, checksum in official.files.items() if checksum is None]
+    check_digests(folder, {urls[file]: downloads[file] for file in unpublished})
+    return downloads
 
 
 def _find_connection_problem(url: str) -> str:

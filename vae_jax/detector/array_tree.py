@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from vae_jax.runtime.zip_files import read_arrays
+
 SEPARATOR = "/"
 _EMPTY = "{}"  # marks a dict without entries
 
@@ -44,10 +46,9 @@ def unpack_tree(content: bytes) -> Tree:
     """Returns the tree that `pack_tree` has packed.
 
     Raises:
-        ValueError, OSError, zipfile.BadZipFile, zlib.error: if the content is damaged.
+        ValueError: if the content is damaged, or unpacks to too many bytes.
     """
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return nest_arrays({path: arrays[path] for path in arrays.files})
+    return nest_arrays(read_arrays(content))
 
 
 def _list_arrays(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

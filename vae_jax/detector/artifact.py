@@ -24,6 +24,7 @@ from typing import Any
 from vae_jax.detector.parts import DetectorParts
 from vae_jax.detector.storage import ARRAYS, DAMAGE, DESCRIPTION, describe_parts, parse_parts
 from vae_jax.errors import UserError
+from vae_jax.runtime.zip_files import check_members
 from vae_jax.workdir import write_bytes
 
 PROGRAMS = "programs.json"
@@ -83,10 +84,16 @@ def read_artifact(path: pathlib.Path) -> Artifact:
             # What is not compressed cannot be larger than the file.
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise UserError(f"{path} is compressed, so it is not an exported detector")
+            check_members(archive, size := path.stat().st_size, size)
             files = {name: archive.read(name) for name in archive.namelist()}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; name a workdir or an exported detector") from None
-    except zipfile.BadZipFile as error:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        EOFError,
+        RuntimeError,
+    ) as error:  # also an encrypted one
         raise UserError(
             f"{path} is not an exported detector, or it is damaged ({error}); export it again"
         ) from error

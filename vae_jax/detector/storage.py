@@ -8,8 +8,6 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,10 +33,7 @@ DESCRIPTION, ARRAYS = "detector.json", "arrays.npz"
 _FORMAT = 1
 
 # What reading damaged JSON or arrays raises.
-DAMAGE = (
-    ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError, zipfile.BadZipFile,
-    zlib.error,
-)  # fmt: skip
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError)
 
 
 def write_detector(workdir: pathlib.Path, parts: DetectorParts) -> pathlib.Path:

