@@ -2,6 +2,7 @@
 
     python -m vae_jax.main --config=configs/mnist.py
     python -m vae_jax.main --config=configs/mnist.py:fashion_mnist
+    python -m vae_jax.main --config=configs/mnist.py:binarised
 
 Data: MNIST (LeCun, Cortes, Burges; CC BY-SA 3.0) is downloaded, or read from the four official idx files in
 `data.manual_dir`. Fashion-MNIST, the anomaly of `:fashion_mnist`, is downloaded or read from
@@ -15,6 +16,12 @@ cores: 4 minutes 30 seconds of training at 3,600 images per second, one minute o
 `:fashion_mnist` decides by mean +- 2 sigma of the calibration normals. Seed 0, all 10,000 + 10,000 test
 images: mse accepts 96.1 % of MNIST and 0.97 % of Fashion-MNIST (the source reports 98.4 % and 1.13 %) with
 AUROC 0.998; band energy, which needs no network, reaches 1.000.
+
+`:binarised` measures a likelihood that can be compared with published ones; it detects nothing. Each step
+draws the pixels of its images anew, the test images have one fixed draw (`data/binarise.py`), and the
+likelihood is estimated with 5,000 samples. Published, with the same protocol: 86.76 nats for the VAE with
+one stochastic layer of 50 units, and 84.78 for the same network as an importance-weighted autoencoder
+(Burda et al. 2016, "Importance weighted autoencoders", table 1; 3,280 epochs).
 """
 
 from vae_jax.config import default
@@ -43,6 +50,20 @@ def get_config(variant: str = ""):
         config.data.anomaly_dataset = "fashion_mnist"
         config.scoring.threshold_rule = "mean_std"  # mean +- 2 sigma, as in the source
         config.data.anomaly_classes = ()
+    elif variant == "binarised":
+        # All digits are normal, so the test set contains no anomaly: this variant measures a likelihood.
+        config.name = "mnist_binarised"
+        config.data.binarise = "dynamic"
+        config.data.anomaly_classes = ()
+        # 1,000 images each are left for early stopping and for the threshold; 58,000 train the model.
+        config.data.val_fraction = config.data.calibration_fraction = 1_000 / 60_000
+        config.model.latent_dim = 32
+        config.train.epochs = 25
+        config.scoring.names = ("elbo", "nll")
+        config.scoring.decision = "elbo"
+        config.scoring.importance_samples = 5000
     elif variant:
-        raise UserError(f"configs/mnist.py has no variant {variant}; valid: fashion_mnist")
+        raise UserError(
+            f"configs/mnist.py has no variant {variant}; valid: fashion_mnist, binarised"
+        )
     return config

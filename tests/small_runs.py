@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import make_examples
+from vae_jax import main as main_module
 from vae_jax import train as train_lib
 from vae_jax.config import default
 from vae_jax.detector.storage import read_detector
@@ -65,6 +66,13 @@ def tiled_run(tmp_path_factory, image_folder) -> pathlib.Path:
 def parts(run):
     """The detector of the run, as plain data."""
     return read_detector(run)
+
+
+@pytest.fixture
+def same_compiler(monkeypatch):
+    """Keeps the options of the compiler of this process, which a start of the program would set."""
+    for name in ("keep_memory", "choose_xla_options"):
+        monkeypatch.setattr(main_module, name, lambda *_: None)
 
 
 def read_scores(workdir) -> dict[str, dict[str, str]]:

@@ -18,15 +18,9 @@ from vae_jax.training.best_params import refuse_other_data
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("same_compiler"),
     pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def same_compiler(monkeypatch):
-    """Keeps the options of the compiler of this process."""
-    for name in ("keep_memory", "choose_xla_options"):
-        monkeypatch.setattr(main_module, name, lambda *_: None)
 
 
 @pytest.fixture

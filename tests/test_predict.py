@@ -16,15 +16,9 @@ from vae_jax.detector import stream
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("same_compiler"),
     pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def same_compiler(monkeypatch):
-    """Keeps the options of the compiler of this process."""
-    for name in ("keep_memory", "choose_xla_options"):
-        monkeypatch.setattr(main_module, name, lambda *_: None)
 
 
 def call(run, output, *inputs, flags=()):

@@ -70,6 +70,7 @@ RUNS = {
     "digits": Run(""),
     "mnist": Run("mnist"),
     "mnist:fashion_mnist": Run("mnist", "fashion_mnist"),
+    "mnist:binarised": Run("mnist", detects=False),
     "fashion_mnist": Run("fashion_mnist"),
     "fashion_mnist:mnist": Run("fashion_mnist", "mnist"),
     "fashion_mnist:mnist_features": Run("fashion_mnist", "mnist"),

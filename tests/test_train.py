@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vae_jax import train as train_lib
+from vae_jax.data.pipeline import binarise_role
 from vae_jax.errors import UserError
 from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.training import history
@@ -44,7 +45,15 @@ def test_loss_falls_and_every_epoch_has_one_line_per_split(tmp_path, config, dat
         )
 
 
-def test_a_resumed_run_equals_a_run_that_was_not_stopped_bit_for_bit(tmp_path, config, dataset):
+@pytest.mark.parametrize("binarise", ["", "dynamic"])
+def test_a_resumed_run_equals_a_run_that_was_not_stopped_bit_for_bit(
+    tmp_path, config, dataset, binarise
+):
+    if binarise:
+        config.data.binarise, config.model.likelihood = binarise, "bernoulli"
+        dataset = dataclasses.replace(
+            dataset, train=binarise_role(dataset.train, binarise, "train")
+        )
     uninterrupted = train(config, tmp_path / "uninterrupted", dataset)
     config.train.epochs = 2
     train(config, tmp_path / "resumed", dataset)

@@ -24,6 +24,9 @@ def test_every_list_of_names_is_resolved():
     assert config.scoring.fusion == ("mse",)
 
 
+BAND_SCORES = {f"scoring.{field}": ("bands_mse",) for field in ("names", "fusion")}
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -50,6 +53,18 @@ def test_every_list_of_names_is_resolved():
         (
             {"data.framing": "padd"},
             "data.framing is 'padd'; valid: crop, stretch, pad, tiles, auto; did you mean pad",
+        ),
+        (
+            {"data.binarise": "dynamik"},
+            "data.binarise is 'dynamik'; valid: \"\", static, dynamic; did you mean dynamic",
+        ),
+        (
+            {"data.binarise": "dynamic", "model.kind": "linear"},
+            "model.kind is linear, which has no steps; set data.binarise=static",
+        ),
+        (
+            {"data.binarise": "static", "model.observations": ("bands",)} | BAND_SCORES,
+            "data.binarise is static, which draws pixels, but model.observations is bands;",
         ),
         ({"data.crop": 0.0}, "data.crop is 0; it must be in (0, 1]"),
         ({"data.crop": 1.5}, "data.crop is 1.5; it must be in [0, 1]"),

@@ -51,6 +51,9 @@ def default() -> ml_collections.ConfigDict:
     # What shines through transparent pixels: black | white. Black is also what `pad` adds, and what is
     # outside a region of interest.
     data.background = "black"
+    # Black and white images, drawn from the greys, so that the likelihood bernoulli is one: "" none |
+    # static (each image is drawn once) | dynamic (in training, each image is drawn anew in every step).
+    data.binarise = ""
     data.normalise = "none"  # none | material (gives each fabric the same mean grey and contrast)
     data.roi = ""  # pixels that count: "" all | ellipse | dataset (its roi.png) | path of a PNG
     # () selects every class that is not an anomaly; in a folder of your own: good, normal and ok.

@@ -3,6 +3,7 @@
 N images, D numbers of an image, H W image that the model sees, C channels.
 """
 
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -14,6 +15,7 @@ from vae_jax.data.array_images import fit_intensity, fold_rows, frame_arrays
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.framing import Framing
 from vae_jax.data.held_out import hold_out
+from vae_jax.data.pipeline import binarise_role
 from vae_jax.data.preprocessing import Preprocessing
 from vae_jax.data.region import load_region
 from vae_jax.data.splits import Fractions
@@ -47,8 +49,10 @@ def make_dataset(
         intensity=fit_intensity(rows[rows_of_role["train"]], value_range),
         framing=config.data.framing,
     )
-    preprocessing = Preprocessing("folder", framing, load_region(config.data))
-    images = frame_rows(rows, shape, preprocessing)
+    preprocessing = Preprocessing(
+        "folder", framing, load_region(config.data), is_binary=bool(config.data.binarise)
+    )
+    images = frame_rows(rows, shape, dataclasses.replace(preprocessing, is_binary=False))
     count = len(images)
     examples = Examples(
         images=images,
@@ -67,7 +71,10 @@ def make_dataset(
         test=examples.take(np.arange(0)),
         region=preprocessing.region,
         preprocessing=preprocessing,
-        **{role: examples.take(role_rows) for role, role_rows in rows_of_role.items()},
+        **{
+            role: binarise_role(examples.take(role_rows), config.data.binarise, role)
+            for role, role_rows in rows_of_role.items()
+        },
     )
 
 
@@ -77,4 +84,4 @@ def frame_rows(
     """Returns what the model sees of images that are rows of numbers."""
     framing = preprocessing.framing
     images = frame_arrays(fold_rows(rows, shape, framing.intensity.low), framing)
-    return preprocessing.limit_to_region(images)
+    return preprocessing.finish(images)

@@ -62,4 +62,6 @@ def describe_test_images(setup: ScoringSetup, test_columns: Columns) -> dict[str
 def _describe_likelihood(setup: ScoringSetup) -> str:
     pixels = setup.trained.model.branches.get("pixels")
     name = "normal" if pixels is None else pixels.likelihood_name
-    return describe_meaning(name, False, pixels is not None)
+    preprocessing = setup.dataset.preprocessing
+    is_binary = preprocessing is not None and preprocessing.is_binary
+    return describe_meaning(name, is_binary, pixels is not None)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 # The position of a stream in this list enters its keys: append new names, and never reorder them.
-STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample")
+STREAMS = ("init", "latent", "augment", "shuffle", "eval", "sample", "binarise")
 
 # Numbers that separate the draws of the stream `eval`. They enter the keys of an image: never change them.
 # Steps: of all scores, and of the sweep over noise levels.

@@ -19,6 +19,7 @@ import numpy as np
 
 from vae_jax import workdir as workdir_lib
 from vae_jax.data import pipeline
+from vae_jax.data.binarise import binarise
 from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.row_draw import draw_rows
 from vae_jax.data.whole_images import separate_tiles
@@ -149,6 +150,8 @@ def _corrupt(
         config.seed,
         None if dataset.region is None else dataset.region.mask,
     )
+    if config.data.binarise:
+        images = binarise(images)
     corrupted = dataclasses.replace(clean, observed=None).take(np.array(rows))
     return dataclasses.replace(
         corrupted,

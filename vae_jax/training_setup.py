@@ -55,6 +55,7 @@ def set_up_training(
         UserError: if the devices cannot share a batch evenly.
     """
     images, val_images = get_inputs(dataset.train), get_inputs(dataset.val)
+    grey = dataset.train.grey  # each step draws black and white images from these
     devices = jax.devices()
     config = extend_epochs(config, len(images))
     model = build_branches(config, dataset.region)
@@ -68,7 +69,7 @@ def set_up_training(
         train_config=config.train,
         class_indices=np.zeros(len(images), np.int32) if train_classes is None else train_classes,
         run_steps=make_run_steps(recipe, config.train.parallel, config.train.batch_size, devices),
-        placement=place_images(images, config.data.cache),
+        placement=place_images(images if grey is None else grey, config.data.cache),
         hyperparameters=TracedHyperparameters(
             np.uint32(config.seed), np.float32(config.objective.beta)
         ),

@@ -18,6 +18,7 @@ DATASETS = ("digits", "mnist", "fashion_mnist", "kvasir", "aitex", "chest_xray",
 CACHES = ("auto", "device", "host", "none")
 FRAMINGS = ("crop", "stretch", "pad", "tiles", "auto")
 NORMALISATIONS = ("none", "material")
+BINARISATIONS = ("", "static", "dynamic")
 MODELS = ("vae", "ae", "linear")
 LATENTS = ("auto", "vector", "spatial")
 LIKELIHOODS = (
@@ -49,7 +50,7 @@ HIGHEST_MAX_PIXELS = 178_956_970
 _VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
     "data.framing": FRAMINGS, "data.background": ("black", "white"), "data.normalise": NORMALISATIONS,
-    "data.mask_like_images": ("refuse", "images"),
+    "data.binarise": BINARISATIONS, "data.mask_like_images": ("refuse", "images"),
     "model.kind": MODELS, "model.latent": LATENTS, "model.likelihood": LIKELIHOODS,
     "model.activation": ACTIVATIONS,
     "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,
@@ -129,6 +130,7 @@ def validate_config(config: ml_collections.ConfigDict) -> None:
     check_model(config)
     check_scoring(config)
     _check_data(config.data)
+    _check_binarise(config.data.binarise, config.model)
     if config.train.batch_size % config.train.accumulate:
         raise UserError(
             f"train.batch_size is {config.train.batch_size}; it must be divisible by "
@@ -150,7 +152,7 @@ def _get_field(config: ml_collections.ConfigDict, field: str) -> Any:
 def _check_name(field: str, value: Any, valid: Sequence[Any], verb: str = "is") -> None:
     if value in valid:
         return
-    names = [str(name) for name in valid]
+    names = [str(name) or '""' for name in valid]
     hint = suggest_name(str(value), names)
     message = f"{field} {verb} {value!r}; valid: {', '.join(names)}"
     raise UserError(f"{message}; {hint}" if hint else message)
@@ -173,6 +175,19 @@ def _check_numbers(config: ml_collections.ConfigDict) -> None:
         value = _get_field(config, field)
         if not 0 < value < 1:
             raise UserError(f"{field} is {value}; it must be between 0 and 1, both excluded")
+
+
+def _check_binarise(protocol: str, model: ml_collections.ConfigDict) -> None:
+    if protocol and tuple(model.observations) != ("pixels",):
+        raise UserError(
+            f"data.binarise is {protocol}, which draws pixels, but model.observations is "
+            f"{', '.join(model.observations)}; set data.binarise='' or model.observations=pixels"
+        )
+    if protocol == "dynamic" and model.kind == "linear":
+        raise UserError(
+            "data.binarise is dynamic, which draws new pixels in every training step, but model.kind is "
+            "linear, which has no steps; set data.binarise=static"
+        )
 
 
 def _check_data(data: ml_collections.ConfigDict) -> None:

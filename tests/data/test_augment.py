@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from vae_jax.config import default
-from vae_jax.data.augment import interpolate_bilinearly, make_augmentation
+from vae_jax.data.augment import draw_binary, interpolate_bilinearly, make_augmentation
 
 ALL_CHANGES = {
     "horizontal_flip": 0.5, "vertical_flip": 0.5, "rotation": 10.0, "brightness": 0.1,
@@ -175,3 +175,12 @@ def test_interpolation_is_that_of_scipy_with_a_mirrored_border(shape):
     )
     values = interpolate_bilinearly(jnp.asarray(image), jnp.asarray(rows), jnp.asarray(columns))
     np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_draws_of_black_and_white_differ_between_keys_and_have_the_grey_as_their_mean():
+    grey = np.linspace(0, 1, 5, dtype=np.float32).reshape(1, 5, 1, 1)
+    keys, other_keys = jax.random.split(jax.random.key(0), (2, 4000))
+    draws = draw_binary(jnp.broadcast_to(grey, (4000, 5, 1, 1)), keys)
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    np.testing.assert_allclose(draws.mean(axis=0), grey[0], atol=0.04)
+    np.testing.assert_array_equal(draw_binary(draws, other_keys), draws)

@@ -36,6 +36,7 @@ def make_full_examples(count):
         official_test=rows > 2,
         out_of_view=rows > 1,
         unmarked=rows > 1,
+        grey=np.full((count, 4, 4, 1), rows[:, None, None, None], np.uint8),
         mask_regions=np.repeat(rows[:, None], 2, axis=1).astype(np.int32),
         view_share=rows / 10,
     )

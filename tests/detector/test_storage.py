@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 import shutil
@@ -32,6 +33,17 @@ def test_a_detector_that_is_read_is_the_one_that_was_written(parts, tmp_path):
         assert len(ours) == len(theirs)
         for first, second in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(first, second)
+
+
+def test_a_detector_of_black_and_white_images_makes_new_images_black_and_white(parts, tmp_path):
+    binary = dataclasses.replace(parts.preprocessing, is_binary=True)
+    folder = write_detector(tmp_path, dataclasses.replace(parts, preprocessing=binary))
+    assert read_detector(tmp_path).preprocessing.is_binary
+    path = folder / "detector.json"
+    description = json.loads(path.read_text())
+    del description["is_binary"]  # as earlier versions wrote it
+    path.write_text(json.dumps(description))
+    assert not read_detector(tmp_path).preprocessing.is_binary
 
 
 def test_a_detector_holds_no_code_and_no_image_of_a_file(run):

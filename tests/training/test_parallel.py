@@ -75,6 +75,26 @@ def test_result_does_not_depend_on_the_steps_per_call(run_epoch):
     assert_same_metrics(metrics, metrics_of_calls)
 
 
+def test_binary_images_are_drawn_alike_on_one_device_and_on_eight(small_config, images):
+    config = small_config.copy_and_resolve_references()
+    config.model.likelihood, config.data.binarise = "bernoulli", "dynamic"
+    config.train.learning_rate = 1e-3
+    classes = np.zeros(len(images), np.int32)
+    states = []
+    for mode, steps_per_call in (("jit", 1), ("pmap", 64)):
+        recipe = make_recipe(config, build_model(config), steps_per_epoch=5)
+        run_steps = make_run_steps(recipe, mode, config.train.batch_size, jax.devices())
+        plans = make_plans(0, 0, classes, config.train.batch_size, steps_per_call)
+        states.append(
+            epoch_lib.run_epoch(
+                run_steps, place_images(images, "device"), create_state(recipe, 0), plans,
+                TracedHyperparameters(np.uint32(0), np.float32(1.0)), lambda count: None,
+            )
+        )  # fmt: skip
+    assert_same_params(states[0][0], states[1][0], 1e-6)
+    assert_same_metrics(states[0][1], states[1][1])
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_result_does_not_depend_on_where_the_images_are_stored(run_epoch, mode):
     on_device, _ = run_epoch(mode)

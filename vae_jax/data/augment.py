@@ -60,6 +60,14 @@ def make_augmentation(augment_config: ml_collections.ConfigDict) -> Augmentation
     return jax.vmap(augment_image)
 
 
+def draw_binary(x: Float[Array, "B H W C"], keys: Key[Array, "B"]) -> Float[Array, "B H W C"]:
+    """Returns images of 0 and 1: a pixel is 1 with the probability of its grey value.
+
+    Each image is drawn with its own key. 0 stays 0 and 1 stays 1.
+    """
+    return jax.vmap(jax.random.bernoulli)(keys, x).astype(jnp.float32)
+
+
 def _draw_flips(
     key: Key[Array, ""], strengths: ml_collections.ConfigDict
 ) -> tuple[Bool[Array, ""], Bool[Array, ""]]:

@@ -70,6 +70,7 @@ class Examples:
             cut into tiles that cover them. The tiles of one image share its file, class and group.
         materials: material of the object in each image; None where the dataset records no materials.
         official_test: which images belong to the official test split; None where there is no such split.
+        grey: training images before they became black and white; None unless `data.binarise` is dynamic.
         observed: `observation.observed.ObservedImages`, what a model reads that does not explain pixels
             alone; None for other models. Of the training images it may hold augmented copies behind them.
     """
@@ -103,6 +104,7 @@ class Examples:
         default=None, metadata={"fill": _make_unknown_materials}
     )
     official_test: Bool[np.ndarray, "N"] | None = None
+    grey: Images | None = None
     observed: Any = None
 
     def __len__(self) -> int:

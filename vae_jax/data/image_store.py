@@ -10,6 +10,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, Int
 
+from vae_jax.data.binarise import binarise
+
 Store = TypeVar("Store")  # `Images`, or another object with a method `take`
 
 
@@ -24,11 +26,13 @@ class ImagesOnDisk:
         parts: arrays that are mapped from files, [n, H, W, C] or [n, H, W].
         rows: position of each image in the concatenation of all parts.
         region: pixels that count, all others are read as 0; None where all pixels count.
+        is_binary: whether images are read as black and white ones, which are drawn from their greys.
     """
 
     parts: tuple[np.ndarray, ...]
     rows: Int[np.ndarray, "N"]
     region: Bool[np.ndarray, "H W"] | None = None
+    is_binary: bool = False
 
     @classmethod
     def from_parts(cls, parts: Sequence[np.ndarray]) -> "ImagesOnDisk":
@@ -82,7 +86,7 @@ class ImagesOnDisk:
             start += len(part)
         if self.region is not None:
             images *= _broadcastable(self.region, images.ndim)
-        return images
+        return binarise(images) if self.is_binary else images
 
 
 # The images of a role are in memory or on disk.
@@ -104,6 +108,13 @@ def zero_outside_region(images: Images, region: Bool[np.ndarray, "H W"]) -> Imag
     return images * _broadcastable(region, images.ndim)
 
 
+def binarise_images(images: Images) -> Images:
+    """Returns images that are black and white; see `binarise.binarise`."""
+    if isinstance(images, ImagesOnDisk):
+        return dataclasses.replace(images, is_binary=True)
+    return binarise(images)
+
+
 def _broadcastable(region: Bool[np.ndarray, "H W"], ndim: int) -> np.ndarray:
     """Returns the region [H, W] of images [N, H, W, ...] with `ndim` axes, as [H, W, 1, ...]."""
     return region.reshape(region.shape + (1,) * (ndim - 3))
@@ -113,7 +124,7 @@ def join_images(parts: Sequence[Images]) -> Images:
     """Returns the images of all parts, one part after the other; on disk if any part is on disk.
 
     Raises:
-        ValueError: if the parts have different regions.
+        ValueError: if the parts have different regions, or only some of them are black and white.
     """
     if not any(isinstance(part, ImagesOnDisk) for part in parts):
         return np.concatenate(parts)
@@ -121,11 +132,16 @@ def join_images(parts: Sequence[Images]) -> Images:
         part if isinstance(part, ImagesOnDisk) else ImagesOnDisk.from_parts([part])
         for part in parts
     ]
-    region = stores[0].region
-    if any(store.region is not region for store in stores):
-        raise ValueError("images that are joined must all have the same region, or none of them")
+    region, is_binary = stores[0].region, stores[0].is_binary
+    if any(store.region is not region or store.is_binary != is_binary for store in stores):
+        raise ValueError(
+            "images that are joined must have the same region, and all or none of them must be binary"
+        )
     starts = np.cumsum([0, *(sum(map(len, store.parts)) for store in stores)])[:-1]
     rows = [store.rows + start for store, start in zip(stores, starts, strict=True)]
     return ImagesOnDisk(
-        tuple(part for store in stores for part in store.parts), np.concatenate(rows), region
+        tuple(part for store in stores for part in store.parts),
+        np.concatenate(rows),
+        region,
+        is_binary,
     )

@@ -16,7 +16,7 @@ from vae_jax.data.examples import NO_LABEL, Dataset, Examples, join_examples
 from vae_jax.data.folder_log import log_cropping, log_labels, log_stored_values
 from vae_jax.data.framing import Framing
 from vae_jax.data.framing_choice import choose_framing
-from vae_jax.data.image_store import zero_outside_region
+from vae_jax.data.image_store import binarise_images, zero_outside_region
 from vae_jax.data.intensity import OWN_RANGE, check_levels
 from vae_jax.data.labels import label_images, leave_out_unmarked, select_anomalies
 from vae_jax.data.material_contrast import fit_material_levels, normalise_materials
@@ -93,9 +93,17 @@ def load_dataset(data_config: ml_collections.ConfigDict, seed: int) -> Dataset:
         region=region,
         split=split,
         preprocessing=Preprocessing(
-            data_config.dataset, framing, region, material_levels, data_config.max_pixels
+            data_config.dataset,
+            framing,
+            region,
+            material_levels,
+            data_config.max_pixels,
+            bool(data_config.binarise),
         ),
-        **{role: take_role(examples, rows, region) for role, rows in rows_of_role.items()},
+        **{
+            role: binarise_role(take_role(examples, rows, region), data_config.binarise, role)
+            for role, rows in rows_of_role.items()
+        },
     )
 
 
@@ -230,3 +238,19 @@ def take_role(examples: Examples, rows: Int[np.ndarray, "M"], region: Region | N
     return dataclasses.replace(
         role, images=images, masks=masks, has_mask=has_mask, out_of_view=out_of_view
     )
+
+
+def binarise_role(examples: Examples, protocol: str, role: str) -> Examples:
+    """Returns the images of a role, black and white if `data.binarise` is not "".
+
+    Training images that are drawn anew in every step keep their greys.
+
+    Args:
+        examples: images of the role.
+        protocol: `data.binarise`.
+        role: name of the role.
+    """
+    if not protocol:
+        return examples
+    grey = examples.images if protocol == "dynamic" and role == "train" else None
+    return dataclasses.replace(examples, images=binarise_images(examples.images), grey=grey)

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import UInt8
 
+from vae_jax.data.binarise import binarise
 from vae_jax.data.crops import Crops, cut_crops
 from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import zero_outside_region
@@ -29,6 +30,7 @@ class Preprocessing:
         region: pixels that count; the others become black. None if all of them count.
         material_levels: material -> new value of each grey level; None unless `data.normalise` is material.
         max_pixels: images with more pixels are refused.
+        is_binary: whether images become black and white, by one fixed draw each.
     """
 
     dataset: str
@@ -36,6 +38,7 @@ class Preprocessing:
     region: Region | None = None
     material_levels: MaterialLevels | None = None
     max_pixels: int = HIGHEST_MAX_PIXELS
+    is_binary: bool = False
 
     def apply(self, encoded: bytes, file: str) -> Crops:
         """Decodes an image and returns its crops as the model sees them.
@@ -55,7 +58,7 @@ class Preprocessing:
     def adapt(
         self, images: UInt8[np.ndarray, "T H W C"], file: str
     ) -> UInt8[np.ndarray, "T H W C"]:
-        """Returns crops with the grey levels of their material, black where no pixel counts.
+        """Returns crops with the grey levels of their material, black where no pixel counts, binary or not.
 
         Args:
             images: crops as they were decoded.
@@ -73,10 +76,10 @@ class Preprocessing:
                     f"{known}; name the file as the dataset does"
                 )
             images = self.material_levels[material][images]
-        return self.limit_to_region(images)
+        return self.finish(images)
 
-    def limit_to_region(self, images: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "T H W C"]:
-        """Returns the images, black outside the region."""
-        if self.region is None:
-            return images
-        return np.asarray(zero_outside_region(images, self.region.mask))
+    def finish(self, images: UInt8[np.ndarray, "T H W C"]) -> UInt8[np.ndarray, "T H W C"]:
+        """Returns the images, black outside the region; and black and white if those of the run are."""
+        if self.region is not None:
+            images = np.asarray(zero_outside_region(images, self.region.mask))
+        return binarise(images) if self.is_binary else images

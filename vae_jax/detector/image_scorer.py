@@ -57,7 +57,7 @@ class ImageScorer:
         no_images = _wrap_images(np.zeros((0, size, size, channels), np.uint8))
         dataset = Dataset(
             preprocessing.dataset, parts.fingerprint, size, channels,
-            *[no_images] * 4, region=preprocessing.region,
+            *[no_images] * 4, region=preprocessing.region, preprocessing=preprocessing,
         )  # fmt: skip
         self.setup = ScoringSetup(trained, dataset, config.scoring, config.seed)
         singles = tuple(parts.list_singles())

@@ -94,6 +94,7 @@ def describe_parts(parts: DetectorParts) -> tuple[bytes, str]:
         "dataset": parts.preprocessing.dataset,
         "framing": dataclasses.asdict(framing),
         "max_pixels": parts.preprocessing.max_pixels,
+        "is_binary": parts.preprocessing.is_binary,
         "region_digest": "" if region is None else region.digest,
         "normalises_materials": parts.preprocessing.material_levels is not None,
         "weights_sha256": "" if parts.weights is None else parts.weights.digest,
@@ -168,6 +169,7 @@ def _restore(description: Mapping[str, Any], tree: Tree) -> DetectorParts:
             region,
             tree["material_levels"] if description["normalises_materials"] else None,
             description["max_pixels"],
+            description.get("is_binary", False),  # earlier versions knew grey images only
         ),
         params=tree["params"],
         weights=Weights(weights, description["weights_sha256"]) if weights else None,

@@ -2,7 +2,8 @@
 
 _GREYS = (
     "nll_nats, elbo_nats and bits_per_dim are cross-entropies and no likelihoods: bernoulli is a "
-    "distribution of black and white pixels, and these are grey"
+    "distribution of black and white pixels, and these are grey (data.binarise=static or dynamic draws "
+    "black and white ones)"
 )
 _PROFILE = (
     "nll_nats, elbo_nats and bits_per_dim are no likelihoods: gaussian_optimal fits sigma to the image "

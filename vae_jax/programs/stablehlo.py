@@ -80,6 +80,7 @@ def _describe(
             "shape": ["n", framing["image_size"], framing["image_size"], framing["channels"]],
             "dtype": "uint8",
             "framing": framing,
+            "is_binary": parts.preprocessing.is_binary,  # then images hold 0 and 255, see data/binarise.py
         },
         "step": programs.step,
         "arrays": array_names,

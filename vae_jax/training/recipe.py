@@ -25,6 +25,8 @@ class Recipe:
         plateau: scheduler that lowers the learning rate when validation stops improving.
         accumulate: number of equal parts into which a batch is divided; they are computed one after the
             other.
+        is_binary: whether images become black and white after the augmentation, by a new draw in every
+            step; images that are black and white stay as they are.
     """
 
     model: Model
@@ -35,6 +37,7 @@ class Recipe:
     learning_rate: optax.Schedule
     plateau: optax.GradientTransformationExtraArgs
     accumulate: int
+    is_binary: bool = False
 
 
 def make_recipe(config: ml_collections.ConfigDict, model: Model, steps_per_epoch: int) -> Recipe:
@@ -55,4 +58,5 @@ def make_recipe(config: ml_collections.ConfigDict, model: Model, steps_per_epoch
         learning_rate=learning_rate,
         plateau=make_plateau(config.train),
         accumulate=config.train.accumulate,
+        is_binary=bool(config.data.binarise),
     )

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array
 
 from vae_jax import noise
+from vae_jax.data.augment import draw_binary
 from vae_jax.data.batches import Batch, to_unit
 from vae_jax.model.branched import compute_model_terms
 from vae_jax.training.recipe import Recipe
@@ -57,15 +58,17 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
         count = sum_over_devices(jnp.sum(batch.mask))
 
         def loss_fn(params, part: Batch):
-            streams = (
-                noise.stream_key(hyperparameters.seed, name) for name in ("latent", "augment")
-            )
-            latent_keys, augment_keys = (
-                noise.example_keys(root, state.step, part.index) for root in streams
+            latent_keys, augment_keys, binarise_keys = (
+                noise.example_keys(
+                    noise.stream_key(hyperparameters.seed, name), state.step, part.index
+                )
+                for name in ("latent", "augment", "binarise")
             )
             inputs = model.split(part.image)
             if "pixels" in inputs:
                 inputs["pixels"] = recipe.augmentation(to_unit(inputs["pixels"]), augment_keys)
+                if recipe.is_binary:
+                    inputs["pixels"] = draw_binary(inputs["pixels"], binarise_keys)
             image_terms = compute_model_terms(model, params, inputs, latent_keys, part.class_index)
             # Each sum is divided by the count of the whole batch, so that gradients that are summed over
             # parts and devices are means.
