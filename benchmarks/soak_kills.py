@@ -28,7 +28,8 @@ class Killer:
     def kill(self, phase: str) -> Callable[[], tuple[str, str]]:
         """Returns the trial that kills a process in a phase; it returns outcome and loss."""
         self._count += 1
-        number = signal.SIGTERM if self._count % 3 == 0 else signal.SIGKILL
+        turn = self._count + self._count // len(PHASES)  # each phase gets both signals
+        number = signal.SIGTERM if turn % 3 == 0 else signal.SIGKILL
 
         def trial() -> tuple[str, str]:
             for _ in range(_TRIES):

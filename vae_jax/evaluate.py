@@ -24,6 +24,7 @@ from vae_jax.observation.observed import get_inputs, observe_dataset
 from vae_jax.report.evaluation import case_selection, page, terminal_table
 from vae_jax.report.evaluation.cases import ReportImages
 from vae_jax.runtime import processes
+from vae_jax.runtime.printable import escape_cell
 from vae_jax.score_names import list_scores
 from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
@@ -150,7 +151,10 @@ def write_report(workdir: pathlib.Path, evaluation: Evaluation) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(evaluation.rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(evaluation.rows)
+    for row in evaluation.rows:
+        writer.writerow(
+            {**row, "file": escape_cell(row["file"]), "class": escape_cell(row["class"])}
+        )
     workdir_lib.write_text(workdir / "scores.csv", text.getvalue())
     path = page.write_page(workdir, evaluation.images, evaluation.warnings)
     print(terminal_table.format_terminal_table(evaluation.results))

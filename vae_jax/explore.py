@@ -19,6 +19,7 @@ from vae_jax.report import drawing
 from vae_jax.report.exploration import parts
 from vae_jax.report.exploration.page import Section, write_page
 from vae_jax.report.numerals import format_quantity
+from vae_jax.runtime.printable import unescape_cell
 from vae_jax.score_names import is_score
 from vae_jax.scoring.scores import deciding_score
 
@@ -134,7 +135,7 @@ def read_score_lines(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
         )
     name = deciding_score(decision, score_names)
     return {
-        row["file"]: [
+        unescape_cell(row["file"]): [
             f"{name} {format_quantity(float(row[name]))}",
             f"p-value {float(row['p_value']):.3f}, "
             + ("flagged" if row["anomalous"] == "1" else "not flagged"),

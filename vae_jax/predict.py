@@ -16,11 +16,12 @@ from vae_jax.detector.depth import has_other_depth
 from vae_jax.detector.detector import Detector
 from vae_jax.detector.drift import DriftTest
 from vae_jax.detector.overlays import draw_overlay, locate_picture, write_map, write_overlay
-from vae_jax.detector.prediction_table import PredictionTable, escape_text
+from vae_jax.detector.prediction_table import PredictionTable
 from vae_jax.detector.sources import Source, list_inputs
 from vae_jax.detector.stream import ScoredImage
 from vae_jax.errors import UserError
 from vae_jax.prediction_request import PredictionRequest
+from vae_jax.runtime.printable import escape_cell
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.decision import Decision
 from vae_jax.workdir import mark_output, write_text
@@ -171,10 +172,10 @@ def _make_image_rows(image: ScoredImage, decision: Decision, first: int) -> list
     size, modified = image.source.stamp
     stamp = {"stored_bytes": size, "modified_ns": modified}
     if image.error:
-        name, message = escape_text(image.source.name), escape_text(image.error)
+        name, message = escape_cell(image.source.name), escape_cell(image.error)
         return [{"file": name, "status": "error", "message": message} | stamp]
     return [
-        {"file": escape_text(name), "status": "ok", "message": ""}
+        {"file": escape_cell(name), "status": "ok", "message": ""}
         | {score: float(values[i]) for score, values in image.columns.items()}
         | {
             "p_value": float(decision.p_values[first + i]),

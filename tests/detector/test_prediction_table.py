@@ -3,12 +3,13 @@ import csv
 import numpy as np
 import pytest
 
-from vae_jax.detector.prediction_table import PredictionTable, escape_text
+from vae_jax.detector.prediction_table import PredictionTable
+from vae_jax.runtime.printable import escape_cell
 from vae_jax.scoring.calibration import benjamini_hochberg
 
 
 def make_row(table, file, p_value=0.5, **cells):
-    row = dict.fromkeys(table.columns, "") | {"file": escape_text(file), "status": "ok"}
+    row = dict.fromkeys(table.columns, "") | {"file": escape_cell(file), "status": "ok"}
     return row | {"p_value": p_value, "stored_bytes": 10, "modified_ns": 20} | cells
 
 

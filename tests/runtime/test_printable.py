@@ -6,7 +6,12 @@ import os
 import numpy as np
 import pytest
 
-from vae_jax.runtime.printable import PrintableFormatter, make_printable
+from vae_jax.runtime.printable import (
+    PrintableFormatter,
+    escape_cell,
+    make_printable,
+    unescape_cell,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,16 @@ def test_values_in_a_log_line_are_escaped_but_the_line_breaks_of_its_text_are_ke
 def test_a_log_line_without_values_cannot_move_the_cursor():
     record = logging.LogRecord("a", logging.INFO, "", 1, "100% of \x1b[2J", None, None)
     assert PrintableFormatter("%(message)s").format(record) == r"100% of \x1b[2J"
+
+
+@pytest.mark.parametrize("start", ["=1+1", "+1", "-1", "@a", "'=1", "''@a"])
+def test_a_cell_that_a_spreadsheet_would_compute_is_escaped_and_comes_back(start):
+    cell = escape_cell(start)
+    assert cell == f"'{start}"
+    assert unescape_cell(cell) == start
+
+
+@pytest.mark.parametrize("text", ["a=b", "'a", "", "a\tb\r\n\x1b[2J"])
+def test_other_cells_are_only_made_printable(text):
+    assert escape_cell(text) == unescape_cell(escape_cell(text)) == make_printable(text)
+    assert escape_cell("\t=1") == "\\t=1"

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_second_signal_does_not_wait():
     with handle_signals(), pytest.raises(StoppedError, match="SIGINT"):
         work()
     assert not ends
+
+
+def test_a_signal_is_not_lost_where_python_drops_errors():
+    class Stopped:
+        def __del__(self):
+            send(signal.SIGTERM)
+
+    def work():
+        stopped = Stopped()
+        del stopped  # Python drops what the handler raises meanwhile
+        time.sleep(5)
+
+    with handle_signals(), pytest.raises(StoppedError, match="SIGTERM"):
+        work()
 
 
 def test_no_exception_handler_holds_a_signal_up():

@@ -1,4 +1,6 @@
+import errno
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -103,3 +105,17 @@ def test_tensorboard_hides_events_after_the_step_that_a_run_resumes_from(tmp_pat
             history.write_metrics(step + 3, 1, "train", {"loss": 1.0})
     _, _, starts = read_events(tmp_path / "tensorboard")
     assert starts == [4]
+
+
+def test_a_full_disk_of_tensorboard_is_one_line_in_the_log(tmp_path, caplog):
+    class Writer(threading.Thread):
+        __module__ = "tensorboardX.event_file_writer"
+
+        def run(self):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with History(tmp_path, 0):
+        thread = Writer()
+        thread.start()
+        thread.join()
+    assert "no further events can be written (No space left on device)" in caplog.text

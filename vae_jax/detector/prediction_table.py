@@ -10,25 +10,16 @@ import csv
 import io
 import os
 import pathlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from vae_jax.runtime.printable import make_printable
+from vae_jax.runtime.printable import escape_cell
 from vae_jax.scoring.calibration import benjamini_hochberg
 
 FILE = "predictions.csv"
 _SET_ASIDE = "predictions.previous.{}.csv"  # tables of stopped predictions, numbered
 _STAMP = ("stored_bytes", "modified_ns")
-# A cell of text that begins like this would be a formula to a spreadsheet.
-_FORMULA = re.compile(r"[=+\-@]")
-
-
-def escape_text(text: str) -> str:
-    """Returns text for a cell: it can be shown on one line, and no spreadsheet takes it for a formula."""
-    text = make_printable(text)
-    return f"'{text}" if _FORMULA.match(text) else text
 
 
 class PredictionTable:
@@ -79,7 +70,7 @@ class PredictionTable:
         """
         if -1 in stamp:
             return []
-        key = (escape_text(name), *map(str, stamp))
+        key = (escape_cell(name), *map(str, stamp))
         rows: list[dict[str, str]] = []
         last_number = -1
         for number, start in self._index.find(key):

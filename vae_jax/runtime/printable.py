@@ -2,9 +2,13 @@
 
 import logging
 import numbers
+import re
 
 # What Python cannot decode in the name of a file stands for one byte each (PEP 383).
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
+# A cell of text that begins like this would be a formula to a spreadsheet. Apostrophes before it are those
+# of a cell that is escaped already, or of a name that looks like one.
+_FORMULA = re.compile(r"'*[=+\-@]")
 
 
 def make_printable(text: str) -> str:
@@ -16,6 +20,20 @@ def make_printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def escape_cell(text: str) -> str:
+    """Returns text for a cell of a table: one line, which no spreadsheet takes for a formula.
+
+    What begins like a formula gets an apostrophe in front; `unescape_cell` removes it.
+    """
+    text = make_printable(text)
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_cell(cell: str) -> str:
+    """Returns the printable text that `escape_cell` has made a cell of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def _escape(char: str) -> str:

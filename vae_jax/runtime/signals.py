@@ -5,12 +5,15 @@ has come, and ends by itself at the next good moment. A second signal always rai
 """
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 _HANDLED = (signal.SIGTERM, signal.SIGINT)
+_PAUSE = 0.05  # s before a signal is sent again
 
 # The state of the process: whether signals are delayed now, and the signal that came meanwhile.
 _is_delayed = False
@@ -39,9 +42,21 @@ def handle_signals() -> Iterator[None]:
         yield
         return
     previous = {number: signal.signal(number, _handle) for number in _HANDLED}
+    previous_hook = sys.unraisablehook
+
+    def send_again(event: "sys.UnraisableHookArgs") -> None:
+        """Sends a signal again that has raised where Python drops errors, as in the end of an object."""
+        if isinstance(event.exc_value, StoppedError):
+            threading.Timer(_PAUSE, os.kill, (os.getpid(), event.exc_value.status - 128)).start()
+        else:
+            previous_hook(event)
+
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
+        if sys.unraisablehook is send_again:
+            sys.unraisablehook = previous_hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 

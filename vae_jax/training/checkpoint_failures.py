@@ -40,6 +40,7 @@ def explain_failures(directory: pathlib.Path) -> Iterator[None]:
     Raises:
         UserError: if the `with` block raises anything; the message names the folder and the reason.
     """
+    ignore_orphaned_reads()  # writes are orphaned likewise
     try:
         yield
     except Exception as error:
@@ -68,9 +69,9 @@ def make_damage_error(folder: pathlib.Path, reason: str) -> UserError:
 
 @functools.cache
 def ignore_orphaned_reads() -> None:
-    """Suppresses messages of reads that still run when another read of the same checkpoint has failed.
+    """Suppresses messages of reads or writes that still run when another one of a checkpoint has failed.
 
-    Orbax closes the event loop of these reads. Each of them then prints a traceback, after the error itself
+    Orbax closes their event loop. Each of them then prints a traceback, after the error itself
     was reported.
     """
     previous_hook = sys.unraisablehook

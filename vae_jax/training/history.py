@@ -4,10 +4,12 @@ A line that is not whole loses only itself. Every line that is removed from metr
 whole or because the resumed run will write it again, is first appended to metrics.removed.jsonl.
 """
 
+import functools
 import json
 import logging
 import os
 import pathlib
+import threading
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +45,7 @@ class History:
         text = b"".join(line + b"\n" for line, is_kept in zip(lines, kept, strict=True) if is_kept)
         workdir_lib.write_bytes(self._path, text)
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)
+        _report_failed_events()
         self._events = tensorboardX.SummaryWriter(
             str(workdir / "tensorboard"), purge_step=step + 1 if any(kept) else None
         )
@@ -77,6 +80,22 @@ class History:
     def write_images(self, step: int, name: str, images: np.ndarray) -> None:
         """Writes images [N, H, W, C] in [0, 1] as one TensorBoard grid."""
         self._events.add_images(name, images, step, dataformats="NHWC")
+
+
+@functools.cache
+def _report_failed_events() -> None:
+    """Reports in one line that events cannot be written; tensorboardX would print a traceback."""
+    previous_hook = threading.excepthook
+
+    def hook(event: threading.ExceptHookArgs) -> None:
+        module = type(event.thread).__module__
+        if isinstance(event.exc_value, OSError) and module.startswith("tensorboardX"):
+            reason = event.exc_value.strerror or str(event.exc_value)
+            _log.warning("tensorboard: no further events can be written (%s)", reason)
+        else:
+            previous_hook(event)
+
+    threading.excepthook = hook
 
 
 def read_metrics(workdir: pathlib.Path) -> list[dict]:

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from vae_jax.report.ablation.cell_outcomes import format_csv, pick_measures
+from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures
 
 
 def test_auroc_is_that_of_the_deciding_score_of_every_score_and_of_every_baseline(results):
@@ -25,6 +25,14 @@ def test_reconstruction_latent_and_cost_are_compared(results):
     assert {name: measures[name] for name in expected} == expected
     assert "samples" not in measures
     assert "peak_memory_bytes" not in measures
+
+
+def test_cells_of_text_are_no_formulas_and_numbers_stay():
+    levels = {"data.x": "=1+1", "data.y": "-1.5"}
+    text = format_csv([CellOutcome("=cell", levels, 0, "crashed", error="@error")])
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["cell"], row["data.x"], row["error"]) == ("'=cell", "'=1+1", "'@error")
+    assert row["data.y"] == "-1.5"
 
 
 def test_measures_of_maps_and_strips_keep_their_path():

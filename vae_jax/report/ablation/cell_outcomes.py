@@ -6,6 +6,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_jax.runtime.printable import escape_cell
+
 
 @dataclasses.dataclass(frozen=True)
 class CellOutcome:
@@ -85,16 +87,25 @@ def format_csv(outcomes: Sequence[CellOutcome]) -> str:
     for outcome in outcomes:
         writer.writerow(
             {
-                "cell": outcome.name,
-                **outcome.levels,
+                "cell": escape_cell(outcome.name),
+                **{field: _escape_level(level) for field, level in outcome.levels.items()},
                 "seed": outcome.seed,
                 "status": outcome.status,
-                "error": outcome.error,
+                "error": escape_cell(outcome.error),
                 "decision": outcome.decision,
                 **outcome.measures,
             }
         )
     return text.getvalue()
+
+
+def _escape_level(level: str) -> str:
+    """Returns a level for a cell; a number such as -1 stays a number."""
+    try:
+        float(level)
+    except ValueError:
+        return escape_cell(level)
+    return level
 
 
 def _flatten_numbers(path: str, node: Any) -> dict[str, float | int]:

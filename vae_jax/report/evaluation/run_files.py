@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vae_jax import workdir as workdir_lib
+from vae_jax.runtime.printable import unescape_cell
 from vae_jax.training import history
 
 
@@ -70,7 +71,7 @@ def _read_scores(file: pathlib.Path) -> ScoreTable:
             rows = list(csv.DictReader(stream))
     columns = {name: _parse_numbers(rows, name) for name in rows[0]} if rows else {}
     return ScoreTable(
-        classes=[row["class"] for row in rows],
+        classes=[unescape_cell(row["class"]) for row in rows],
         labels=np.array([int(row["label"]) for row in rows], np.int64),
         columns={name: column for name, column in columns.items() if column is not None},
     )
