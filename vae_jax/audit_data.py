@@ -77,7 +77,7 @@ def audit_images(config: ml_collections.ConfigDict) -> tuple[Survey, dict[str, A
     train_rows, test_rows = shortcuts.select_rows(survey.labels, roles)
     separations = shortcuts.measure_separations(
         shortcuts.collect_features(survey), survey.labels, train_rows, test_rows,
-        config.scoring.bootstrap_resamples, config.seed,
+        groups,
     )  # fmt: skip
     findings += shortcuts.find_shortcuts(separations)
     findings += content.find_kinds(survey)

@@ -146,6 +146,18 @@ def test_intervals_are_those_of_resampled_images():
         assert interval["high"] == pytest.approx(high, abs=0.2 * (high - low))
 
 
+def test_groups_of_equal_images_count_as_one_image_each():
+    maps, masks = scene(5, count=40)
+    names = [str(i) for i in range(40)]
+    once, copies = Localisation(), Localisation()
+    once.update(maps, masks, None, names)
+    for start in range(0, 40, 8):  # copies of an image arrive in the order of batches
+        rows = np.repeat(np.arange(start, start + 8), 3)
+        copies.update(maps[rows], masks[rows], None, [names[row] for row in rows])
+    for name, interval in once.result()["intervals"].items():
+        assert copies.result()["intervals"][name] == pytest.approx(interval, abs=1e-9)
+
+
 def test_the_interval_of_a_single_image_is_a_point():
     maps, masks = scene(2, count=2)
     result = measure(maps[1:], masks[1:])

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from vae_jax.audit.findings import Finding
 from vae_jax.audit.survey import Survey
-from vae_jax.metrics import bootstrap
+from vae_jax.metrics.delong import delong
 from vae_jax.scoring.trivial import rarity
 
 # Name of a feature -> its description. These say nothing about what an image shows.
@@ -44,7 +44,6 @@ CONTENT_FEATURES = {
 }
 # A feature is a shortcut if the lower end of the interval of its separation is above this.
 _MAX_SEPARATION = {True: 0.6, False: 0.75}  # formal features, features of the content
-_MAX_RESAMPLES = 500
 _MAX_NAMED = 3  # features in the title of a finding
 
 
@@ -101,8 +100,7 @@ def measure_separations(
     labels: Int[np.ndarray, "M"],
     train_rows: Int[np.ndarray, "_"],
     test_rows: Int[np.ndarray, "K"],
-    num_resamples: int,
-    seed: int,
+    groups: Sequence[str],
 ) -> list[Separation]:
     """Measures every feature that is not the same for all images; the best ones are first.
 
@@ -111,8 +109,7 @@ def measure_separations(
         labels: label of each row.
         train_rows: training normals, by which rare values are known; they may be none.
         test_rows: rows that are ranked; all of them have the label 0 or 1.
-        num_resamples: resamples of the interval.
-        seed: seed of the resamples.
+        groups: group of each row; the intervals count a group as one unit.
 
     Returns:
         One separation per feature; none if the rows have only one label.
@@ -120,17 +117,16 @@ def measure_separations(
     ranked_labels = labels[test_rows]
     if len(np.unique(ranked_labels)) < 2:
         return []
-    num_resamples = min(num_resamples, _MAX_RESAMPLES)
+    ranked_groups = [groups[row] for row in test_rows]
     separations = []
     for name, description in (FORMAL_FEATURES | CONTENT_FEATURES).items():
         values = features.get(name)
         if values is None or np.ptp(values[test_rows]) == 0:
             continue
-        direction, auroc = _measure_direction(values[test_rows], ranked_labels, num_resamples, seed)
+        direction, auroc = _measure_direction(values[test_rows], ranked_labels, ranked_groups)
         if len(train_rows):
             rare = rarity(values[train_rows], values[test_rows])
-            ranking = bootstrap.rank(rare, ranked_labels, num_resamples, seed)
-            rare_auroc = ranking.intervals()["auroc"]
+            rare_auroc = delong(rare, ranked_labels, ranked_groups)
             if rare_auroc["value"] > auroc["value"]:
                 direction, auroc = "rare", rare_auroc
         separations.append(Separation(name, description, name in FORMAL_FEATURES, auroc, direction))
@@ -140,11 +136,10 @@ def measure_separations(
 def _measure_direction(
     values: Float[np.ndarray, "K"],
     labels: Int[np.ndarray, "K"],
-    num_resamples: int,
-    seed: int,
+    groups: Sequence[str],
 ) -> tuple[str, dict[str, float]]:
     """Returns which values are abnormal, "higher" or "lower" ones, and the AUROC in that direction."""
-    auroc = bootstrap.rank(values, labels, num_resamples, seed).intervals()["auroc"]
+    auroc = delong(values, labels, groups)
     if auroc["value"] >= 0.5:
         return "higher", auroc
     flipped = {"value": auroc["value"], "low": auroc["high"], "high": auroc["low"]}

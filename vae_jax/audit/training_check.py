@@ -31,7 +31,6 @@ _GRID = 16  # pixels per side of the sample by which images are compared and mea
 _DARK = 26  # grey levels; as in `scoring/trivial.py`
 _MIN_CONTRAST = 1.0  # grey levels; the sample of an image with a smaller deviation shows nothing
 _CHUNK = 256  # images that are read at a time
-_NUM_RESAMPLES = 100
 _MAX_NAMED = 3  # pairs of copies that an error names
 
 _log = logging.getLogger(__name__)
@@ -86,15 +85,14 @@ def check_dataset(dataset: Dataset, config: ml_collections.ConfigDict) -> None:
             "set --config.data.allow_duplicates=true"
         )
     findings = [describe_copies_in_test(copies, allowed=True)] if copies else []
-    features, labels = _collect_features(roles)
+    features, labels, groups = _collect_features(roles)
     num_train = len(roles["train"].rows)
     separations = measure_separations(
         features,
         labels,
         np.arange(num_train),
         np.arange(num_train, len(labels)),
-        _NUM_RESAMPLES,
-        config.seed,
+        groups,
     )
     findings += find_shortcuts(separations)
     findings += _find_empty_images(roles)
@@ -149,8 +147,8 @@ def _list_copies_in_test(roles: dict[str, _Role]) -> list[tuple[str, str]]:
 
 def _collect_features(
     roles: dict[str, _Role],
-) -> tuple[dict[str, Float[np.ndarray, "K"]], Int[np.ndarray, "K"]]:
-    """Returns trivial features of the training and the test images, and their labels."""
+) -> tuple[dict[str, Float[np.ndarray, "K"]], Int[np.ndarray, "K"], list[str]]:
+    """Returns trivial features of the training and the test images, their labels and their groups."""
     columns = collections.defaultdict(list)
     for name in ("train", "test"):
         role = roles[name]
@@ -166,7 +164,12 @@ def _collect_features(
         )
     labels = [roles[name].examples.labels[roles[name].first_rows] for name in ("train", "test")]
     features = {name: np.concatenate(parts) for name, parts in columns.items()}
-    return features, np.concatenate(labels)
+    groups = [
+        roles[name].examples.groups[row]
+        for name in ("train", "test")
+        for row in roles[name].first_rows
+    ]
+    return features, np.concatenate(labels), groups
 
 
 def _find_empty_images(roles: dict[str, _Role]) -> list[Finding]:

@@ -9,11 +9,14 @@ all images, so a small anomaly has the same weight as a large one (Bergmann et a
 detection dataset", section 4). This mean is a sum over pixels with the weight 1 / area of their region, so
 one weighted histogram is enough to compute it.
 
-Pixels of one image resemble each other, so intervals come from resampled images. The number of times
-that an image enters one of the R resamples is a Poisson variable of mean 1; for many images this is the
-bootstrap (Hanley and MacGibbon 2006, "Creating non-parametric bootstrap samples using Poisson
-frequencies").
+Pixels of one image resemble each other, and so do images of one group, so intervals come from resampled
+groups of images. The number of times that a group enters one of the R resamples is a Poisson variable of
+mean 1; for many groups this is the bootstrap (Hanley and MacGibbon 2006, "Creating non-parametric bootstrap
+samples using Poisson frequencies").
 """
+
+import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
@@ -44,7 +47,7 @@ class Localisation:
             2**_BITS
         )  # the same pixels, each with the weight 1 / area of its region
         self._num_regions = 0
-        self._rng = np.random.default_rng(seed)
+        self._seed, self._rng = seed, np.random.default_rng(seed)
         # The same three histograms with coarse bins, and the number of regions, of each resample.
         self._resampled = np.zeros((3, _RESAMPLES, 2**_COARSE_BITS))
         self._resampled_regions = np.zeros(_RESAMPLES)
@@ -54,6 +57,7 @@ class Localisation:
         maps: Float[np.ndarray, "B H W"],
         masks: UInt8[np.ndarray, "B H W"] | Bool[np.ndarray, "B H W"],
         roi: Bool[np.ndarray, "B H W"] | Bool[np.ndarray, "H W"] | None = None,
+        groups: Sequence[str] | None = None,
     ) -> None:
         """Adds images to the histograms.
 
@@ -62,6 +66,7 @@ class Localisation:
             masks: above 0 where a pixel is abnormal.
             roi: which pixels count; the others are neither normal nor abnormal, and a region consists of
                 its pixels inside. None if all pixels count.
+            groups: name of the group of each image; None if every image is a group of its own.
 
         Raises:
             ValueError: if a value that counts is NaN.
@@ -88,22 +93,43 @@ class Localisation:
             regions_of_image[i] = num_regions
         self._num_regions += int(regions_of_image.sum())
         _count(self._overlap, bins[abnormal], weights)
-        self._resample(bins, counts & ~abnormal, abnormal, weights, regions_of_image)
+        times = self._draw_times(len(maps), groups)
+        self._resample(bins, times, counts & ~abnormal, abnormal, weights, regions_of_image)
+
+    def _draw_times(
+        self, num_images: int, groups: Sequence[str] | None
+    ) -> Float[np.ndarray, "R B"]:
+        """Returns how often each image enters each resample.
+
+        The seed and the name of a group determine its numbers, so they need not be kept.
+        """
+        if groups is None:
+            # One row per image, so that the draws do not depend on the batch size.
+            times = self._rng.poisson(1.0, (num_images, _RESAMPLES))
+        else:
+            times = np.array(
+                [
+                    np.random.default_rng((self._seed, zlib.crc32(group.encode()))).poisson(
+                        1.0, _RESAMPLES
+                    )
+                    for group in groups
+                ]
+            )
+        return times.T.astype(np.float64)
 
     def _resample(
         self,
         bins: Int[np.ndarray, "B H W"],
+        times: Float[np.ndarray, "R B"],
         normal: Bool[np.ndarray, "B H W"],
         abnormal: Bool[np.ndarray, "B H W"],
         region_weights: Float[np.ndarray, "pixels"],
         num_regions: Float[np.ndarray, "B"],
     ) -> None:
-        """Adds each image to each resample, zero, one or several times."""
+        """Adds each image to each resample as often as `times` says."""
         num_images, num_bins = len(bins), 2**_COARSE_BITS
         coarse = bins >> (_BITS - _COARSE_BITS)
         coarse += np.arange(num_images)[:, None, None] * num_bins  # a histogram for each image
-        # One row per image, so that the draws do not depend on the batch size.
-        times = self._rng.poisson(1.0, (num_images, _RESAMPLES)).T.astype(np.float64)
         histograms = ((normal, None), (abnormal, None), (abnormal, region_weights))
         for resampled, (pixels, weights) in zip(self._resampled, histograms, strict=True):
             counts = np.bincount(coarse[pixels], weights, minlength=num_images * num_bins)
@@ -121,8 +147,8 @@ class Localisation:
         Returns:
             `pixel_auroc`, `pixel_ap` (average precision) and `aupro`, the mean of PRO over false-positive
             rates from 0 to `fpr_limit`; all in [0, 1]. `intervals` holds `low` and `high` of the 95 %
-            interval of each metric over resampled images. The dictionary is empty unless there are normal
-            and abnormal pixels.
+            interval of each metric over resampled groups of images. The dictionary is empty unless there
+            are normal and abnormal pixels.
         """
         if not (self._num_regions and self._normal.any()):
             return {}

@@ -96,8 +96,10 @@ def measure_maps(
             for rows in split_rows(all_rows, batch_size):
                 maps = compute_maps(test.take(rows))
                 masks = test.masks[rows]
+                groups = [test.groups[row] for row in rows]
                 for name, values in maps.items():
-                    measures.setdefault(name, Localisation()).update(values, masks, region_mask)
+                    measure = measures.setdefault(name, Localisation())
+                    measure.update(values, masks, region_mask, groups)
                 bar.update(len(rows))
             results |= {name: measure.result() for name, measure in measures.items()}
     return results

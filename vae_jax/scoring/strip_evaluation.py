@@ -174,7 +174,9 @@ def _measure_maps(
             measure = measures.setdefault(
                 name, _MapMeasure(Localisation(setup.seed), np.empty(len(test.files)), {}, {})
             )
-            measure.pixels.update(strip.values[None], strip.mask[None], strip.covered)
+            measure.pixels.update(
+                strip.values[None], strip.mask[None], strip.covered, [test.groups[rows[0]]]
+            )
             inside = values if region_mask is None else values[:, region_mask]
             measure.tile_scores[rows] = inside.reshape(len(rows), -1).max(axis=1)
             measure.strip_scores[file] = strip.score

@@ -100,7 +100,7 @@ def measure_whole_maps(
                 covered = whole.covered
                 for name, values in whole.take_maps():
                     measure = measures.setdefault(name, Localisation())
-                    measure.update(values[None], mask[None], covered)
+                    measure.update(values[None], mask[None], covered, [test.groups[rows[0]]])
                 bar.update(1)
             results |= {name: measure.result() for name, measure in measures.items()}
     return results
