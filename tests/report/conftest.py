@@ -123,7 +123,7 @@ def _write_scores(file: pathlib.Path, num_anomalies: int, num_normals: int = 120
             label = int(i >= num_normals)
             mse, kl, pca = rng.lognormal(-4.5 + label, 0.3), rng.normal(12, 2), rng.gamma(2 + label)
             name = "0" if label else str(1 + i % 2)
-            writer.writerow([f"{i}.png", name, label, mse, kl, pca, 0.5, mse > 0.0134])
+            writer.writerow([f"{i}.png", name, label, mse, kl, pca, 0.5, int(mse > 0.0134)])
 
 
 def _make_cases(n: int, caption: str) -> Cases:
@@ -146,8 +146,9 @@ def _make_report_images(num_anomalies: int = 3, caption: str = CAPTION) -> Repor
     return ReportImages(
         normals=_make_cases(3, caption),
         anomalies=_make_cases(num_anomalies, caption),
-        best=_make_cases(2, caption),
-        worst=_make_cases(2, caption),
+        right=_make_cases(2, caption),
+        missed=_make_cases(2, caption),
+        false_alarms=_make_cases(2, caption),
         samples=rng.uniform(size=(20, SIDE, SIDE, CHANNELS)).astype(np.float32),
         error_limit=0.3,
     )

@@ -55,6 +55,13 @@ def encode_png(pixels: UInt8[np.ndarray, "H W 3"]) -> bytes:
     return stream.getvalue()
 
 
+def encode_webp(pixels: UInt8[np.ndarray, "H W 3"], quality: int) -> bytes:
+    """Returns the image as WebP of a quality from 0 to 100."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "WEBP", quality=quality, method=4)
+    return stream.getvalue()
+
+
 def colour_errors(
     error_maps: Float[np.ndarray, "*batch H W"], limit: float
 ) -> UInt8[np.ndarray, "*batch H W 3"]:

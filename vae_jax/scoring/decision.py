@@ -32,6 +32,7 @@ class Decision:
         scores: deciding score of each test image.
         p_values: conformal p-value of each test image under the deciding score.
         anomalous: whether each test image is anomalous by the rule.
+        calibration: scores of the n calibration normals, for each score with a threshold.
     """
 
     score: str
@@ -41,6 +42,7 @@ class Decision:
     scores: Float[np.ndarray, "N"]
     p_values: Float[np.ndarray, "N"]
     anomalous: Bool[np.ndarray, "N"]
+    calibration: dict[str, Float[np.ndarray, "n"]] = dataclasses.field(default_factory=dict)
 
 
 def decide(
@@ -73,6 +75,7 @@ def decide(
         scores=test[score],
         p_values=test_p_values,
         anomalous=anomalous,
+        calibration={name: calibration[name] for name in names},
     )
 
 

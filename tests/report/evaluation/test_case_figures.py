@@ -4,40 +4,41 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from scipy import ndimage
 
 from vae_jax.report.evaluation import case_figures
-from vae_jax.report.images import TILE, colour_errors
+from vae_jax.report.images import colour_errors
 
 
 def _decode(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-@pytest.mark.parametrize("gallery", ["normals", "anomalies", "best", "worst"])
+@pytest.mark.parametrize("gallery", ["normals", "anomalies", "right", "missed"])
 def test_error_maps_of_all_galleries_share_one_scale(report_images, gallery):
     cases, limit = getattr(report_images, gallery), report_images.error_limit
-    for (_, _, png), error in zip(
-        case_figures.make_tiles(cases, limit), cases.error_maps, strict=True
-    ):
+    for tile, error in zip(case_figures.make_tiles(cases, limit), cases.error_maps, strict=True):
+        png, _ = tile.pictures[2]
         np.testing.assert_array_equal(_decode(png), colour_errors(error, limit))
 
 
 def test_tiles_of_large_images_show_the_colour_of_the_mean_error(report_images):
-    side = 3 * TILE
+    side = 3 * 240
     errors = np.zeros((1, side, side))
-    errors[0, 0, 0] = 0.9
+    errors[0, :96:3, :96:3] = 0.9
     images = np.zeros((1, side, side, 3))
     cases = type(report_images.normals)(images, images, errors, ["one"], np.ones(1))
-    [(x, _, error)] = case_figures.make_tiles(cases, 0.3)
-    assert _decode(x).shape == (TILE, TILE, 3)
-    # One of the nine pixels has the error 0.9, so the mean is 0.1.
+    [tile] = case_figures.make_tiles(cases, 0.3)
+    (x, kind), _, (error, _) = tile.pictures
+    assert kind == "webp"
+    assert _decode(x).shape == (240, 240, 3)
+    # One of nine pixels has the error 0.9, so the mean is 0.1.
     expected = colour_errors(np.array([[0.1]]), 0.3)[0, 0]
-    np.testing.assert_array_equal(_decode(error)[0, 0], expected)
+    # The compression of a large picture changes its colours a little.
+    assert abs(_decode(error)[8, 8].astype(int) - expected).max() < 12
 
 
 def test_tile_of_a_grey_image_keeps_its_pixels(report_images):
-    x, x_hat, _ = case_figures.make_tiles(report_images.normals, 0.3)[0]
+    (x, _), (x_hat, _), _ = case_figures.make_tiles(report_images.normals, 0.3)[0].pictures
     cases = report_images.normals
     for png, image in ((x, cases.images[0]), (x_hat, cases.reconstructions[0])):
         expected = np.rint(image * 255).astype(np.uint8)
@@ -67,7 +68,7 @@ def test_cases_without_reconstructions_show_image_and_map(report_images):
     cases = dataclasses.replace(report_images.normals, reconstructions=None)
     assert case_figures.list_picture_names(cases) == ["input", "anomaly map"]
     tiles = case_figures.make_tiles(cases, 0.3)
-    assert [len(pictures) for pictures in tiles] == [2] * len(cases.scores)
+    assert [len(tile.pictures) for tile in tiles] == [2] * len(cases.scores)
     sheet = case_figures.draw_sheet("normals", "Normal images, map: bands_mse", cases, 0.3)
     assert _decode(sheet.png).shape[1] >= 800
 
@@ -76,11 +77,8 @@ def test_what_a_mask_marks_is_outlined_and_not_covered(report_images):
     cases = report_images.normals
     masks = np.zeros(cases.images.shape[:3], bool)
     masks[0, 2:5, 2:5] = True
-    for position in (0, 2):
-        plain = _decode(case_figures.make_tiles(cases, 0.3)[0][position])
-        with_masks = dataclasses.replace(cases, masks=masks)
-        tiles = case_figures.make_tiles(with_masks, 0.3)
-        changed = (_decode(tiles[0][position]) != plain).any(axis=2)
-        around = ndimage.binary_dilation(masks[0]) & ~masks[0]
-        np.testing.assert_array_equal(changed, around)
-        assert tiles[1][position] == case_figures.make_tiles(cases, 0.3)[1][position]
+    plain = case_figures.make_tiles(cases, 0.3)
+    tiles = case_figures.make_tiles(dataclasses.replace(cases, masks=masks), 0.3)
+    assert [tile.pictures for tile in tiles] == [tile.pictures for tile in plain]
+    assert tiles[0].outline.startswith("M")
+    assert [tile.outline for tile in tiles[1:]] == [""] * (len(tiles) - 1)

@@ -13,35 +13,51 @@ from vae_jax.scoring.setup import ScoringSetup
 
 LABELS = (np.arange(60) % 3 == 0).astype(np.int32)  # 20 anomalies
 SCORES = np.random.default_rng(0).permutation(60).astype(np.float64)
+CLASSES = [f"class {i % 4}" for i in range(60)]
+THRESHOLD = 30.0
+
+
+def choose(labels, scores, num_cases, seed=0, threshold=THRESHOLD, classes=CLASSES):
+    return choose_rows(labels, classes, scores, scores > threshold, num_cases, seed)
 
 
 def test_galleries_at_random_depend_on_the_seed_and_not_on_the_scores():
-    first = choose_rows(LABELS, SCORES, 6, seed=0)
+    first = choose(LABELS, SCORES, 6)
     for name, label in (("normals", 0), ("anomalies", 1)):
         rows = first[name]
         assert len(set(rows.tolist())) == 6
         assert (LABELS[rows] == label).all()
-        np.testing.assert_array_equal(rows, choose_rows(LABELS, -SCORES, 6, seed=0)[name])
-        assert not np.array_equal(rows, choose_rows(LABELS, SCORES, 6, seed=1)[name])
+        np.testing.assert_array_equal(rows, choose(LABELS, -SCORES, 6)[name])
+        assert not np.array_equal(rows, choose(LABELS, SCORES, 6, seed=1)[name])
+
+
+def test_galleries_at_random_show_every_class_that_has_images():
+    classes = ["rare" if i in (0, 1) else f"class {i % 3}" for i in range(60)]
+    for seed in range(5):
+        rows = choose(LABELS, SCORES, 8, seed, classes=classes)
+        assert "rare" in [classes[row] for row in rows["normals"]]
+        assert "rare" in [classes[row] for row in rows["anomalies"]]
 
 
 @pytest.mark.parametrize(("num_cases", "half"), [(6, 3), (7, 3), (1, 1)])
-def test_best_and_worst_cases_agree_with_a_sorted_list(num_cases, half):
-    rows = choose_rows(LABELS, SCORES, num_cases, seed=0)
+def test_other_galleries_follow_the_decision(num_cases, half):
+    rows = choose(LABELS, SCORES, num_cases)
     anomalies = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if y)
     normals = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if not y)
-    best = [i for _, i in anomalies[::-1][:half] + normals[:half]]
-    worst = [i for _, i in anomalies[:half] + normals[::-1][:half]]
-    assert rows["best"].tolist() == best
-    assert rows["worst"].tolist() == worst
+    found = [i for s, i in anomalies if s > THRESHOLD][::-1]
+    passed = [i for s, i in normals if s <= THRESHOLD]
+    assert rows["right"].tolist() == found[:half] + passed[:half]
+    assert rows["missed"].tolist() == [i for s, i in anomalies if s <= THRESHOLD][:num_cases]
+    alarms = [i for s, i in normals if s > THRESHOLD][::-1]
+    assert rows["false_alarms"].tolist() == alarms[:num_cases]
 
 
 def test_a_test_set_without_anomalies_has_galleries_of_normal_images():
-    rows = choose_rows(np.zeros(4, np.int32), np.arange(4.0), 6, seed=0)
+    rows = choose(np.zeros(4, np.int32), np.arange(4.0), 6, threshold=1.5)
     assert rows["normals"].tolist() == [0, 1, 2, 3]
-    assert rows["anomalies"].tolist() == []
-    assert rows["best"].tolist() == [0, 1, 2]
-    assert rows["worst"].tolist() == [3, 2, 1]
+    assert rows["anomalies"].tolist() == rows["missed"].tolist() == []
+    assert rows["right"].tolist() == [0, 1]
+    assert rows["false_alarms"].tolist() == [3, 2]
 
 
 @pytest.fixture
@@ -74,7 +90,7 @@ def test_cases_hold_the_images_their_reconstructions_and_errors_in_standard_devi
     mean, deviation = errors.mean(axis=0), errors.std(axis=0)
     # A pixel that hardly varies counts as if it had a tenth of the mean deviation.
     deviation = np.maximum(deviation, 0.1 * deviation.mean())
-    for cases in (images.normals, images.anomalies, images.best, images.worst):
+    for cases in (images.normals, images.anomalies, images.right, images.missed):
         rows = cases.scores.astype(int)  # the score of an image is its row
         test_images = setup.dataset.test.images[rows]
         np.testing.assert_array_equal(cases.images, test_images / np.float32(255))
@@ -95,4 +111,4 @@ def test_the_class_is_not_repeated_if_it_is_a_folder_of_the_file(setup, config):
     images = select_images(setup, make_decision(25), make_pictures(setup, "mse"), config.report, [])
     assert images.anomalies.captions[0].startswith("ring/")
     assert images.normals.captions[0].startswith("disc · ring/")
-    assert images.worst.captions[0] == "ring/15.png · score 15 · p 0.375"
+    assert images.missed.captions[0] == "ring/15.png · score 15 · p 0.375"

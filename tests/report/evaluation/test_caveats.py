@@ -136,3 +136,12 @@ def test_duplicates_that_were_left_out_are_named_and_counted(results):
         "training: train/0.png equals test/0.png; train/1.png equals test/1.png; train/2.png equals "
         "test/2.png; and 1,197 more."
     ) in caveat
+
+
+def test_a_model_that_guesses_is_not_compared_with_baselines_that_guess(results):
+    results["detection"]["mse"]["auroc"] = {"value": 0.48, "low": 0.42, "high": 0.54}
+    results["baselines"]["mean"]["auroc"] = {"value": 0.5, "low": 0.44, "high": 0.56}
+    results["baselines"]["pca"]["auroc"] = {"value": 0.82, "low": 0.78, "high": 0.86}
+    text = list_caveats(results, "mse")[0]
+    assert text.startswith("The model is not better than chance: do not use it.")
+    assert text.endswith("Simple baselines are not: pca (0.820).")

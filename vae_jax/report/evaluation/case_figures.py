@@ -5,6 +5,7 @@ The page shows each image as a tile of its own; `figures/` gets one sheet per ga
 N cases, M samples, H W image, h w smaller image, C channels.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -14,18 +15,22 @@ from vae_jax.data.shrink import shrink_images
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation.cases import Cases
+from vae_jax.report.evaluation.mask_outlines import trace_outline
 from vae_jax.report.images import (
     ERROR_COLOURS,
     SMALL,
     TILE,
     colour_errors,
     encode_png,
+    encode_webp,
     make_mosaic,
     outline_masks,
     to_rgb,
 )
 from vae_jax.report.numerals import format_quantity
 
+_CASE_SIDE = 256  # pixels; the longest side of a picture of a case, which the page can enlarge
+_QUALITY = 88  # of the pictures of cases as WebP
 _MIN_SAMPLES_WIDTH = 900  # pixels; a sheet of samples is enlarged to about this width
 
 
@@ -36,19 +41,57 @@ def list_picture_names(cases: Cases) -> list[str]:
     return ["input", "reconstruction", "error map"]
 
 
-def make_tiles(cases: Cases, error_limit: float) -> list[tuple[bytes, ...]]:
-    """Returns the pictures of each case as PNG, no side longer than `TILE`.
+@dataclasses.dataclass(frozen=True)
+class CaseTile:
+    """One case as the page shows it.
+
+    Attributes:
+        pictures: one encoded picture per name of `list_picture_names`, and its format.
+        outline: path around what the mask marks, in pixels of the pictures; "" without a mask.
+        caption: file, class, score and p-value; it may hold any characters.
+        row: row of the image in `scores.csv`; -1 if it is not known.
+        size: width and height of the pictures.
+    """
+
+    pictures: tuple[tuple[bytes, str], ...]
+    outline: str
+    caption: str
+    row: int
+    size: tuple[int, int]
+
+
+def make_tiles(cases: Cases, error_limit: float) -> list[CaseTile]:
+    """Returns each case as the page shows it, no side of a picture longer than 256 pixels.
 
     Args:
         cases: the cases to show.
         error_limit: error at the upper end of the colour scale, in the unit of the error maps.
-
-    Returns:
-        For each case one picture per name of `list_picture_names`.
     """
+
     # Errors are averaged before they are coloured: the mean of colours is not the colour of the mean.
-    pictures = _draw_pictures(cases, error_limit, lambda values: shrink_images(values, TILE))
-    return [tuple(map(encode_png, case)) for case in zip(*pictures, strict=True)]
+    def shrink(values: np.ndarray) -> np.ndarray:
+        return shrink_images(values, _CASE_SIDE)
+
+    pictures = _draw_pictures(dataclasses.replace(cases, masks=None), error_limit, shrink)
+    outlines = [""] * len(cases.captions)
+    if cases.masks is not None and len(cases.masks):
+        masks = shrink(cases.masks[..., None].astype(np.float32))[..., 0] > 0
+        outlines = [trace_outline(mask) for mask in masks]
+    rows = [-1] * len(outlines) if cases.rows is None else cases.rows.tolist()
+    height, width = pictures[0].shape[1:3]
+    return [
+        CaseTile(tuple(map(_encode_picture, case)), outline, caption, row, (width, height))
+        for case, outline, caption, row in zip(
+            zip(*pictures, strict=True), outlines, cases.captions, rows, strict=True
+        )
+    ]
+
+
+def _encode_picture(pixels: UInt8[np.ndarray, "h w 3"]) -> tuple[bytes, str]:
+    """Returns a picture and its format: small ones keep every pixel, large ones are compressed."""
+    if pixels.shape[0] <= SMALL:
+        return encode_png(pixels), "png"
+    return encode_webp(pixels, _QUALITY), "webp"
 
 
 def _draw_pictures(

@@ -3,15 +3,17 @@
 N test images, n images of one gallery, M samples, H W image, C channels.
 """
 
+import itertools
 import pathlib
 
 import ml_collections
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.examples import Examples
 from vae_jax.model.branched import BranchedVAE
 from vae_jax.report.evaluation.cases import Cases, ReportImages
+from vae_jax.report.evaluation.thumbnails import make_thumbnails
 from vae_jax.report.evaluation.whole_cases import draw_large_images, draw_whole_images
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.pictures import Pictures
@@ -38,7 +40,14 @@ def select_images(
         strips: whole images that were cut into tiles.
     """
     test = setup.dataset.test
-    rows = choose_rows(setup.images.test.labels, decision.scores, report_config.cases, setup.seed)
+    rows = choose_rows(
+        setup.images.test.labels,
+        setup.images.test.classes,
+        decision.scores,
+        decision.anomalous,
+        report_config.cases,
+        setup.seed,
+    )
     if test.boxes is not None:
         large = [rows["normals"][:_NUM_NORMAL], rows["anomalies"][:_NUM_ANOMALOUS]]
         strips = draw_large_images(pictures, test, np.concatenate(large))
@@ -51,6 +60,14 @@ def select_images(
         error_limit=pictures.limit,
         strips=strips,
         map_name=pictures.map_name,
+        thumbnails=make_thumbnails(
+            test,
+            setup.images.test,
+            decision.anomalous,
+            np.concatenate(list(rows.values())),
+            setup.seed,
+        ),
+        calibration=decision.calibration,
     )
 
 
@@ -63,38 +80,60 @@ def _sample_images(setup: ScoringSetup, count: int) -> Float[np.ndarray, "M H W 
 
 
 def choose_rows(
-    labels: Int[np.ndarray, "N"], scores: Float[np.ndarray, "N"], num_cases: int, seed: int
+    labels: Int[np.ndarray, "N"],
+    classes: list[str],
+    scores: Float[np.ndarray, "N"],
+    flagged: Bool[np.ndarray, "N"],
+    num_cases: int,
+    seed: int,
 ) -> dict[str, Int[np.ndarray, "n"]]:
     """Chooses the test images of each gallery.
 
     Args:
         labels: 0 for a normal image, 1 for an anomaly.
+        classes: class name of each image.
         scores: scores of the images by the score that decides; higher is more anomalous.
+        flagged: which images the run flags.
         num_cases: number of images per gallery; a gallery has fewer if there are not enough.
         seed: seed of the random choice.
 
     Returns:
-        Rows by the name of the gallery in `ReportImages`. `normals` and `anomalies` are chosen at random
-        and in ascending order. `best` and `worst` hold anomalies first and then normal images, as many of
-        each, beginning with the best or the worst.
+        Rows by the name of the gallery in `ReportImages`. `normals` and `anomalies` are chosen at random,
+        as many from each class as possible, and are in ascending order. The other galleries begin with
+        the clearest case; `right` holds anomalies first and then normal images, as many of each.
     """
-    rng = np.random.default_rng((seed, len(scores)))
-    normals, anomalies = (np.flatnonzero(labels == label) for label in (0, 1))
-    normals_by_score = normals[np.argsort(scores[normals], kind="stable")]
-    anomalies_by_score = anomalies[np.argsort(scores[anomalies], kind="stable")]
+    by_score = np.argsort(scores, kind="stable")
     half = max(1, num_cases // 2)
+
+    def select(label: int, is_flagged: bool) -> Int[np.ndarray, "n"]:
+        """Returns the images with this label and decision, the lowest score first."""
+        return by_score[(labels[by_score] == label) & (flagged[by_score] == is_flagged)]
+
+    rng = np.random.default_rng((seed, len(labels)))
+    normals, anomalies = (
+        _choose_from_classes(rng, np.flatnonzero(labels == label), classes, num_cases)
+        for label in (0, 1)
+    )
     return {
-        "normals": _choose_at_random(rng, normals, num_cases),
-        "anomalies": _choose_at_random(rng, anomalies, num_cases),
-        "best": np.concatenate([anomalies_by_score[::-1][:half], normals_by_score[:half]]),
-        "worst": np.concatenate([anomalies_by_score[:half], normals_by_score[::-1][:half]]),
+        "normals": normals,
+        "anomalies": anomalies,
+        "right": np.concatenate([select(1, True)[::-1][:half], select(0, False)[:half]]),
+        "missed": select(1, False)[:num_cases],
+        "false_alarms": select(0, True)[::-1][:num_cases],
     }
 
 
-def _choose_at_random(
-    rng: np.random.Generator, rows: Int[np.ndarray, "N"], max_rows: int
+def _choose_from_classes(
+    rng: np.random.Generator, rows: Int[np.ndarray, "N"], classes: list[str], max_rows: int
 ) -> Int[np.ndarray, "n"]:
-    return np.sort(rng.choice(rows, min(max_rows, len(rows)), replace=False))
+    """Chooses rows at random, one from each class in turn."""
+    rows_by_class: dict[str, list[int]] = {}
+    for row in rng.permutation(rows).tolist():
+        rows_by_class.setdefault(classes[row], []).append(row)
+    names = sorted(rows_by_class)
+    turns = itertools.zip_longest(*(rows_by_class[name] for name in rng.permutation(names)))
+    chosen = [row for turn in turns for row in turn if row is not None][:max_rows]
+    return np.sort(np.array(chosen, np.int64))
 
 
 def _make_cases(
@@ -120,6 +159,7 @@ def _make_cases(
         ],
         scores=scores[rows],
         masks=masks,
+        rows=rows,
     )
 
 

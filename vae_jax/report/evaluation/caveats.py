@@ -81,12 +81,14 @@ def _compare_with_baselines(results: dict[str, Any], decision: str) -> Iterator[
     deciding = results.get("detection", {}).get(decision, {}).get("auroc")
     if not deciding:
         return
-    # A baseline score that ranks anomalies *below* normal images separates them just as well.
+    # A baseline score that ranks anomalies *below* normal images separates them just as well. One that
+    # cannot be told from guessing separates nothing, and is no rival even of a model that guesses.
     separations = sorted(
         (
             (max(row.auroc["value"], 1 - row.auroc["value"]), row.name, row.auroc["value"])
             for row in rank_results(results)
             if row.is_baseline and row.auroc and row.name != decision
+            if not row.auroc["low"] <= 0.5 <= row.auroc["high"]
         ),
         reverse=True,
     )
@@ -95,6 +97,9 @@ def _compare_with_baselines(results: dict[str, Any], decision: str) -> Iterator[
         for separation, name, auroc in separations
         if separation >= deciding["low"]
     ]
+    if deciding["low"] <= 0.5:
+        yield _describe_chance(decision, deciding, competitive)
+        return
     if not competitive:
         return
     separate = "separates" if len(competitive) == 1 else "separate"
@@ -111,6 +116,17 @@ def _compare_with_baselines(results: dict[str, Any], decision: str) -> Iterator[
         f"{begin} the model does: the AUROC of {decision} is {value}. Perhaps the network adds nothing to "
         "what such a simple baseline already sees; check the data for a shortcut."
         + _name_better_rule(separations, deciding["value"])
+    )
+
+
+def _describe_chance(decision: str, auroc: dict[str, float], baselines: list[str]) -> str:
+    """Says that the deciding score does not find anomalies, and names the baselines that do."""
+    relation = "worse than chance" if auroc["high"] < 0.5 else "not better than chance"
+    return (
+        f"The model is {relation}: do not use it. The AUROC of {decision} is "
+        f"{format_rate(auroc['value'])} [{format_rate(auroc['low'])}, {format_rate(auroc['high'])}], and "
+        "guessing gives 0.5."
+        + (f" Simple baselines are not: {', '.join(baselines)}." if baselines else "")
     )
 
 

@@ -175,7 +175,10 @@ def _list_training_facts(config: ml_collections.ConfigDict, cost: dict[str, Any]
 
 
 def list_headline_numbers(
-    entry: dict[str, Any], decision: dict[str, Any], promised_rate: float | None
+    entry: dict[str, Any],
+    decision: dict[str, Any],
+    promised_rate: float | None,
+    counts: dict[str, int] | None = None,
 ) -> list[tuple[str, str, str]]:
     """Returns the few numbers that a reader looks for first, for the head of the page.
 
@@ -183,6 +186,7 @@ def list_headline_numbers(
         entry: measures of the score that decides.
         decision: the section `decision` of `results.json`: score, rule, recall and false alarms.
         promised_rate: false-alarm rate that the threshold promises; None for a rule that promises none.
+        counts: `counts` of the section `dataset`, which give the AUPRC of guessing.
 
     Returns:
         Name, value and explanation of each number.
@@ -191,6 +195,9 @@ def list_headline_numbers(
     for measure, name in (("auroc", "AUROC"), ("auprc", "AUPRC")):
         if value := entry.get(measure):
             interval = f"95 % interval {format_rate(value['low'])} to {format_rate(value['high'])}"
+            if measure == "auprc" and counts:
+                share = counts["test_anomaly"] / (counts["test_anomaly"] + counts["test_normal"])
+                interval += f"; guessing gives {format_rate(share)}"
             numbers.append(
                 (f"{name} of {decision['score']}", format_rate(value["value"]), interval)
             )

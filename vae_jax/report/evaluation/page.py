@@ -16,12 +16,15 @@ from vae_jax.report.drawing import Drawing
 from vae_jax.report.evaluation import (
     case_figures,
     facts,
+    live_data,
     new_images,
     score_plots,
     strips,
     training_curves,
+    verdict,
 )
 from vae_jax.report.evaluation.cases import Cases, ReportImages
+from vae_jax.report.evaluation.page_scripts import hash_script, read_scripts
 from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.evaluation.run_files import RunFiles, read_run_files
 from vae_jax.report.film import FILM_CAPTIONS
@@ -32,8 +35,9 @@ from vae_jax.scoring.score_texts import describe_score
 _GALLERIES = {
     "normals": "Normal images",
     "anomalies": "Anomalous images",
-    "best": "Best cases",
-    "worst": "Worst cases",
+    "right": "Right and sure",
+    "missed": "Missed anomalies",
+    "false_alarms": "False alarms",
 }
 
 
@@ -73,8 +77,12 @@ def write_page(
         for name, caption in FILM_CAPTIONS.items()
         if (path := folder / f"{name}.gif").is_file()
     ]
+    script = read_scripts()
     page = html.render_template(
         "evaluation/page.html.jinja",
+        **_collect_live(run, report_images),
+        script=script,
+        script_digest=hash_script(script),
         **figures,
         **_collect_images(report_images),
         **_collect_results(run),
@@ -88,7 +96,7 @@ def write_page(
 
 def _draw_figures(run: RunFiles, report_images: ReportImages) -> dict[str, list[Drawing]]:
     """Returns the figures of each section, by the name that the template uses."""
-    scores, detection = run.scores, run.results.get("detection", {})
+    scores, detection = run.scores, _order_detection(run.results)
     baselines = run.results.get("baselines", {})
     samples, num_classes = report_images.samples, run.config.model.num_classes
     return {
@@ -96,11 +104,17 @@ def _draw_figures(run: RunFiles, report_images: ReportImages) -> dict[str, list[
         "robustness": score_plots.draw_robustness(run.results.get("robustness", [])),
         "histograms": score_plots.draw_histograms(scores, detection),
         "roc_and_precision_recall": score_plots.draw_roc_and_precision_recall(
-            scores, detection, baselines
+            scores, detection, baselines, run.results.get("decision", {}).get("score", "")
         ),
         "samples": [case_figures.draw_samples(samples, num_classes)] if len(samples) else [],
         "strips": strips.draw_strips(report_images.strips),
     }
+
+
+def _order_detection(results: dict[str, Any]) -> dict[str, Any]:
+    """Returns the section `detection` with the deciding score first, so that nobody has to look for it."""
+    deciding = results.get("decision", {}).get("score", "")
+    return dict(sorted(results.get("detection", {}).items(), key=lambda item: item[0] != deciding))
 
 
 def _list_galleries(report_images: ReportImages) -> list[tuple[str, str, Cases]]:
@@ -119,11 +133,12 @@ def _collect_images(report_images: ReportImages) -> dict[str, Any]:
     galleries = []
     for name, title, cases in _list_galleries(report_images):
         tiles = case_figures.make_tiles(cases, report_images.error_limit)
-        galleries.append((name, title, list(zip(tiles, cases.captions, strict=True))))
+        galleries.append((name, title, tiles))
     return {
         "galleries": galleries,
         "picture_names": case_figures.list_picture_names(report_images.normals),
         "map_name": report_images.map_name,
+        "shown_map": report_images.map_name or "error",
         "has_masks": report_images.anomalies.masks is not None,
         "error_limit": report_images.error_limit,
         "scale_colours": list_scale_colours(),
@@ -142,14 +157,17 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
     axis_low = min([0.5, *(row.auroc["low"] // 0.1 / 10 for row in rows if row.auroc)])
     return {
         "headline": facts.list_headline_numbers(
-            detection.get(deciding, {}), decision, promised_rate
+            detection.get(deciding, {}),
+            decision,
+            promised_rate,
+            results.get("dataset", {}).get("counts"),
         ),
         "rows": rows,
         "deciding_score": deciding,
         "differences": results.get("differences", {}),
         "promised_rate": promised_rate,
         "axis_low": axis_low,
-        "detection": detection,
+        "detection": _order_detection(results),
         "rules": sorted({entry["threshold_rule"] for entry in detection.values()}),
         "class_rows": _list_class_rows(run),
         "reconstruction": results.get("reconstruction", {}),
@@ -163,6 +181,18 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
         "score_texts": {name: describe_score(name) for name in detection},
         "rate": numerals.format_rate,
         "quantity": numerals.format_quantity,
+    }
+
+
+def _collect_live(run: RunFiles, report_images: ReportImages) -> dict[str, Any]:
+    """Returns what the template needs for the verdict, and for what the scripts bring to life."""
+    counts = verdict.count_decisions(run.scores)
+    data = live_data.collect_live_data(run.scores, run.results, report_images)
+    return {
+        "verdict": verdict.summarise_verdict(run.results, counts),
+        "decision_counts": counts,
+        "live": None if data is None else live_data.write_json(data),
+        "has_gallery": bool(data and "gallery" in data),
     }
 
 

@@ -59,7 +59,7 @@ def _draw_histogram(name: str, scores: ScoreTable, entry: dict[str, Any]) -> Dra
     axes.set_xlabel("score (higher is more anomalous)")
     axes.set_ylabel("% of the group, per bin")
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0.2,
-                columnspacing=1.2, handletextpad=0.5)  # fmt: skip
+                columnspacing=0.8, handletextpad=0.4, handlelength=1.2, fontsize=7)  # fmt: skip
     flagged = [
         f"{format_percent(entry[measure])} of the {group}"
         for measure, group in (("recall", "anomalies"), ("fpr", "normal images"))
@@ -75,14 +75,15 @@ def _draw_histogram(name: str, scores: ScoreTable, entry: dict[str, Any]) -> Dra
 
 
 def draw_roc_and_precision_recall(
-    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any]
+    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any], deciding: str = ""
 ) -> list[Drawing]:
-    """Returns the ROC plot and the precision-recall plot, each with all scores and baselines.
+    """Returns the ROC plot and the precision-recall plot, each with the best scores and baselines.
 
     Args:
         scores: scores of the test images; a score or baseline without a column is left out.
         detection: the section `detection` of `results.json`.
         baselines: the section `baselines` of `results.json`.
+        deciding: name of the score that decides, whose curve is always drawn.
 
     Returns:
         Two plots; none if the test set lacks anomalies or normal images.
@@ -90,7 +91,7 @@ def draw_roc_and_precision_recall(
     positives = int(scores.labels.sum())
     if not 0 < positives < len(scores.labels):
         return []
-    curves = list(_style_curves(scores, detection, baselines))
+    curves = list(_style_curves(scores, detection, baselines, deciding))
     legend_rows = len(curves) // 2 + 1
     roc_figure, roc = drawing.make_panel(4.2, 3.9, legend_rows)
     pr_figure, pr = drawing.make_panel(4.2, 3.9, legend_rows)
@@ -118,7 +119,8 @@ def draw_roc_and_precision_recall(
         Drawing("roc", drawing.encode_figure(roc_figure),
                 "Recall against the false-alarm rate, for every threshold. The legend shows the area "
                 "under each curve (AUROC). A perfect score reaches the upper left corner. Dots mark the "
-                "threshold in use; grey dashed curves are baselines.",
+                "threshold in use; grey dashed curves are baselines. Only the deciding score and "
+                "the best of the others are drawn.",
                 "ROC curves. " + _list_areas(detection, "auroc")),
         Drawing("precision_recall", drawing.encode_figure(pr_figure),
                 "Precision against recall, for every threshold. The legend shows the area under each "
@@ -130,16 +132,27 @@ def draw_roc_and_precision_recall(
 
 
 def _style_curves(
-    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any]
+    scores: ScoreTable, detection: dict[str, Any], baselines: dict[str, Any], deciding: str
 ) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Yields name, measures and line style: scores are solid and coloured, baselines dashed and grey."""
-    for i, (name, entry) in enumerate(detection.items()):
-        if name in scores.columns:
-            yield name, entry, {"color": drawing.CYCLE[i % len(drawing.CYCLE)]}
-    for i, (name, entry) in enumerate(baselines.items()):
-        if name in scores.columns and name not in detection:
-            dash = ("--", "-.", (0, (1, 1)))[i % 3]
-            yield name, entry, {"color": drawing.GREY, "linestyle": dash, "linewidth": 1.2}
+    """Yields name, measures and line style: scores are solid and coloured, baselines dashed and grey.
+
+    Each colour and each dash is used once: the deciding score, the other scores with the highest AUROC and
+    the best baselines have curves, and the rest has none.
+    """
+    shown = _rank(
+        [name for name in detection if name != deciding and name in scores.columns], detection
+    )
+    shown = [deciding, *shown] if deciding in scores.columns and deciding in detection else shown
+    for name, colour in zip(shown, drawing.CYCLE, strict=False):
+        yield name, detection[name], {"color": colour}
+    others = [name for name in baselines if name in scores.columns and name not in detection]
+    for name, dash in zip(_rank(others, baselines), ("--", "-.", (0, (1, 1))), strict=False):
+        yield name, baselines[name], {"color": drawing.GREY, "linestyle": dash, "linewidth": 1.2}
+
+
+def _rank(names: list[str], entries: dict[str, Any]) -> list[str]:
+    """Returns the names, the highest AUROC first."""
+    return sorted(names, key=lambda name: -entries[name].get("auroc", {}).get("value", 0.0))
 
 
 def _label_curve(name: str, measure: dict[str, float] | None) -> str:
