@@ -81,6 +81,8 @@ BAND_SCORES = {f"scoring.{field}": ("bands_mse",) for field in ("names", "fusion
         ({"scoring.bootstrap_resamples": 99}, "at least 100"),
         ({"name": "a/b"}, "name is 'a/b'"),
         ({"name": ""}, "name is ''"),
+        ({"name": ".."}, "name is '..'"),
+        ({"name": "."}, "name is '.'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_field_and_what_is_valid(fields, message):

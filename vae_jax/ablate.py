@@ -160,7 +160,9 @@ def _check_data(
         key = cell.config.data.to_json(sort_keys=True)
         if key not in fingerprints:
             fingerprints[key] = read_fingerprint(cell.config.data)
-        then = workdir_lib.read_results(_cell_folder(workdir, cell))["dataset"]["fingerprint"]
+        folder = _cell_folder(workdir, cell)
+        with workdir_lib.explain_damaged_results(folder):
+            then = workdir_lib.read_results(folder)["dataset"]["fingerprint"]
         if then != fingerprints[key]:
             outdated.append((cell.name, then, fingerprints[key]))
     if outdated:
@@ -209,15 +211,16 @@ def _run_cell(workdir: pathlib.Path, cell: Cell, loader: _DatasetLoader) -> Cell
 
 def _read_outcome(folder: pathlib.Path, cell: Cell) -> CellOutcome:
     """Returns the outcome of a finished cell, from its files."""
-    results = workdir_lib.read_results(folder)
-    return CellOutcome(
-        cell.name,
-        cell.levels,
-        cell.config.seed,
-        "done",
-        decision=results["decision"]["score"],
-        measures=pick_measures(results),
-    )
+    with workdir_lib.explain_damaged_results(folder):
+        results = workdir_lib.read_results(folder)
+        return CellOutcome(
+            cell.name,
+            cell.levels,
+            cell.config.seed,
+            "done",
+            decision=results["decision"]["score"],
+            measures=pick_measures(results),
+        )
 
 
 def _write_comparison(ablation: _Ablation) -> pathlib.Path:

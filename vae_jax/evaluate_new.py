@@ -54,7 +54,8 @@ def run(request: EvaluationRequest) -> None:
             folder has this name.
     """
     parts = override_config(read_detector(request.workdir), request.fields)
-    run_counts = workdir_lib.read_results(request.workdir)["dataset"]["counts"]
+    with workdir_lib.explain_damaged_results(request.workdir):
+        run_counts = workdir_lib.read_results(request.workdir)["dataset"]["counts"]
     refuse_other_input(request)
     decoded = request.output / _DECODED
     with workdir_lib.lock_workdir(request.output):

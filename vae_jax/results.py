@@ -202,7 +202,11 @@ def measure_cost(workdir: pathlib.Path, params: dict) -> dict:
 
     The peak is the highest of all starts and of this evaluation until now.
     """
-    lines = [line for line in read_metrics(workdir) if line["split"] == "train"]
+    # A line that was edited by hand may lack one of them.
+    costs = {"peak_memory_bytes", "images_per_second", "seconds"}
+    lines = [
+        line for line in read_metrics(workdir) if line["split"] == "train" and costs <= line.keys()
+    ]
     peak = max([measure_peak_memory_bytes(), *(line["peak_memory_bytes"] for line in lines)])
     cost = {"parameters": count_params(params), "peak_memory_bytes": peak}
     if lines:

@@ -204,10 +204,11 @@ def _compare_with_test_labels(
     )
     if other_scores or not (workdir / "results.json").exists():
         return {}
-    detection = workdir_lib.read_results(workdir).get("detection", {})
-    aurocs = {
-        name: entry["auroc"]["value"] for name, entry in detection.items() if "auroc" in entry
-    }
+    with workdir_lib.explain_damaged_results(workdir):
+        detection = workdir_lib.read_results(workdir).get("detection", {})
+        aurocs = {
+            name: entry["auroc"]["value"] for name, entry in detection.items() if "auroc" in entry
+        }
     comparison = {}
     for aggregation, group in groups.items():
         power = {entry["name"]: entry["power"] for entry in group["ranking"]}

@@ -125,7 +125,7 @@ def validate_config(config: ml_collections.ConfigDict) -> None:
     _check_numbers(config)
     if config.seed >= 2**31:
         raise UserError(f"seed is {config.seed}; it must be below 2147483648")
-    if not config.name or "/" in config.name:
+    if config.name in ("", ".", "..") or "/" in config.name:
         raise UserError(f"name is {config.name!r}; it names the workdir: give a folder name")
     check_model(config)
     check_scoring(config)

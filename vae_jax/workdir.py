@@ -134,9 +134,28 @@ def read_results(workdir: pathlib.Path) -> dict[str, Any]:
     return results
 
 
+@contextlib.contextmanager
+def explain_damaged_results(workdir: pathlib.Path) -> Iterator[None]:
+    """Turns what a `with` block raises on results that were edited by hand into one line.
+
+    Raises:
+        UserError: if an entry is missing or is of another type than an evaluation writes.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"results.json or details.json in {workdir} is not as an evaluation writes it "
+            f"({type(error).__name__}: {' '.join(str(error).split())}); run --mode=evaluate again"
+        ) from error
+
+
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+        return content
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); run --mode=evaluate again") from None
 
@@ -183,6 +202,9 @@ def decode_config(stored: Mapping[str, Any]) -> ml_collections.ConfigDict:
     unknown = sorted(values.keys() - flatten_config(config).keys())
     if unknown:
         raise ValueError(f"has the field {unknown[0]}, which this version lacks")
+    empty = sorted(field for field, value in values.items() if value is None)
+    if empty:
+        raise ValueError(f"has no value of the field {empty[0]}")
     try:
         override_fields(config, values)
     except (TypeError, ValueError) as error:
