@@ -21,7 +21,7 @@ from vae_jax.config_refusals import (
 )
 from vae_jax.errors import UserError
 from vae_jax.evaluation_request import EvaluationRequest, make_evaluation_request
-from vae_jax.help_text import MODES
+from vae_jax.help_text import EXPORT_FORMATS, MODES
 from vae_jax.name_quotes import quote_names
 from vae_jax.prediction_request import PredictionRequest, make_request, refuse_flags
 from vae_jax.runtime.cluster import Cluster
@@ -55,6 +55,7 @@ class Command:
         prediction: what the mode `predict` does; None for other modes.
         output: the file that the mode `export` writes; None for other modes.
         artifact: the exported file that the mode `verify` compares as well; None for none.
+        format_name: format of the file that the mode `export` writes, in EXPORT_FORMATS.
         evaluation: which new images the mode `evaluate` judges; None to evaluate the run itself.
     """
 
@@ -66,6 +67,7 @@ class Command:
     prediction: PredictionRequest | None = None
     output: pathlib.Path | None = None
     artifact: pathlib.Path | None = None
+    format_name: str = EXPORT_FORMATS[0]
     evaluation: EvaluationRequest | None = None
 
     @property
@@ -111,6 +113,9 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             flags.DEFINE_boolean("overlays", False, "", flag_values=values),
             flags.DEFINE_boolean("maps", False, "", flag_values=values),
         )
+        format_flag = flags.DEFINE_enum(
+            "format", None, list(EXPORT_FORMATS), "", flag_values=values
+        )
         artifact_flag = flags.DEFINE_string("artifact", None, "", flag_values=values)
         name_flag = flags.DEFINE_string("name", None, "", flag_values=values)
         cluster_flags = (
@@ -152,7 +157,17 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, request)
     if mode == "export":
         output = _find_export_file(overrides, *(flag.value for flag in prediction_flags))
-        return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, output=output)
+        return Command(
+            mode,
+            config_lib.default(),
+            workdir,
+            jax_cache_dir,
+            cluster,
+            output=output,
+            format_name=format_flag.value or EXPORT_FORMATS[0],
+        )
+    if format_flag.value:
+        raise UserError(f"--format belongs to --mode=export, but the mode is {mode}")
     inputs, *other_flags = (flag.value for flag in prediction_flags)
     evaluates_new = mode == "evaluate" and bool(inputs)
     refuse_flags(mode, () if evaluates_new else inputs, *other_flags)

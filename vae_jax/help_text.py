@@ -1,5 +1,8 @@
 """The text of --help: every mode and every flag, with what it does."""
 
+# Formats of the mode `export`; the first one is the default.
+EXPORT_FORMATS = ("stablehlo", "onnx")
+
 # Mode -> what it does, as --help shows it.
 MODES = {
     "audit": "look at the images before training: duplicates, shortcuts, borders, masks, roles",
@@ -31,6 +34,7 @@ flags:
   --name           name of the evaluation of labelled new images, whose report goes to
                    evaluations/NAME in the workdir; default: the name of their folder
   --output         folder of the predictions, or file of the export
+  --format         format of the export: stablehlo (for JAX, the default) or onnx (for ONNX Runtime)
   --artifact       exported file, which --mode=verify compares as well
   --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
   --jax_cache_dir  folder for compiled programs; it makes the second start quicker

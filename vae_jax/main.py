@@ -102,7 +102,7 @@ def _use_detector(command: command_line.Command) -> None:
     else:
         from vae_jax.export_detector import run
 
-        run(command.workdir, command.output)
+        run(command.workdir, command.output, command.format_name)
 
 
 def _lock_workdir(command: command_line.Command) -> contextlib.AbstractContextManager[None]:

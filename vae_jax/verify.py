@@ -4,6 +4,7 @@ N test images.
 """
 
 import csv
+import dataclasses
 import pathlib
 
 import jax
@@ -15,6 +16,7 @@ from vae_jax.data import pipeline
 from vae_jax.data.examples import Examples
 from vae_jax.data.whole_images import take_whole_images
 from vae_jax.detector.detector import Detector
+from vae_jax.detector.onnx_scorer import OnnxScorer, is_onnx_model
 from vae_jax.errors import UserError
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.role_scores import Columns
@@ -42,9 +44,13 @@ def run(
     Raises:
         UserError: if they disagree, the data has changed since the evaluation, or a file is missing.
     """
-    detectors = [(f"the detector in {workdir}", Detector.load(workdir), TOLERANCE)]
+    detector = Detector.load(workdir)
+    detectors = [(f"the detector in {workdir}", detector, TOLERANCE)]
     if artifact is not None:
-        detectors.append((str(artifact), Detector.load(artifact), ARTIFACT_TOLERANCE))
+        exported = (
+            _load_onnx(artifact, detector) if is_onnx_model(artifact) else Detector.load(artifact)
+        )
+        detectors.append((str(artifact), exported, ARTIFACT_TOLERANCE))
     dataset = pipeline.load_dataset(config.data, config.seed)
     for name, detector, _ in detectors:
         _check_fingerprint(name, detector, dataset.fingerprint)
@@ -52,6 +58,18 @@ def run(
     for name, detector, tolerance in detectors:
         _compare_parameters(name, detector, params)
         _compare_scores(name, detector, dataset.test, workdir, tolerance)
+
+
+def _load_onnx(path: pathlib.Path, detector: Detector) -> Detector:
+    """Returns the detector of a run with the scores that ONNX Runtime computes.
+
+    Raises:
+        UserError: if the file was exported from another detector.
+    """
+    scorer = OnnxScorer(path, detector.scorer.step)
+    if scorer.description.get("detector") != detector.parts.digest:
+        raise UserError(f"{path} was exported from another detector; run --mode=export again")
+    return Detector(dataclasses.replace(detector.parts, names=scorer.names), scorer)
 
 
 def _check_fingerprint(name: str, detector: Detector, fingerprint: str) -> None:

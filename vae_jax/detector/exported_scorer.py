@@ -13,6 +13,7 @@ from vae_jax.data.batches import compute_content_index
 from vae_jax.detector.array_tree import flatten_tree
 from vae_jax.detector.artifact import Artifact
 from vae_jax.detector.image_scorer import ImageScorer
+from vae_jax.detector.onnx_scorer import OnnxScorer
 from vae_jax.detector.storage import collect_tree
 from vae_jax.errors import UserError
 from vae_jax.scoring.role_scores import Columns
@@ -77,8 +78,8 @@ class ExportedScorer:
         return np.split(padded, len(padded) // self.step)
 
 
-# What computes the scores of a detector: its model, or its exported programs.
-Scorer = ImageScorer | ExportedScorer
+# What computes the scores of a detector: its model, its exported programs, or ONNX Runtime.
+Scorer = ImageScorer | ExportedScorer | OnnxScorer
 
 
 def _load(name: str, content: bytes):

@@ -39,7 +39,7 @@ def split_into_blocks(
 
     def rearrange(x):
         x = pad(x, low, [n * stride for n in counts])
-        x = x.reshape(len(x), counts[0], stride, counts[1], -1)
+        x = x.reshape(x.shape[0], counts[0], stride, counts[1], -1)
         # A transpose gives the same result at half the speed.
         return jnp.concatenate([x[:, :, i] for i in range(stride)], axis=3)
 

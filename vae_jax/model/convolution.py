@@ -17,6 +17,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.model.strided import strided_convolution, transposed_convolution
+from vae_jax.runtime.convolutions import choose_convolutions
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -73,7 +74,7 @@ BACKENDS = {
 
 def _select_backend(name: str) -> Backend:
     if name == "auto":
-        name = "cpu" if jax.default_backend() == "cpu" else "library"
+        name = choose_convolutions()
     return BACKENDS[name]
 
 

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.observation.depthwise import convolve_depthwise
+from vae_jax.runtime.convolutions import choose_convolutions
 
 _TAPS = [(i, j) for i in range(3) for j in range(3)]
 
@@ -84,7 +85,7 @@ class DepthwiseConv(nn.Module):
         initializer = nn.initializers.truncated_normal(1 / 3)
         kernel = self.param("kernel", initializer, (3, 3, channels), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
-        on_cpu = jax.default_backend() == "cpu"
+        on_cpu = choose_convolutions() == "cpu"
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         y = convolve_image_by_image(x, kernel) if on_cpu else convolve_depthwise(x, kernel, 1)
         return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)

@@ -85,7 +85,7 @@ class LinearDecoder(nn.Module):
         shape = (mean.size, z.shape[1])
         loadings = self.param("loadings", nn.initializers.zeros, shape, jnp.float32)
         log_sigma = self.param("log_sigma", nn.initializers.zeros, (), jnp.float32)
-        x_hat = _multiply(z, loadings.T).reshape(len(z), *self.shape) + mean[None]
+        x_hat = _multiply(z, loadings.T).reshape(z.shape[0], *self.shape) + mean[None]
         return jnp.concatenate([x_hat, jnp.broadcast_to(log_sigma, x_hat.shape)], axis=3)
 
 

@@ -67,7 +67,7 @@ class SpatialEncoder(nn.Module):
 
         def compute_head(name):
             head = Pointwise(self.latent_dim, dtype=self.dtype, name=name)(h)
-            return head.reshape(len(x), -1).astype(jnp.float32)
+            return head.reshape(x.shape[0], -1).astype(jnp.float32)
 
         return compute_head("mu"), compute_head("logvar") if self.sampled else None
 
@@ -98,7 +98,7 @@ class SpatialDecoder(nn.Module):
     ) -> Float[Array, "B g g P"]:
         """Returns [mean, log sigma] on the last axis, P = 2 K."""
         side, width = _halve(self.grid), self.width
-        h = _append_label(z.reshape(len(z), side, side, self.latent_dim), label)
+        h = _append_label(z.reshape(z.shape[0], side, side, self.latent_dim), label)
         h = nn.gelu(nn.Conv(width, (3, 3), dtype=self.dtype, name="mix")(h))
         h = Pointwise(4 * width, dtype=self.dtype, name="double")(h)  # [B, s, s, 4 width]
         h = h.reshape(-1, side, side, 2, 2, width).transpose(0, 1, 3, 2, 4, 5)

@@ -217,25 +217,21 @@ class BoundModel:
 
     def encode(self, x: Float[Array, "B H W C"]) -> Posterior:
         """Returns q(z | x)."""
-        return self.model.apply(
-            {"params": self.params}, x, self._make_label(len(x)), method=VAE.encode
-        )
+        return self.model.apply({"params": self.params}, x, self._make_label(x), method=VAE.encode)
 
     def decode(self, z: Float[Array, "B Z"]) -> Float[Array, "B H W P"]:
         """Returns the raw output for z."""
-        return self.model.apply(
-            {"params": self.params}, z, self._make_label(len(z)), method=VAE.decode
-        )
+        return self.model.apply({"params": self.params}, z, self._make_label(z), method=VAE.decode)
 
     def reconstruct(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Returns the reconstruction x_hat from the posterior mean, in [0, 1]."""
         return self.model.mean(self.decode(self.encode(x).mu))
 
-    def _make_label(self, count: int) -> Float[Array, "B K"] | None:
+    def _make_label(self, rows: Float[Array, "B ..."]) -> Float[Array, "B K"] | None:
         if self.class_index is None:
             return None
         label = self.model.make_label(self.class_index)
-        return jnp.broadcast_to(label, (count, self.model.num_classes))
+        return jnp.broadcast_to(label, (rows.shape[0], self.model.num_classes))
 
 
 def build_model(config: ml_collections.ConfigDict, region: Region | None = None) -> VAE:

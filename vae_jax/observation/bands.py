@@ -85,7 +85,7 @@ def _resize_grey(x: Float[Array, "B H W C"], size: int) -> Float[Array, "B S S"]
     grey = grey - grey[:, :1, :1]
     # An equal size changes nothing; a shrunk image is anti-aliased.
     return jax.image.resize(
-        grey, (len(grey), size, size), "linear", antialias=True, precision=_PRECISION
+        grey, (grey.shape[0], size, size), "linear", antialias=True, precision=_PRECISION
     )
 
 

@@ -9,9 +9,10 @@ Shapes: B batch, H W image, C channels, k kernel size, s stride, h = ceil(H / s)
 
 import math
 
-import jax
 from jax import lax
 from jaxtyping import Array, Float
+
+from vae_jax.runtime.convolutions import choose_convolutions
 
 
 def convolve_depthwise(
@@ -27,7 +28,7 @@ def convolve_depthwise(
             products on the CPU, the library elsewhere.
     """
     if backend == "auto":
-        backend = "cpu" if jax.default_backend() == "cpu" else "library"
+        backend = choose_convolutions()
     return BACKENDS[backend](x, kernel, stride)
 
 

@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vae_jax.observation.efficientnet import BLOCKS, EfficientNetLite0
+from vae_jax.runtime.convolutions import choose_convolutions
 
 LAYERS = (4, 10, 15)  # the last blocks with strides 8, 16 and 32
 NUM_CHANNELS = sum(BLOCKS[layer].outputs for layer in LAYERS)  # 40 + 112 + 320 = 472
@@ -45,16 +46,18 @@ def compute_features(
     def compute(part):
         return _compute_part(params, part, size, grid, dtype)
 
+    if choose_convolutions() != "cpu":
+        return compute(x)
     chunk = math.gcd(len(x), _CPU_CHUNK)
-    if jax.default_backend() != "cpu" or chunk == len(x):
+    if chunk == len(x):
         return compute(x)
     features, pooled = lax.map(compute, x.reshape(-1, chunk, *x.shape[1:]))
     return features.reshape(-1, *features.shape[2:]), pooled.reshape(-1, *pooled.shape[2:])
 
 
 def _compute_part(params, x, size: int, grid: int, dtype: DTypeLike):
-    images = jax.image.resize(x, (len(x), size, size, x.shape[3]), "linear", antialias=True)
-    images = jnp.broadcast_to(images, (len(x), size, size, 3))
+    images = jax.image.resize(x, (x.shape[0], size, size, x.shape[3]), "linear", antialias=True)
+    images = jnp.broadcast_to(images, (x.shape[0], size, size, 3))
     network = EfficientNetLite0(LAYERS, dtype)
     maps = network.apply({"params": params}, (images * 255 - 127) / 128)
     maps = [y.astype(jnp.float32) for y in maps]

@@ -67,9 +67,23 @@ def _make_surprise(
 
     def surprise(scores):
         excess = jnp.maximum(scores - highest, 0) / unit
-        return jnp.interp(scores, values, logits) + jnp.log1p(excess)
+        return _interpolate(scores, values, logits) + jnp.log1p(excess)
 
     return surprise
+
+
+def _interpolate(
+    x: Float[Array, "B"], places: Float[Array, "m"], values: Float[Array, "m"]
+) -> Float[Array, "B"]:
+    """Returns `jnp.interp(x, places, values)` without its loop, which ONNX files cannot hold."""
+    x = jnp.clip(x, places[0], places[-1])
+    is_below = places[None] <= x[:, None]
+    right = jnp.clip(jnp.sum(is_below, axis=1, dtype=jnp.int32), 1, max(len(places) - 1, 1))
+    left = right - 1
+    right = jnp.minimum(right, len(places) - 1)  # a single normal is its own neighbour
+    width = places[right] - places[left]
+    share = jnp.where(width > 0, (x - places[left]) / jnp.where(width > 0, width, 1), 0)
+    return values[left] + share * (values[right] - values[left])
 
 
 def _join_harmonically(surprises: Float[Array, "parts B"]) -> Float[Array, "B"]:

@@ -8,6 +8,7 @@ N images, B images of a step, H W image, C channels.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,23 +70,64 @@ def make_programs(parts: DetectorParts, arrays: dict[str, Any], step: int) -> Sc
             read are left out.
         step: number of images that are computed at the same time.
     """
-    combinations = {
-        name: make_combination(name, parts.config.scoring.fusion, parts.fitted.validation)
-        for name in parts.names
-        if is_combination(name)
-    }
-    read = {name: arrays[name] for name in _READ}
+    functions = make_functions(parts)
+
+    def in_steps(compute):
+        return _in_steps(
+            lambda arrays, images, index: compute(
+                arrays, images, functions.observe(arrays, images, index)
+            ),
+            step,
+        )
+
     return ScoringPrograms(
-        arrays=read,
-        score=_in_steps(_make_score(parts), step),
-        map=_in_steps(_make_map(parts), step),
-        combine=lambda columns: {name: f(columns) for name, f in combinations.items()},
+        arrays=select_arrays(arrays),
+        score=in_steps(functions.score),
+        map=in_steps(functions.map),
+        combine=functions.combine,
         read_names=tuple(parts.list_members(parts.names)),
         step=step,
     )
 
 
+def select_arrays(arrays: Arrays) -> dict[str, Any]:
+    """Returns those arrays of a detector that its functions read."""
+    return {name: arrays[name] for name in _READ}
+
+
 _READ = ("params", "fits", "baselines", "standardisers", "map", "weights")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFunctions:
+    """The functions of a detector for B images, all of them at the same time.
+
+    Attributes:
+        observe: (arrays, images, index) -> a batch of what the model reads.
+        score: (arrays, images, batch) -> name of a score -> its values, without combinations.
+        map: (arrays, images, batch) -> anomaly maps, see `ScoringPrograms`.
+        combine: scores of each image, by name -> its combinations, by name.
+    """
+
+    observe: Callable[[Arrays, Images, Index], Batch]
+    score: Callable[[Arrays, Images, Batch], dict[str, Float[Array, "B"]]]
+    map: Callable[[Arrays, Images, Batch], Float[Array, "B H W"]]
+    combine: Callable[[dict[str, Float[Array, "B"]]], dict[str, Float[Array, "B"]]]
+
+
+def make_functions(parts: DetectorParts) -> ImageFunctions:
+    """Makes the functions of a detector, see `make_programs`."""
+    combinations = {
+        name: make_combination(name, parts.config.scoring.fusion, parts.fitted.validation)
+        for name in parts.names
+        if is_combination(name)
+    }
+    return ImageFunctions(
+        observe=functools.partial(_observe, parts),
+        score=_make_score(parts),
+        map=_make_map(parts),
+        combine=lambda columns: {name: f(columns) for name, f in combinations.items()},
+    )
 
 
 def _in_steps(function: Callable, step: int) -> Callable:
@@ -126,8 +168,7 @@ def _make_score(parts: DetectorParts) -> Callable:
     baselines = [name for name in parts.names if is_baseline(name)]
     cells = None if region is None else region.shrink(config.model.grid).mask
 
-    def score(arrays, images, index):
-        batch = _observe(parts, arrays, images, index)
+    def score(arrays, images, batch):
         columns = {}
         if score_columns is not None:
             fits = restore_fits(arrays["fits"])
@@ -148,20 +189,19 @@ def _make_map(parts: DetectorParts) -> Callable:
     model = build_branches(config, parts.preprocessing.region)
     name = deciding_score(config.scoring.decision, parts.names)
 
-    def compute(arrays, images, index):
+    def compute(arrays, images, batch):
         if not isinstance(model, BranchedVAE):
             x = to_unit(images)
             bound = bind_most_likely_class(model, arrays["params"], x)
             x_hat = model.mean(bound.decode(bound.encode(x).mu))
             return jnp.sqrt(jnp.mean(jnp.square(x - x_hat), axis=3))
         branch = choose_branch(model, name, config.scoring.fusion)
-        batch = _observe(parts, arrays, images, index)
         # The map draws no random number, so any seed gives the same one.
         views = build_views(model, arrays["params"], batch, config.scoring, config.seed, {})
         return upsample_maps(compute_map(views[branch], "place_nll"), images.shape[1])
 
-    def compute_scaled(arrays, images, index):
-        maps = compute(arrays, images, index).astype(jnp.float32)
+    def compute_scaled(arrays, images, batch):
+        maps = compute(arrays, images, batch).astype(jnp.float32)
         if config.scoring.map_smoothing:
             maps = blur_maps(maps, config.scoring.map_smoothing)
         mean, deviation = arrays["map"]["mean"][None], arrays["map"]["deviation"][None]

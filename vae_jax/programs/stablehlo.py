@@ -3,18 +3,17 @@
 N images, H W image, C channels.
 """
 
-import dataclasses
 from typing import Any
 
 import jax
 import jax.export
 import jax.numpy as jnp
 
-import vae_jax
 from vae_jax.detector.array_tree import flatten_tree, nest_arrays
 from vae_jax.detector.detector import Detector
 from vae_jax.detector.parts import DetectorParts
 from vae_jax.detector.storage import collect_tree
+from vae_jax.programs.description import describe_detector
 from vae_jax.programs.scoring_programs import ScoringPrograms, make_programs
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -69,29 +68,10 @@ def _export(function, *shapes) -> bytes:
 def _describe(
     detector: Detector, programs: ScoringPrograms, array_names: list[str]
 ) -> dict[str, Any]:
-    parts, threshold = detector.parts, detector.threshold
-    framing = dataclasses.asdict(parts.preprocessing.framing)
-    return {
-        "run": parts.config.name,
-        "version": vae_jax.__version__,
+    return describe_detector(detector) | {
         "jax": jax.__version__,
         "platforms": list(PLATFORMS),
-        "images": {
-            "shape": ["n", framing["image_size"], framing["image_size"], framing["channels"]],
-            "dtype": "uint8",
-            "framing": framing,
-            "is_binary": parts.preprocessing.is_binary,  # then images hold 0 and 255, see data/binarise.py
-        },
         "step": programs.step,
         "arrays": array_names,
-        "scores": list(parts.names),
         "combination_inputs": list(programs.read_names),
-        "decision": {
-            "score": detector.deciding_score,
-            "rule": detector.rule,
-            "threshold": threshold.upper,
-            "threshold_low": threshold.lower,
-            "promised_rate": detector.promised_rate,
-        },
-        "map": {"limit": parts.map.limit, "contour": detector.contour},
     }

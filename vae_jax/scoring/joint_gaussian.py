@@ -51,7 +51,7 @@ def join_pooled(
     Returns:
         The mean and, with `symmetry`, the difference after it: 2 P entries, else P.
     """
-    return pooled.reshape(len(pooled), -1) if symmetry else pooled[:, 0]
+    return pooled.reshape(pooled.shape[0], -1) if symmetry else pooled[:, 0]
 
 
 def fit_joint_gaussian(vectors: Float[np.ndarray, "n F"]) -> Gaussian:

@@ -101,14 +101,16 @@ def find_kth_smallest(values: Float[Array, "B n"], k: int) -> Int[Array, "B"]:
     batch, count = values.shape
     size = math.isqrt(count - 1) + 1
     num_groups = -(-count // size)
-    padding = ((0, 0), (0, num_groups * size - count))
-    groups = jnp.pad(values, padding, constant_values=jnp.inf).reshape(batch, num_groups, size)
+    # The converter to ONNX knows neither padding nor remainders of an unknown number of rows.
+    padding = jnp.full((batch, num_groups * size - count), jnp.inf, values.dtype)
+    groups = jnp.concatenate([values, padding], axis=1).reshape(batch, num_groups, size)
     _, best_groups = jax.lax.top_k(-jnp.min(groups, axis=2), min(k, num_groups))  # [B, k]
     candidates = jnp.take_along_axis(groups, best_groups[:, :, None], axis=1).reshape(batch, -1)
     _, smallest = jax.lax.top_k(-candidates, k)
     kth = smallest[:, -1]
-    group = jnp.take_along_axis(best_groups, kth[:, None] // size, axis=1)[:, 0]
-    return group * size + kth % size
+    row = jax.lax.div(kth, np.int32(size))
+    group = jnp.take_along_axis(best_groups, row[:, None], axis=1)[:, 0]
+    return group * size + kth - row * size
 
 
 @flax.struct.dataclass

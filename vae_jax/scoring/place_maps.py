@@ -108,7 +108,7 @@ def upsample_maps(maps: Float[Array, "N h w"], size: int) -> Float[Array, "N siz
     A value of a place belongs to the centre of its cell. Beyond the centres of the outer cells the values
     continue without change.
     """
-    return jax.image.resize(maps, (len(maps), size, size), "linear")
+    return jax.image.resize(maps, (maps.shape[0], size, size), "linear")
 
 
 def _make_weights(length: int) -> Float[np.ndarray, "length length"]:
@@ -119,5 +119,5 @@ def _make_weights(length: int) -> Float[np.ndarray, "length length"]:
 
 def _select(maps: Float[Array, "B h w"], region: Region) -> Float[Array, "B j"]:
     """Returns the values of the places that count, in one row per image."""
-    places = maps.reshape(len(maps), -1)
+    places = maps.reshape(maps.shape[0], -1)
     return places if region is None else places[:, np.flatnonzero(region)]
