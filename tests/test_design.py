@@ -43,6 +43,7 @@ TOP = {
     "ablate",
     "predict",
     "prediction_request",
+    "prediction_summary",
     "verify",
     "workdir_claim",
     "export_detector",

@@ -1,3 +1,4 @@
+import concurrent.futures
 import csv
 import json
 import os
@@ -8,11 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.runtime.test_partners import find_free_port
 from tests.small_runs import assert_scores_agree, read_scores
 from tests.test_documented_commands import code_blocks
 from vae_jax import main as main_module
 from vae_jax import predict
 from vae_jax.detector import stream
+from vae_jax.prediction_request import PredictionRequest
+from vae_jax.runtime.cluster import Cluster
+from vae_jax.runtime.rendezvous import join
 
 pytestmark = [
     pytest.mark.slow,
@@ -227,3 +232,41 @@ def test_the_documented_code_for_programs_runs(run, image_folder, tmp_path, monk
     code, *_ = code_blocks("docs/running.md")
     exec(compile(code, "running.md", "exec"), {"__name__": "running"})
     assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_two_processes_write_the_table_and_the_pictures_of_one(run, image_folder, tmp_path):
+    """Processes in threads: partners need no JAX, and each of them has a detector of its own."""
+    address = f"localhost:{find_free_port()}"
+    assert call(run, tmp_path / "one", image_folder, flags=["--maps"]) == 0
+    output = tmp_path / "two"
+    request = PredictionRequest(run, (str(image_folder),), output, {}, maps=True)
+
+    def predict_share(number):
+        partners = join(Cluster(address, 2, number), 30.0)
+        predict.run(request, partners)
+        return partners
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for partners in pool.map(predict_share, range(2)):
+            partners.close()
+    tables = [(tmp_path / n / "predictions.csv").read_bytes() for n in ("one", "two")]
+    assert tables[0] == tables[1]
+    assert len(list((output / "maps").rglob("*.npy"))) == 100
+    assert not list(output.glob("predictions.*.csv"))
+    first, second = (read_summary(tmp_path / n) for n in ("one", "two"))
+    for changing in ("seconds", "images_per_second"):
+        del first[changing], second[changing]
+    assert first == second
+
+
+def test_parts_of_stopped_processes_are_used_again(run, image_folder, tmp_path):
+    assert call(run, tmp_path / "one", image_folder) == 0
+    assert call(run, tmp_path / "two", image_folder / "bad") == 0
+    rows = (tmp_path / "one" / "predictions.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "two" / "predictions.csv").unlink()
+    for part in range(2):
+        text = "".join([rows[0], *rows[1 + part : 60 : 2]])
+        (tmp_path / "two" / f"predictions.part.{part}.csv").write_text(text)
+    assert call(run, tmp_path / "two", image_folder) == 0
+    assert (tmp_path / "two" / "predictions.csv").read_text() == "".join(rows)
+    assert read_summary(tmp_path / "two")["reused"] == 59

@@ -23,12 +23,17 @@ from vae_jax.errors import UserError
 from vae_jax.evaluation_request import EvaluationRequest, make_evaluation_request
 from vae_jax.help_text import EXPORT_FORMATS, MODES
 from vae_jax.name_quotes import quote_names
-from vae_jax.prediction_request import PredictionRequest, make_request, refuse_flags
+from vae_jax.prediction_request import (
+    PredictionRequest,
+    make_request,
+    refuse_flags,
+    refuse_standard_input,
+)
 from vae_jax.runtime.cluster import Cluster
 
 # These modes read the config from the command line; the others read it from the run in the workdir.
 _MODES_WITH_CONFIG = ("train", "audit", "ablate")
-_MODES_FOR_SEVERAL_PROCESSES = ("train", "evaluate")
+_MODES_FOR_SEVERAL_PROCESSES = ("train", "evaluate", "predict")
 
 # The fields that may change when a finished run is evaluated or explored again.
 _CHANGEABLE_FIELDS = (
@@ -153,6 +158,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     overrides = config_flags.get_override_values(values["config"])
     if mode == "predict":
         request = make_request(workdir, overrides, *(flag.value for flag in prediction_flags))
+        if cluster:
+            refuse_standard_input(request.inputs)
         # The detector has its own config, and checks what it is asked to decide.
         return Command(mode, config_lib.default(), workdir, jax_cache_dir, cluster, request)
     if mode == "export":

@@ -39,7 +39,7 @@ flags:
   --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy
   --jax_cache_dir  folder for compiled programs; it makes the second start quicker
   --coordinator, --num_processes, --process_id
-                   train or evaluate with N processes: start the same command N times, with
+                   train, evaluate or predict with N processes: start the same command N times, with
                    --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0 to N-1
 
 vae_jax/config.py lists every field of a config with its unit and its default. The docstring of a

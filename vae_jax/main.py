@@ -12,6 +12,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import absl.logging
 
@@ -25,6 +26,9 @@ from vae_jax.runtime.compiler import choose_xla_options
 from vae_jax.runtime.printable import PrintableFormatter, make_printable
 from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.workdir_claim import claim_workdir
+
+if TYPE_CHECKING:
+    from vae_jax.runtime.partners import Partners
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,12 +94,15 @@ def _use_detector(command: command_line.Command) -> None:
     Raises:
         UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
     """
-    _check_devices()
     if command.mode == "predict":
-        from vae_jax.predict import run
+        with _watch_partners(command.cluster) as partners:
+            _check_devices()
+            from vae_jax.predict import run
 
-        run(command.prediction)
-    elif command.mode == "evaluate":
+            run(command.prediction, partners)
+        return
+    _check_devices()
+    if command.mode == "evaluate":
         from vae_jax.evaluate_new import run
 
         run(command.evaluation)
@@ -171,6 +178,17 @@ def _check_devices() -> None:
             f"JAX_PLATFORMS is {platforms}, but JAX finds no such device ({reason}); unset JAX_PLATFORMS, "
             "set it to cpu, or install JAX for this device"
         ) from error
+
+
+def _watch_partners(
+    cluster: Cluster | None,
+) -> contextlib.AbstractContextManager["Partners | None"]:
+    """Connects this process to the others without JAX, for the duration of a `with` block."""
+    if cluster is None:
+        return contextlib.nullcontext()
+    from vae_jax.runtime.processes import watch_partners
+
+    return watch_partners(cluster)
 
 
 def _join_cluster(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:

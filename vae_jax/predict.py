@@ -1,26 +1,31 @@
-"""The mode `predict`: it scores new images with the detector of a run and writes a row for each."""
+"""The mode `predict`: it scores new images with the detector of a run and writes a row for each.
+
+Several processes share the images. Each writes a table of its own, and the first process joins the tables
+as a stopped prediction is continued: all rows are known, and are written in the order of the input. So the
+joined table is that of one process, and a stopped prediction may be continued by any number of processes.
+"""
 
 import collections
 import dataclasses
 import itertools
 import json
-import pathlib
+import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-import vae_jax
 from vae_jax.detector.depth import has_other_depth
 from vae_jax.detector.detector import Detector
-from vae_jax.detector.drift import DriftTest
 from vae_jax.detector.overlays import draw_overlay, locate_picture, write_map, write_overlay
-from vae_jax.detector.prediction_table import PredictionTable
+from vae_jax.detector.prediction_table import PredictionTable, set_tables_aside
 from vae_jax.detector.sources import Source, list_inputs
 from vae_jax.detector.stream import ScoredImage
 from vae_jax.errors import UserError
 from vae_jax.prediction_request import PredictionRequest
+from vae_jax.prediction_summary import Rows, Tally, print_summary, summarise
+from vae_jax.runtime.partners import Partners
 from vae_jax.runtime.printable import escape_cell
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.decision import Decision
@@ -44,88 +49,146 @@ class _ReusedSource(Source):
     rows: Sequence[Mapping[str, str]] = ()
 
 
-_Rows = Sequence[Mapping[str, object]]  # the rows of one image
-
-
-class _Tally:
-    """Counts rows while they are written."""
-
-    def __init__(self, num_calibration: int):
-        self.images = self.unreadable = self.reused = self.rows = self.anomalous = 0
-        self.other_depth = 0  # of the images that were scored now
-        self.drift = DriftTest(num_calibration)
-
-    def add(self, rows_of_images: Sequence[_Rows]) -> None:
-        """Counts the rows of some images."""
-        self.images += len(rows_of_images)
-        scored = [row for rows in rows_of_images for row in rows if row["status"] == "ok"]
-        self.unreadable += sum(rows[0]["status"] != "ok" for rows in rows_of_images)
-        self.rows += len(scored)
-        self.anomalous += sum(int(row["anomalous"]) for row in scored)
-        self.drift.add(np.array([float(row["p_value"]) for row in scored]))
-
-
-def run(request: PredictionRequest) -> None:
+def run(request: PredictionRequest, partners: Partners | None = None) -> None:
     """Scores the images, and prints how many of them are anomalous.
 
+    Args:
+        request: what to predict.
+        partners: the processes that share the images; None for this process alone.
+
     Raises:
-        UserError: if the run has no detector, there is no such input, or the output folder holds other
-            predictions.
+        UserError: if the run has no detector, there is no such input, the output folder holds other
+            predictions, or the processes have different flags.
     """
     detector = Detector.load(request.workdir, **request.decision)
+    start = time.perf_counter()
+    settings = _describe_settings(request, detector)
+    inputs, passed_over = _list_inputs(request, detector)
+    if partners is None or partners.is_first:
+        _claim_output(request, settings)
+    shares = []
+    if partners is not None:
+        if partners.is_first:
+            set_tables_aside(request.output)
+        _check_same(settings, request, partners)
+        own = _select_own(inputs, partners)
+        share = _predict(own, request, detector, partners)[0]
+        shares = partners.exchange([share.reused, share.other_depth])
+        if not partners.is_first:
+            return
+        inputs, passed_over = _list_inputs(request, detector)
+    tally, table = _predict(inputs, request, detector)
+    if shares:
+        tally.reused = sum(reused for reused, _ in shares)
+        tally.other_depth += sum(other_depth for _, other_depth in shares)
+    table.finish()
+    if detector.parts.config.scoring.false_discovery:
+        tally.anomalous = table.decide_together(detector.parts.config.scoring.false_alarm_rate)
+    summary = summarise(detector, tally, passed_over, time.perf_counter() - start)
+    write_text(request.output / _SUMMARY, json.dumps(summary, indent=2) + "\n")
+    print_summary(summary, table.path)
+
+
+def _list_inputs(
+    request: PredictionRequest, detector: Detector
+) -> tuple[Iterator[Source], collections.Counter[str]]:
+    """Returns the images, and the counts of what is passed over, which are whole after the last image."""
     passed_over: collections.Counter[str] = collections.Counter()
     inputs = list_inputs(request.inputs, detector.parts.preprocessing.max_pixels, passed_over)
     # An input that does not exist is reported before anything is written.
-    inputs = itertools.chain([next(inputs)], inputs)
-    _claim_output(request, detector)
-    start = time.perf_counter()
-    intensity = detector.parts.preprocessing.framing.intensity
-    tally = _Tally(len(detector.parts.calibration[detector.deciding_score]))
+    return itertools.chain([next(inputs)], inputs), passed_over
+
+
+def _predict(
+    inputs: Iterable[Source],
+    request: PredictionRequest,
+    detector: Detector,
+    partners: Partners | None = None,
+) -> tuple[Tally, PredictionTable]:
+    """Scores images and writes their rows.
+
+    Args:
+        inputs: all images, or those of this process.
+        request: what to predict.
+        detector: scores the images.
+        partners: the processes that score the others; None if the images are all.
+
+    Returns:
+        What was counted, and the table, which is closed.
+
+    Raises:
+        UserError: if another process is lost.
+    """
+    framing = detector.parts.preprocessing.framing
+    tally = Tally(len(detector.parts.calibration[detector.deciding_score]))
+    part = None if partners is None else partners.cluster.process_id
     with (
         PredictionTable(
-            request.output,
-            detector.names,
-            has_tiles=detector.parts.preprocessing.framing.cuts_strips,
+            request.output, detector.names, has_tiles=framing.cuts_strips, part=part
         ) as table,
         open_progress_bar(None, "predicting", "image") as bar,
     ):
         sources = _find_rows(inputs, table)
         scored = detector.score_sources(sources, with_maps=request.overlays or request.maps)
         for images in _group(scored):
+            if partners is not None:
+                partners.check()
             rows_of_images = _make_rows(images, detector)
             for image, rows in zip(images, rows_of_images, strict=True):
                 _draw(image, rows, detector, request)
                 if image.crops is not None:
-                    tally.other_depth += has_other_depth(image.crops.stored_levels, intensity)
+                    levels = image.crops.stored_levels
+                    tally.other_depth += has_other_depth(levels, framing.intensity)
             table.write([row for rows in rows_of_images for row in rows])
             tally.add(rows_of_images)
             tally.reused += sum(isinstance(image.source, _ReusedSource) for image in images)
             bar.update(len(images))
-        table.finish()
-    if detector.parts.config.scoring.false_discovery:
-        tally.anomalous = table.decide_together(detector.parts.config.scoring.false_alarm_rate)
-    summary = _summarise(detector, tally, passed_over, time.perf_counter() - start)
-    write_text(request.output / _SUMMARY, json.dumps(summary, indent=2) + "\n")
-    _print_summary(summary, table.path)
+    return tally, table
 
 
-def _claim_output(request: PredictionRequest, detector: Detector) -> None:
-    """Makes the output folder, or checks that it holds a prediction with the same settings."""
+def _describe_settings(request: PredictionRequest, detector: Detector) -> str:
+    """Returns what the rows and pictures depend on, beside the images, as JSON."""
     settings = {
         "detector": detector.parts.digest,
         "decision": detector.parts.config.scoring.to_dict(),
         "overlays": request.overlays,
         "maps": request.maps,
     }
-    text = json.dumps(settings, indent=2, sort_keys=True, default=list) + "\n"
+    return json.dumps(settings, indent=2, sort_keys=True, default=list) + "\n"
+
+
+def _claim_output(request: PredictionRequest, settings: str) -> None:
+    """Makes the output folder, or checks that it holds a prediction with the same settings."""
     path = request.output / _SETTINGS
     mark_output(request.output)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.exists() and path.read_text(encoding="utf-8") != settings:
         raise UserError(
             f"--output={request.output} holds predictions of another detector, or with another decision or "
             "other pictures; name another --output, or delete that folder"
         )
-    write_text(path, text)
+    write_text(path, settings)
+
+
+def _check_same(settings: str, request: PredictionRequest, partners: Partners) -> None:
+    """Waits for the others, and checks that they predict the same into the same folder."""
+    first, *others = partners.exchange([settings, list(request.inputs)])
+    if any(other != first for other in others):
+        raise UserError(
+            "the processes have different detectors or flags; start all of them with the same command"
+        )
+    if not (request.output / _SETTINGS).is_file():
+        raise UserError(
+            f"--output={request.output} is not the folder of process 0; name a folder on a file system "
+            "that all machines share"
+        )
+
+
+def _select_own(sources: Iterable[Source], partners: Partners) -> Iterator[Source]:
+    """Yields the images that this process scores; the frames of a file belong to one process."""
+    cluster = partners.cluster
+    for source in sources:
+        if zlib.crc32(os.fsencode(source.path)) % cluster.num_processes == cluster.process_id:
+            yield source
 
 
 def _find_rows(sources: Iterable[Source], table: PredictionTable) -> Iterator[Source]:
@@ -142,7 +205,7 @@ def _group(images: Iterable[ScoredImage]) -> Iterator[list[ScoredImage]]:
         yield group
 
 
-def _make_rows(images: Sequence[ScoredImage], detector: Detector) -> list[_Rows]:
+def _make_rows(images: Sequence[ScoredImage], detector: Detector) -> list[Rows]:
     """Returns the rows of predictions.csv for each image; the rows that are known already are reused."""
     new = [image for image in images if image.columns]
     decision = detector.decide(
@@ -188,7 +251,7 @@ def _make_image_rows(image: ScoredImage, decision: Decision, first: int) -> list
 
 def _draw(
     image: ScoredImage,
-    rows: _Rows,
+    rows: Rows,
     detector: Detector,
     request: PredictionRequest,
 ) -> None:
@@ -211,64 +274,3 @@ def _draw(
                 is_anomalous=bool(row["anomalous"]),
             )
             write_overlay(locate_picture(request.output / "overlays", name, ".png"), picture)
-
-
-def _summarise(
-    detector: Detector, tally: _Tally, passed_over: Mapping[str, int], seconds: float
-) -> dict[str, object]:
-    """Returns the content of summary.json."""
-    parts = detector.parts
-    summary = {
-        "images": tally.images,
-        "unreadable": tally.unreadable,
-        "reused": tally.reused,
-        "other_depth": tally.other_depth,
-        "passed_over": dict(sorted(passed_over.items())),
-        "rows": tally.rows,
-        "anomalous": tally.anomalous,
-        "share_anomalous": tally.anomalous / tally.rows if tally.rows else None,
-        "decision": {
-            "score": detector.deciding_score,
-            "rule": detector.rule,
-            "threshold": detector.threshold.upper,
-            "promised_rate": detector.promised_rate,
-        },
-        "drift": {
-            "p_value": tally.drift.p_value,
-            "warning": tally.drift.describe(tally.anomalous, detector.promised_rate),
-        },
-        "seconds": seconds,
-        "images_per_second": (tally.images - tally.reused) / seconds,
-        "detector": {
-            "version": parts.version,
-            "fingerprint": parts.fingerprint,
-            "digest": parts.digest,
-            "run": parts.config.name,
-        },
-        "version": vae_jax.__version__,
-    }
-    if detector.threshold.lower is not None:
-        summary["decision"]["threshold_low"] = detector.threshold.lower
-    return summary
-
-
-def _print_summary(summary: Mapping[str, Any], path: pathlib.Path) -> None:
-    decision = summary["decision"]
-    rate = decision["promised_rate"]
-    promise = "" if rate is None else f", {rate:.3g} of normal images promised"
-    print(
-        f"{summary['anomalous']} of {summary['rows']} anomalous by {decision['score']} > "
-        f"{decision['threshold']:.4g}{promise}; {summary['unreadable']} unreadable; "
-        f"{summary['images_per_second']:.3g} images/s"
-    )
-    if summary["passed_over"]:
-        counts = ", ".join(f"{reason}: {n}" for reason, n in summary["passed_over"].items())
-        print(f"passed over in folders: {counts}")
-    if summary["other_depth"]:
-        print(
-            f"caveat: {summary['other_depth']} images have another number of bits than the grey levels "
-            "of the run were made for (data.intensity), so they are nearly black or white"
-        )
-    if summary["drift"]["warning"]:
-        print(f"caveat: {summary['drift']['warning']}")
-    print(f"\npredictions: {path}")

@@ -70,6 +70,19 @@ def make_request(
     return PredictionRequest(workdir, tuple(inputs), folder, decision, overlays, maps)
 
 
+def refuse_standard_input(inputs: Sequence[str]) -> None:
+    """Refuses a list of images that only one of several processes can read.
+
+    Raises:
+        UserError: if one of the inputs is standard input.
+    """
+    if "-" in inputs:
+        raise UserError(
+            "--input=- is read by one process only; write the list to a file and name it with "
+            "--input=@list.txt"
+        )
+
+
 def refuse_flags(
     mode: str, inputs: Sequence[str], output: str | None, overlays: bool, maps: bool
 ) -> None:

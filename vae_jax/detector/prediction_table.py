@@ -2,7 +2,8 @@
 
 A row remembers size and time of its file. When a prediction starts again, the table so far is set aside,
 and the rows of unchanged files are copied from it. So the new table is in the order of the input, whatever
-has changed in between. Only 16 bytes per old row are kept in memory.
+has changed in between. Only 16 bytes per old row are kept in memory. Several processes write a part each,
+and a part is joined like the table of a stopped prediction.
 """
 
 import array
@@ -18,12 +19,37 @@ from vae_jax.runtime.printable import escape_cell
 from vae_jax.scoring.calibration import benjamini_hochberg
 
 FILE = "predictions.csv"
+_PART = "predictions.part.{}.csv"  # the table of one of several processes
 _SET_ASIDE = "predictions.previous.{}.csv"  # tables of stopped predictions, numbered
+_TABLE_BITS = 16  # of a place in the index; the others are those of the offset
 _STAMP = ("stored_bytes", "modified_ns")
+
+
+def set_tables_aside(folder: pathlib.Path) -> None:
+    """Renames the table of a folder and all parts of it, so that the next prediction uses their rows again.
+
+    Args:
+        folder: folder of the table.
+    """
+    numbers = [_find_number(path) for path in _list_numbered(folder, _SET_ASIDE)]
+    tables = [folder / FILE, *_list_numbered(folder, _PART)]
+    for number, path in enumerate(filter(pathlib.Path.exists, tables), max(numbers, default=0) + 1):
+        os.replace(path, folder / _SET_ASIDE.format(number))
+
+
+def _list_numbered(folder: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    return sorted(folder.glob(pattern.format("*")), key=_find_number)
+
+
+def _find_number(path: pathlib.Path) -> int:
+    return int(path.name.split(".")[-2])
 
 
 class PredictionTable:
     """The table of one prediction; a context manager that closes it.
+
+    The table and the parts that the folder holds are set aside, and their rows are found again. A part
+    leaves the folder as it is.
 
     Attributes:
         path: the file.
@@ -34,18 +60,25 @@ class PredictionTable:
         score_names: names of the scores.
         has_tiles: whether an image has a row for each of its tiles. Whether all rows of the last image of
             a table were written is unknown, so they are not used again.
+        part: number of this process if several share the images; None for the table of all images.
     """
 
     def __init__(
-        self, folder: pathlib.Path, score_names: Sequence[str], *, has_tiles: bool = False
+        self,
+        folder: pathlib.Path,
+        score_names: Sequence[str],
+        *,
+        has_tiles: bool = False,
+        part: int | None = None,
     ):
         self._has_tiles = has_tiles
-        self.path = folder / FILE
+        self.path = folder / (FILE if part is None else _PART.format(part))
         self.columns = (
             "file", "status", "message", *score_names, "p_value", "anomalous", *_STAMP
         )  # fmt: skip
-        self._set_table_aside()
-        self._old_tables = [path.open("rb") for path in self._list_set_aside()]
+        if part is None:
+            set_tables_aside(folder)
+        self._old_tables = [path.open("rb") for path in _list_numbered(folder, _SET_ASIDE)]
         self._index = _RowIndex()
         for number, table in enumerate(self._old_tables):
             self._add_rows(number, table)
@@ -93,7 +126,7 @@ class PredictionTable:
 
     def finish(self) -> None:
         """Removes the tables of stopped predictions, whose rows are no longer needed."""
-        for path in self._list_set_aside():
+        for path in _list_numbered(self.path.parent, _SET_ASIDE):
             path.unlink()
 
     def decide_together(self, rate: float) -> int:
@@ -123,17 +156,6 @@ class PredictionTable:
     def _read(self) -> Iterator[dict[str, str]]:
         with self.path.open(encoding="utf-8", newline="") as stream:
             yield from csv.DictReader(stream)
-
-    def _set_table_aside(self) -> None:
-        if self.path.exists():
-            numbers = [int(path.name.split(".")[-2]) for path in self._list_set_aside()]
-            os.replace(
-                self.path, self.path.with_name(_SET_ASIDE.format(max(numbers, default=0) + 1))
-            )
-
-    def _list_set_aside(self) -> list[pathlib.Path]:
-        paths = self.path.parent.glob(_SET_ASIDE.format("*"))
-        return sorted(paths, key=lambda path: int(path.name.split(".")[-2]))
 
     def _add_rows(self, number: int, table: io.BufferedReader) -> None:
         """Adds the rows of a table to the index."""
@@ -183,7 +205,7 @@ class _RowIndex:
     def add(self, key: tuple[str, ...], table: int, start: int) -> None:
         """Adds a row that begins at `start` of the table of this number."""
         self._hashes.append(hash(key))
-        self._places.append(start << 8 | table)
+        self._places.append(start << _TABLE_BITS | table)
 
     def finish(self) -> None:
         """Sorts the rows, after all of them have been added."""
@@ -200,5 +222,5 @@ class _RowIndex:
         first = int(np.searchsorted(self._hashes, value, side="left"))
         while first < len(self._hashes) and self._hashes[first] == value:
             place = int(self._places[first])
-            yield place & 255, place >> 8
+            yield place & (1 << _TABLE_BITS) - 1, place >> _TABLE_BITS
             first += 1

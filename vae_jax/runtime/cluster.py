@@ -15,11 +15,13 @@ class Cluster:
         coordinator: "host:port", the address of process 0 for all processes.
         num_processes: number of all processes, including this one.
         process_id: index of this process, from 0.
+        local_devices: indices of the GPUs that this process uses among those of its machine; None for all.
     """
 
     coordinator: str
     num_processes: int
     process_id: int
+    local_devices: tuple[int, ...] | None = None
 
     @classmethod
     def from_flags(

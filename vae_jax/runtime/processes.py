@@ -10,8 +10,6 @@ import atexit
 import contextlib
 import json
 import os
-import sys
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,77 +22,98 @@ from jaxtyping import Int, Shaped
 
 from vae_jax.errors import UserError
 from vae_jax.runtime.cluster import Cluster
+from vae_jax.runtime.partners import Partners, exit_now
+from vae_jax.runtime.relay import reach_service, serve_service
+from vae_jax.runtime.rendezvous import join
+from vae_jax.runtime.signals import StoppedError
 
-_START_SECONDS = 300  # longest time between the start of the first and of the last process
-_SHUTDOWN_SECONDS = 10  # how long a process that has failed waits for the others to end too
-# How long the other processes wait at the end while the first one evaluates and reports, seconds.
-_MAX_REPORT_SECONDS = 7 * 24 * 3600
+_LOSS_SECONDS = 3.0  # after an error of JAX: how long until another process is known to be lost
+_SHUTDOWN_SECONDS = 60  # longest time between the first and the last process that disconnects
+_HOUR = 3600
 
 
 @contextlib.contextmanager
-def join_cluster(cluster: Cluster, start_seconds: float = _START_SECONDS) -> Iterator[None]:
+def join_cluster(cluster: Cluster, start_seconds: float | None = None) -> Iterator[None]:
     """Connects the processes before any of them computes; after an error a process ends at once.
 
     Args:
         cluster: the address of process 0, the number of processes, and which of them this one is.
-        start_seconds: how long to wait for the other processes, seconds.
+        start_seconds: how long to wait for the other processes, seconds; None for the default.
 
     Raises:
-        UserError: if not all processes have connected in that time, or if they have different numbers of
-            devices.
+        UserError: if not all processes have come in that time, if they have different numbers of devices,
+            or if one of them is lost.
     """
-    try:
-        _connect(cluster, start_seconds)
-    except UserError:
-        # A thread is still trying to connect. It would finally end the process with a stack trace.
-        atexit.register(_exit_now, 2)
-        raise
-    try:
+    with watch_partners(cluster, start_seconds) as partners:
+        _connect(cluster, partners)
         _check_devices(cluster)
         yield
+        partners.exchange()
+        jax.distributed.shutdown()
+
+
+@contextlib.contextmanager
+def watch_partners(cluster: Cluster, start_seconds: float | None = None) -> Iterator[Partners]:
+    """Connects the processes without JAX, and ends this one if another is lost.
+
+    Args:
+        cluster: as for `join_cluster`.
+        start_seconds: as for `join_cluster`.
+
+    Raises:
+        UserError: as for `join_cluster`.
+    """
+    if cluster.local_devices:
+        for platform in ("cuda", "rocm"):
+            jax.config.update(
+                f"jax_{platform}_visible_devices", ",".join(map(str, cluster.local_devices))
+            )
+    partners = join(cluster, start_seconds)
+    try:
+        yield partners
+        partners.finish()
     except BaseException as error:
-        # At exit JAX would wait for the other processes, which may wait for a sum with this process. If all
-        # of them fail in the same way, they all arrive here and shut down together.
-        if not _succeeds_within(_SHUTDOWN_SECONDS, jax.distributed.shutdown):
-            is_users = isinstance(error, (UserError, OSError))
-            atexit.register(_exit_now, 2 if is_users else getattr(error, "status", 1))
+        is_own = isinstance(error, (UserError, OSError, StoppedError, KeyboardInterrupt))
+        # JAX fails first, with a text of its own, if a process that it waits for is lost.
+        is_loss = partners.wait_for_loss(0.0 if is_own else _LOSS_SECONDS) and not is_own
+        partners.fail()
+        # At exit JAX would wait for the other processes, which may wait for a sum with this process.
+        is_users = is_loss or isinstance(error, (UserError, OSError))
+        atexit.register(exit_now, 2 if is_users else getattr(error, "status", 1))
+        if is_loss:
+            raise UserError(partners.loss) from error
         raise
 
 
-def _connect(cluster: Cluster, start_seconds: float) -> None:
+def _connect(cluster: Cluster, partners: Partners) -> None:
+    """Connects JAX in all processes."""
     # This service would intercept the signal that ends a process. It is not needed, because a stopped run
     # continues from its checkpoint.
     jax.config.update("jax_enable_preemption_service", False)
-    failures = []
-
-    def connect():
-        try:
-            jax.distributed.initialize(
-                cluster.coordinator,
-                cluster.num_processes,
-                cluster.process_id,
-                cluster_detection_method="deactivate",
-                initialization_timeout=int(start_seconds) + 60,
-                shutdown_timeout_seconds=_MAX_REPORT_SECONDS,
-            )
-        except Exception as error:  # this is another thread; the error is raised below
-            failures.append(" ".join(str(error).split())[:160])
-
-    if not _succeeds_within(start_seconds, connect):
-        problem = (
-            f"not all of --num_processes={cluster.num_processes} have connected"
-            if cluster.process_id == 0
-            else "there is no answer, or not all processes have connected"
+    # All connections of the service lead to this machine; no proxy may take them.
+    os.environ["no_grpc_proxy"] = "127.0.0.1"  # noqa: SIM112
+    jax.config.update("jax_check_proxy_envs", False)
+    address = serve_service(partners) if partners.is_first else reach_service(partners)
+    partners.exchange()
+    try:
+        jax.distributed.initialize(
+            address,
+            cluster.num_processes,
+            cluster.process_id,
+            local_device_ids=cluster.local_devices,
+            cluster_detection_method="deactivate",
+            coordinator_bind_address=address,
+            # `Partners` notices what is lost. JAX would end this process with a stack trace.
+            initialization_timeout=_HOUR,
+            heartbeat_timeout_seconds=24 * _HOUR,
+            shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
         )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"--coordinator={cluster.coordinator}: {problem} within {start_seconds:g} s; start every "
-            "process with the same address, the one of process 0, and with its own --process_id"
-        )
-    if failures:
-        raise UserError(
-            f"--coordinator={cluster.coordinator} cannot be used ({failures[0]}); name the machine of "
-            "process 0 and a free port of that machine"
-        )
+            f"--coordinator={cluster.coordinator} cannot be used ({reason}); name the machine of process 0 "
+            "and a free port of that machine"
+        ) from error
 
 
 def _check_devices(cluster: Cluster) -> None:
@@ -103,28 +122,6 @@ def _check_devices(cluster: Cluster) -> None:
             f"{cluster.num_processes} processes have {jax.device_count()} devices, but this process has "
             f"{jax.local_device_count()} of them; give each process the same number of devices"
         )
-
-
-def _succeeds_within(seconds: float, call: Callable[[], object]) -> bool:
-    """Returns whether a call, which JAX cannot cancel, ends in time and without an error."""
-    succeeded = threading.Event()
-
-    def attempt():
-        with contextlib.suppress(Exception):
-            call()
-            succeeded.set()
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return succeeded.is_set()
-
-
-def _exit_now(status: int) -> None:
-    """Ends the process without waiting for its threads."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 def are_several() -> bool:

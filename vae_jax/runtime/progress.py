@@ -4,10 +4,12 @@ import contextlib
 import contextvars
 import logging
 import sys
+import weakref
 from collections.abc import Iterator
 
 import tqdm
 
+_bars: weakref.WeakSet[tqdm.tqdm] = weakref.WeakSet()
 _ARE_HIDDEN = contextvars.ContextVar("are_hidden", default=False)
 
 
@@ -37,7 +39,7 @@ def open_progress_bar(
     """
     is_wanted = description is not None and not _ARE_HIDDEN.get()
     is_visible = is_wanted and logging.getLogger("vae_jax").isEnabledFor(logging.WARNING)
-    return tqdm.tqdm(
+    bar = tqdm.tqdm(
         total=total,
         initial=done,
         desc=description,
@@ -46,3 +48,12 @@ def open_progress_bar(
         mininterval=0.2 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,
     )
+    _bars.add(bar)
+    return bar
+
+
+def write_below_bars(text: str) -> None:
+    """Writes a last line to stderr, also while another thread shows a progress bar there."""
+    is_shown = any(not bar.disable for bar in _bars)
+    sys.stderr.write(f"\n{text}\n" if is_shown else f"{text}\n")
+    sys.stderr.flush()
