@@ -33,6 +33,8 @@ BESIDE = (
 TOP = {
     "train",
     "training_setup",
+    "training_start",
+    "training_recovery",
     "evaluate",
     "evaluate_new",
     "evaluation_request",

@@ -154,6 +154,9 @@ def default() -> ml_collections.ConfigDict:
         10  # epochs between saves of the latest state; the last is saved too
     )
     train.epochs_per_frame = 0  # epochs between frames of the training films; 0: no films
+    # Where a loss, a gradient or a parameter is not finite: stop | rollback (goes back to the last
+    # checkpoint and halves the learning rate; the third time in a row it stops).
+    train.on_nan = "stop"
     train.steps_per_call = 64  # steps that run on the device before control returns to the host
     # float32 | bfloat16 (products in bfloat16; sums and parameters in float32)
     train.precision = "float32"

@@ -27,6 +27,10 @@ _EXTENDED_FIELDS = (
 )
 
 
+# A run that goes on may have another value of these fields, which change nothing unless it breaks.
+FREE_FIELDS = ("train.on_nan",)
+
+
 def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns `{"group.field": value}` of the fields that distinguish one run from another."""
     values = flatten_config(config)
@@ -38,7 +42,10 @@ def run_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def list_differences(
-    stored: Mapping[str, Any], config: ml_collections.ConfigDict, model_only: bool = False
+    stored: Mapping[str, Any],
+    config: ml_collections.ConfigDict,
+    model_only: bool = False,
+    changeable: Sequence[str] = (),
 ) -> str:
     """Compares a config with the one that a checkpoint holds.
 
@@ -49,12 +56,14 @@ def list_differences(
         stored: config in the checkpoint, as nested dicts.
         config: config of the run.
         model_only: whether fields of training are left out too: the parameters can be used anyway.
+        changeable: further fields that are left out.
 
     Returns:
         The fields that differ, with both values; "" if none does.
     """
     old, new = run_fields(ml_collections.ConfigDict(stored)), run_fields(config)
-    passed_over = (*_EXTENDED_FIELDS, "name", "scoring.", "report.") + ("train.",) * model_only
+    passed_over = (*_EXTENDED_FIELDS, *FREE_FIELDS, *changeable, "name", "scoring.", "report.")
+    passed_over += ("train.",) * model_only
     different = sorted(
         field
         for field in old.keys() & new.keys()

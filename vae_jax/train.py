@@ -3,8 +3,8 @@
 import contextlib
 import logging
 import pathlib
+from collections.abc import Callable
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -14,27 +14,30 @@ from vae_jax.audit.training_check import check_dataset
 from vae_jax.config_differences import run_fields
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
-from vae_jax.errors import UserError
-from vae_jax.model.vae import VAE, count_params
+from vae_jax.model.vae import VAE
 from vae_jax.observation.observed import get_inputs, observe_dataset
-from vae_jax.report.film import open_film
+from vae_jax.report.film import TrainingFilm, open_film
 from vae_jax.runtime import processes
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.runtime.signals import delay_signals
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.training.break_record import is_broken
 from vae_jax.training.checkpoint import Checkpoints
 from vae_jax.training.closed_form import fit_linear
 from vae_jax.training.epoch_part import EpochPart
 from vae_jax.training.history import History
+from vae_jax.training.nonfinite import NonFiniteError, check_state
 from vae_jax.training.parallel import replicas_agree
-from vae_jax.training.placement import LOCATIONS
-from vae_jax.training.state import TrainState, create_state
+from vae_jax.training.rollback import Rollback
+from vae_jax.training.state import TrainState
 from vae_jax.training.validation import (
     ValidationResult,
     has_stalled,
     is_checkpoint_due,
 )
+from vae_jax.training_recovery import recover
 from vae_jax.training_setup import Training, set_up_training
+from vae_jax.training_start import Start, describe_position, start_or_resume
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +68,9 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
 
     Raises:
         StoppedError: after SIGTERM or SIGINT, when a checkpoint has been saved.
-        UserError: if a loss is not finite (the last finite checkpoint stays), if the run began with other
-            data, or if the devices cannot share a batch evenly.
+        UserError: if a loss is not finite and `train.on_nan` does not go back to a checkpoint (the last
+            finite one stays), if the run began with other data, or if the devices cannot share a batch
+            evenly.
     """
     processes.check_same(run_fields(config), dataset.fingerprint)
     if processes.is_first():
@@ -79,55 +83,86 @@ def train(config: ml_collections.ConfigDict, workdir: pathlib.Path, dataset: Dat
     if train_config.epochs_per_frame and processes.is_first():
         film = open_film(workdir, dataset.val, training.recipe.model, config.seed)
     with delay_signals() as get_signal, Checkpoints(workdir / "checkpoints") as checkpoints:
-        state, epoch, part = _start_or_resume(training, checkpoints)
-        num_images = len(get_inputs(dataset.train))
-        num_done = epoch * num_images + (int(part.metrics["count"].sum()) if part else 0)
+        start = start_or_resume(training, checkpoints, _is_rate_free(workdir, checkpoints))
         # Several processes must stop at the same place, so there an epoch is finished first.
         is_stopping = (lambda: False) if processes.are_several() else get_signal
-        with (
-            _open_history(workdir, state) as history,
-            open_progress_bar(
-                train_config.epochs * num_images, "training", "image", num_done
-            ) as bar,
-        ):
-            while epoch < train_config.epochs and not has_stalled(state, train_config):
-                state, train_line = training.trainer.train(
-                    state, epoch, bar.update, part, is_stopping
+        while True:
+            try:
+                return _train_from(
+                    start, training, workdir, checkpoints, film, get_signal, is_stopping
                 )
-                if isinstance(train_line, EpochPart):
-                    _save_part(training, state, epoch, train_line, checkpoints)
-                    break
-                part = None
-                epoch += 1
-                result = ValidationResult()
-                if training.validator.is_due(epoch):
-                    state, result = training.validator.validate(state, epoch, train_line)
-                    bar.set_postfix_str(_describe(result.val_line), refresh=False)
-                if history:
-                    train_line |= result.train_quality
-                    history.write_metrics(int(state.step), epoch, "train", train_line)
-                    if result.val_line:
-                        history.write_metrics(int(state.step), epoch, "val", result.val_line)
-                if film and epoch % train_config.epochs_per_frame == 0:
-                    film.add_frame(epoch, _make_trained_model(training, state))
-                has_signal = processes.has_any(get_signal() is not None)
-                if has_signal or is_checkpoint_due(state, epoch, result, train_config):
-                    _save(training, state, epoch, result.distortion, checkpoints, history)
-                if has_signal:
-                    break
-        if has_stalled(state, train_config):
-            log.info(
-                "training stopped at epoch %d, because the last %d validations brought no improvement",
-                epoch, int(state.validations_since_best),
-            )  # fmt: skip
+            except NonFiniteError as error:
+                before = start.rollbacks
+                start = recover(training, workdir, checkpoints, error, before, is_stopping)
+
+
+def _train_from(
+    start: Start,
+    training: Training,
+    workdir: pathlib.Path,
+    checkpoints: Checkpoints,
+    film: TrainingFilm | None,
+    get_signal: Callable[[], int | None],
+    is_stopping: Callable[[], object],
+) -> TrainState:
+    """Trains from a start until the last epoch, until the model stops improving, or until a signal.
+
+    Raises:
+        NonFiniteError: if a loss, a gradient or a parameter is not finite.
+    """
+    train_config, num_images = training.config.train, len(get_inputs(training.dataset.train))
+    state, epoch, part = start.state, start.epoch, start.part
+    num_done = epoch * num_images + (int(part.metrics["count"].sum()) if part else 0)
+    with (
+        _open_history(workdir, state) as history,
+        open_progress_bar(train_config.epochs * num_images, "training", "image", num_done) as bar,
+    ):
+        while epoch < train_config.epochs and not has_stalled(state, train_config):
+            state, train_line = training.trainer.train(state, epoch, bar.update, part, is_stopping)
+            if isinstance(train_line, EpochPart):
+                _save(training, state, epoch, start.rollbacks, checkpoints, part=train_line)
+                break
+            part = None
+            epoch += 1
+            result = ValidationResult()
+            if training.validator.is_due(epoch):
+                state, result = training.validator.validate(state, epoch, train_line)
+                bar.set_postfix_str(_describe(result.val_line), refresh=False)
+            if history:
+                train_line |= result.train_quality
+                if start.rollbacks:
+                    train_line["rollbacks"] = len(start.rollbacks)
+                history.write_metrics(int(state.step), epoch, "train", train_line)
+                if result.val_line:
+                    history.write_metrics(int(state.step), epoch, "val", result.val_line)
+            if film and epoch % train_config.epochs_per_frame == 0:
+                check_state(state, training.trainer.checkpoint_folder)
+                film.add_frame(epoch, _make_trained_model(training, state))
+            has_signal = processes.has_any(get_signal() is not None)
+            if has_signal or is_checkpoint_due(state, epoch, result, train_config):
+                _save(training, state, epoch, start.rollbacks, checkpoints, result.distortion)
+                _write_images(training, state, history)
+            if has_signal:
+                break
+    if has_stalled(state, train_config):
+        log.info(
+            "training stopped at epoch %d, because the last %d validations brought no improvement",
+            epoch, int(state.validations_since_best),
+        )  # fmt: skip
     return state
+
+
+def _is_rate_free(workdir: pathlib.Path, checkpoints: Checkpoints) -> bool:
+    """Returns whether the run broke, so that its checkpoints may be of another learning rate."""
+    newest_step = checkpoints.latest_step() or 0
+    return processes.compute_on_first(lambda: is_broken(workdir, newest_step))
 
 
 def _fit_in_closed_form(training: Training, workdir: pathlib.Path) -> TrainState:
     """Fits a linear model and saves it, unless the workdir already holds it."""
     config, train_inputs = training.config, get_inputs(training.dataset.train)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
-        state, *_ = _start_or_resume(training, checkpoints)
+        state = start_or_resume(training, checkpoints).state
         if int(state.step):
             return state
         epoch = config.train.epochs
@@ -139,67 +174,38 @@ def _fit_in_closed_form(training: Training, workdir: pathlib.Path) -> TrainState
             if history:
                 history.write_metrics(int(state.step), epoch, "train", train_line)
                 history.write_metrics(int(state.step), epoch, "val", result.val_line)
-            _save(training, state, epoch, result.distortion, checkpoints, history)
+            _save(training, state, epoch, (), checkpoints, result.distortion)
+            _write_images(training, state, history)
     return state
-
-
-def _start_or_resume(
-    training: Training, checkpoints: Checkpoints
-) -> tuple[TrainState, int, EpochPart | None]:
-    """Returns the state to continue from, the number of completed epochs, and the part of the next one."""
-    config, dataset = training.config, training.dataset
-    state, epoch, part = create_state(training.recipe, config.seed), 0, None
-    restored = checkpoints.restore_newest(state, config)
-    if restored is None:
-        checkpoints.save(state, _describe_position(dataset, 0), config.to_dict(), None)
-    else:
-        state, position = restored
-        epoch = position["epoch"]
-        if "part" in position:
-            part = EpochPart.from_json(position["part"])
-        if position["fingerprint"] != dataset.fingerprint:
-            raise UserError(
-                "the images, masks, groups or region of interest have changed since this run began "
-                f"(fingerprint {position['fingerprint']} then, {dataset.fingerprint} now); use another "
-                "--workdir, or restore the data"
-            )
-    images = dataset.train.images
-    log.info(
-        "%s: %d training images %dx%dx%d on %s, %s parameters, epoch %d of %d, images %s",
-        config.name, len(images), *images.shape[1:], _describe_devices(jax.devices()),
-        f"{count_params(state.params):,}", epoch, config.train.epochs,
-        LOCATIONS[training.trainer.placement.cache],
-    )  # fmt: skip
-    return state, epoch, part
-
-
-def _save_part(
-    training: Training, state: TrainState, epoch: int, part: EpochPart, checkpoints: Checkpoints
-) -> None:
-    """Saves a checkpoint in the middle of an epoch."""
-    position = _describe_position(training.dataset, epoch) | {"part": part.to_json()}
-    checkpoints.save(state, position, training.config.to_dict(), None)
 
 
 def _save(
     training: Training,
     state: TrainState,
     epoch: int,
-    distortion: float | None,
+    rollbacks: tuple[Rollback, ...],
     checkpoints: Checkpoints,
-    history: History | None,
+    distortion: float | None = None,
+    part: EpochPart | None = None,
 ) -> None:
-    """Saves a checkpoint, and for TensorBoard a few validation images beside their reconstructions."""
+    """Saves a checkpoint of a finite state; with a part, in the middle of an epoch."""
+    check_state(state, training.trainer.checkpoint_folder)
     if not replicas_agree(state):
         raise RuntimeError(f"the devices' states differ at step {int(state.step)}")
+    position = describe_position(training.dataset, epoch, rollbacks)
+    if part:
+        position["part"] = part.to_json()
+    checkpoints.save(state, position, training.config.to_dict(), distortion)
+
+
+def _write_images(training: Training, state: TrainState, history: History | None) -> None:
+    """Writes for TensorBoard a few validation images beside their reconstructions."""
     if history and isinstance(training.recipe.model, VAE):
         val_images = training.dataset.val.images
         shown = val_images[np.arange(min(_NUM_SHOWN, len(val_images)))]
         x_hat = _make_trained_model(training, state).reconstruct(shown).x_hat
         pairs = np.concatenate([shown / np.float32(255), x_hat], axis=2)
         history.write_images(int(state.step), "val/image_and_reconstruction", pairs)
-    position = _describe_position(training.dataset, epoch)
-    checkpoints.save(state, position, training.config.to_dict(), distortion)
 
 
 def _make_trained_model(training: Training, state: TrainState) -> TrainedModel:
@@ -214,17 +220,5 @@ def _open_history(
     return History(workdir, int(state.step)) if processes.is_first() else contextlib.nullcontext()
 
 
-def _describe_position(dataset: Dataset, epoch: int) -> dict:
-    """Returns how far training has come; the order of images within an epoch follows from the seed."""
-    return {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "epoch": epoch}
-
-
 def _describe(val_line: dict[str, float]) -> str:
     return f"val {val_line['reconstruction']:.4g} + kl {val_line['kl']:.3g} nats"
-
-
-def _describe_devices(devices: list[jax.Device]) -> str:
-    description = f"{len(devices)} {devices[0].device_kind}"
-    if processes.are_several():
-        return f"{description} of {jax.process_count()} processes"
-    return description

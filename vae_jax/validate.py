@@ -32,6 +32,7 @@ PRECISIONS = ("float32", "bfloat16")
 THRESHOLD_RULES = ("quantile", "mean_std")
 CONDITIONS = ("marginal", "given")
 DESIGNS = ("one_at_a_time", "full")
+ON_NAN = ("stop", "rollback")
 PARALLEL = ("auto", "jit", "pmap", "sharded")
 
 # Fields of the group `scoring` that decide and do not score, so that a fitted detector can change them.
@@ -54,7 +55,8 @@ _VALID_NAMES = {
     "model.kind": MODELS, "model.latent": LATENTS, "model.likelihood": LIKELIHOODS,
     "model.activation": ACTIVATIONS,
     "objective.beta_schedule": BETA_SCHEDULES, "train.learning_rate_schedule": LEARNING_RATE_SCHEDULES,
-    "train.precision": PRECISIONS, "train.parallel": PARALLEL, "scoring.threshold_rule": THRESHOLD_RULES,
+    "train.precision": PRECISIONS, "train.parallel": PARALLEL,
+    "train.on_nan": ON_NAN, "scoring.threshold_rule": THRESHOLD_RULES,
     "scoring.condition": CONDITIONS, "scoring.aggregate": AGGREGATES, "ablate.design": DESIGNS,
 }  # fmt: skip
 LISTS_OF_NAMES = (

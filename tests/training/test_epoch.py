@@ -9,6 +9,7 @@ from vae_jax.config import default
 from vae_jax.errors import UserError
 from vae_jax.training import epoch as epoch_lib
 from vae_jax.training.epoch_part import EpochPart
+from vae_jax.training.nonfinite import check_metrics
 from vae_jax.training.pace import Pace
 from vae_jax.training.placement import place_images
 from vae_jax.training.plans import make_plans, skip_steps
@@ -56,7 +57,7 @@ def test_terms_are_means_over_images_and_rates_are_those_of_the_last_step():
 
 
 def check(**metrics):
-    epoch_lib.check_finite(
+    check_metrics(
         {name: np.array(values) for name, values in metrics.items()}, 7, pathlib.Path("folder")
     )
 

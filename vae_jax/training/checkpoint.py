@@ -7,8 +7,7 @@ stored. `checkpoint_files.py` notices damage; training then continues from the n
 
 import functools
 import pathlib
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -31,7 +30,7 @@ from vae_jax.training.checkpoint_failures import (
 )
 from vae_jax.training.checkpoint_files import DISTORTION_KEY
 from vae_jax.training.checkpoint_manager import make_manager
-from vae_jax.training.checkpoint_recovery import remove_damaged, set_aside
+from vae_jax.training.checkpoint_recovery import read_newest
 from vae_jax.training.state import TrainState
 
 
@@ -67,12 +66,18 @@ class Checkpoints:
         if "_manager" not in self.__dict__:
             return
         try:
+            self._wait()
             with explain_failures(self._directory):
-                self._manager.wait_until_finished()
                 self._manager.close()
         except UserError:
             if not isinstance(error, UserError):  # the first failure is the one to report
                 raise
+
+    def _wait(self) -> None:
+        """Waits for the last save."""
+        if "_manager" in self.__dict__:
+            with explain_failures(self._directory):
+                self._manager.wait_until_finished()
 
     def latest_step(self) -> int | None:
         """Returns the step of the newest checkpoint; None if there is no checkpoint."""
@@ -133,13 +138,17 @@ class Checkpoints:
         return _unpack(items, template)
 
     def restore_newest(
-        self, template: TrainState, config: ml_collections.ConfigDict
+        self,
+        template: TrainState,
+        config: ml_collections.ConfigDict,
+        changeable: Sequence[str] = (),
     ) -> tuple[TrainState, dict] | None:
         """Restores the newest whole checkpoint; names newer ones that are damaged, and renames them.
 
         Args:
             template: a state with the shapes and dtypes of the saved one.
             config: config of the run, which the config in the checkpoint must equal.
+            changeable: fields of the config that may differ.
 
         Returns:
             The state and the item `data`; None if there is no checkpoint of a run that took a step.
@@ -148,38 +157,18 @@ class Checkpoints:
             UserError: if all checkpoints are damaged, or the newest whole one is of another config.
         """
         template = _make_template(template)
-        items = processes.compute_on_first(lambda: self._read_newest(template, config))
-        return _unpack(items, template) if items else None
 
-    def _read_newest(self, template: TrainState, config: ml_collections.ConfigDict) -> dict:
-        remove_damaged(self._directory)
-        steps = files_lib.list_steps(self._directory)
-        errors = []
-        for step in reversed(steps):
-            stored = files_lib.read_item(self._directory / str(step), "config") or {}
-            differences = list_differences(stored, config)
-            if differences and step == 0:
-                shutil.rmtree(
-                    self._directory / "0"
-                )  # the initial state, which follows from the config
-                return {}
-            if differences:
-                raise UserError(
-                    f"checkpoint {self._directory / str(step)} is of another config: "
-                    f"{differences}; choose another --workdir, or use the same values"
-                )
-            try:
-                items = self._read_state(step, template)
-            except UserError as error:
-                errors.append(error)
-                continue
-            for damaged in steps[steps.index(step) + 1 :]:
-                set_aside(self._directory / str(damaged), "it cannot be read")
-            self._manager.reload()
+        def read():
+            self._wait()
+            items = read_newest(
+                self._directory, config, changeable, lambda step: self._read_state(step, template)
+            )
+            if items:
+                self._manager.reload()
             return items
-        if errors:
-            raise errors[0]
-        return {}
+
+        items = processes.compute_on_first(read)
+        return _unpack(items, template) if items else None
 
     def restore_params(
         self, step: int, read_config: Callable[[], ml_collections.ConfigDict] | None = None

@@ -3,11 +3,71 @@
 import logging
 import pathlib
 import shutil
+from collections.abc import Callable, Sequence
 
+import ml_collections
+
+from vae_jax.config_differences import list_differences
 from vae_jax.errors import UserError
 from vae_jax.training import checkpoint_files as files_lib
+from vae_jax.training.nonfinite import find_nonfinite
 
 log = logging.getLogger(__name__)
+
+
+def read_newest(
+    directory: pathlib.Path,
+    config: ml_collections.ConfigDict,
+    changeable: Sequence[str],
+    read_state: Callable[[int], dict],
+) -> dict:
+    """Reads the newest checkpoint that is whole and finite; newer ones are renamed, and named in the log.
+
+    Args:
+        directory: folder of the checkpoints.
+        config: config of the run, which the config in the checkpoint must equal.
+        changeable: fields of the config that may differ.
+        read_state: step -> the items `state` and `data` of its checkpoint.
+
+    Returns:
+        The items; {} if there is no checkpoint of a run that took a step.
+
+    Raises:
+        UserError: if no checkpoint can be used, or the newest whole one is of another config.
+    """
+    remove_damaged(directory)
+    steps = files_lib.list_steps(directory)
+    errors = []
+    unusable = {}  # step -> what is wrong with its checkpoint
+    for step in reversed(steps):
+        folder = directory / str(step)
+        stored = files_lib.read_item(folder, "config") or {}
+        differences = list_differences(stored, config, changeable=changeable)
+        if differences and step == 0:
+            shutil.rmtree(folder)  # the initial state, which follows from the config
+            return {}
+        if differences:
+            raise UserError(
+                f"checkpoint {folder} is of another config: {differences}; choose another --workdir, or "
+                "use the same values"
+            )
+        try:
+            items = read_state(step)
+        except UserError as error:
+            errors.append(error)
+            unusable[step] = "it cannot be read"
+            continue
+        path = find_nonfinite(items["state"]["params"])
+        if path:
+            errors.append(UserError(f"checkpoint {folder}: the parameter {path} is not finite"))
+            unusable[step] = f"the parameter {path} is not finite"
+            continue
+        for broken, reason in unusable.items():
+            set_aside(directory / str(broken), reason)
+        return items
+    if errors:
+        raise errors[0]
+    return {}
 
 
 def remove_damaged(directory: pathlib.Path) -> None:

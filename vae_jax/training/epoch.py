@@ -10,17 +10,17 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32
 
-from vae_jax.errors import UserError
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.training.epoch_part import EpochPart
+from vae_jax.training.nonfinite import check_metrics
 from vae_jax.training.pace import Pace
 from vae_jax.training.parallel import Plan, RunSteps
 from vae_jax.training.placement import Placement
-from vae_jax.training.plans import make_plans, roll_plan, skip_steps
+from vae_jax.training.plans import make_plans, roll_plan, skip_steps, take_steps
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import TracedHyperparameters
 
-# In the order of computation: the first of them that is not finite shows where a step broke.
+# Metrics that are means over images.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
 
@@ -73,6 +73,7 @@ class EpochTrainer:
         on_images: Callable[[int], object],
         part: EpochPart | None = None,
         is_stopping: Callable[[], object] = lambda: False,
+        last_step: int | None = None,
     ) -> tuple[TrainState, dict[str, float] | EpochPart]:
         """Trains for one epoch, or until training is to stop.
 
@@ -82,33 +83,45 @@ class EpochTrainer:
             on_images: function that is called after each call with the number of images in it.
             part: the steps of this epoch that were already made; None if there are none.
             is_stopping: whether to stop; asked after each call.
+            last_step: number of updates after which to stop; None for the whole epoch.
 
         Returns:
             The next state, and the line of the epoch for `metrics.jsonl`, or the part of the epoch if
             training is to stop and steps are left.
 
         Raises:
-            UserError: if a loss or a gradient is not finite.
+            NonFiniteError: if a loss or a gradient is not finite.
         """
         start_seconds, first_step = time.perf_counter(), int(state.step)
         part = part or EpochPart({}, 0.0)
-        plans = make_plans(
-            int(self.hyperparameters.seed), epoch, self.class_indices,
-            self.train_config.batch_size, self.train_config.steps_per_call,
-        )  # fmt: skip
+        plans = skip_steps(self.plan(epoch), part.num_steps)
+        if last_step is not None:
+            plans = take_steps(plans, last_step - first_step)
         state, metrics = run_epoch(
-            self.run_steps, self.placement, state, skip_steps(plans, part.num_steps),
-            self.hyperparameters, on_images, self.pace, is_stopping,
+            self.run_steps, self.placement, state, plans, self.hyperparameters, on_images, self.pace,
+            is_stopping,
         )  # fmt: skip
-        check_finite(metrics, first_step, self.checkpoint_folder)
+        check_metrics(metrics, first_step, self.checkpoint_folder)
         part = part.extend(metrics, time.perf_counter() - start_seconds)
-        if part.num_steps < math.ceil(len(self.class_indices) / self.train_config.batch_size):
+        if part.num_steps < self.steps_per_epoch:
             return state, part
         return state, average_steps(part.metrics) | {
             "images_per_second": len(self.class_indices) / part.seconds,
             "seconds": part.seconds,
             "peak_memory_bytes": measure_peak_memory_bytes(),
         }
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps in a whole epoch."""
+        return math.ceil(len(self.class_indices) / self.train_config.batch_size)
+
+    def plan(self, epoch: int) -> Iterator[tuple[Plan, int]]:
+        """Yields the plans of an epoch, from `make_plans`."""
+        return make_plans(
+            int(self.hyperparameters.seed), epoch, self.class_indices,
+            self.train_config.batch_size, self.train_config.steps_per_call,
+        )  # fmt: skip
 
 
 def run_epoch(
@@ -166,30 +179,3 @@ def average_steps(metrics: dict[str, np.ndarray]) -> dict[str, float]:
         if name in metrics
     }
     return averaged | {name: float(metrics[name][-1]) for name in ("beta", "learning_rate")}
-
-
-def check_finite(metrics: dict[str, np.ndarray], first_step: int, folder: pathlib.Path) -> None:
-    """Raises an error if a metric is NaN or infinite.
-
-    Args:
-        metrics: values of each metric for consecutive steps, [steps], or for one validation, [1].
-        first_step: number of the first of these steps.
-        folder: folder of the checkpoints, which the error names.
-
-    Raises:
-        UserError: names the step, the first term that is not finite, and what to try.
-    """
-    first_broken = {
-        name: int(np.argmin(np.isfinite(metrics[name])))
-        for name in _TERMS
-        if name in metrics and not np.isfinite(metrics[name]).all()
-    }
-    if not first_broken:
-        return
-    step = min(first_broken.values())
-    term = next(name for name, broken_step in first_broken.items() if broken_step == step)
-    raise UserError(
-        f"training broke at step {first_step + step}: {term} is {metrics[term][step]}; the last finite "
-        f"checkpoint stays in {folder}. Train again into another --workdir with a lower "
-        "train.learning_rate or train.clip_norm, a warm-up (train.warmup_epochs), or a higher model.sigma"
-    )

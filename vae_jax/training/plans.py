@@ -52,6 +52,14 @@ def skip_steps(plans: Iterator[tuple[Plan, int]], num_steps: int) -> Iterator[tu
         num_steps = max(0, num_steps - length)
 
 
+def take_steps(plans: Iterator[tuple[Plan, int]], num_steps: int) -> Iterator[tuple[Plan, int]]:
+    """Yields the plans of `make_plans` with the first steps alone."""
+    for plan, length in plans:
+        if num_steps > 0:
+            yield plan, min(length, num_steps)
+        num_steps -= length
+
+
 def roll_plan(plan: Plan, num_steps: int) -> Plan:
     """Returns a plan of the same shape that begins with a later step."""
     if not num_steps:

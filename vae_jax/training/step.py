@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Key
 
 from vae_jax import noise
 from vae_jax.data.augment import draw_binary
@@ -58,17 +58,7 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
         count = sum_over_devices(jnp.sum(batch.mask))
 
         def loss_fn(params, part: Batch):
-            latent_keys, augment_keys, binarise_keys = (
-                noise.example_keys(
-                    noise.stream_key(hyperparameters.seed, name), state.step, part.index
-                )
-                for name in ("latent", "augment", "binarise")
-            )
-            inputs = model.split(part.image)
-            if "pixels" in inputs:
-                inputs["pixels"] = recipe.augmentation(to_unit(inputs["pixels"]), augment_keys)
-                if recipe.is_binary:
-                    inputs["pixels"] = draw_binary(inputs["pixels"], binarise_keys)
+            inputs, latent_keys = make_inputs(recipe, part, hyperparameters.seed, state.step)
             image_terms = compute_model_terms(model, params, inputs, latent_keys, part.class_index)
             # Each sum is divided by the count of the whole batch, so that gradients that are summed over
             # parts and devices are means.
@@ -106,6 +96,29 @@ def make_train_step(recipe: Recipe, axis_name: str | None = None) -> TrainStep:
         return state, metrics
 
     return train_step
+
+
+def make_inputs(
+    recipe: Recipe, batch: Batch, seed: Any, step: Any
+) -> tuple[dict[str, Array], Key[Array, "B"]]:
+    """Returns what each branch explains of the images, and the key of each image for the latent.
+
+    Args:
+        recipe: how the model is trained.
+        batch: images of the step.
+        seed: seed of the random streams.
+        step: number of the step.
+    """
+    latent_keys, augment_keys, binarise_keys = (
+        noise.example_keys(noise.stream_key(seed, name), step, batch.index)
+        for name in ("latent", "augment", "binarise")
+    )
+    inputs = recipe.model.split(batch.image)
+    if "pixels" in inputs:
+        inputs["pixels"] = recipe.augmentation(to_unit(inputs["pixels"]), augment_keys)
+        if recipe.is_binary:
+            inputs["pixels"] = draw_binary(inputs["pixels"], binarise_keys)
+    return inputs, latent_keys
 
 
 def _sum_over_parts(function: Callable, params: dict, batch: Batch, num_parts: int):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from vae_jax.model.branched import Model
 from vae_jax.model.objective import Objective, Terms
-from vae_jax.training.epoch import check_finite
+from vae_jax.training.nonfinite import check_metrics
 from vae_jax.training.optimizer import update_plateau
 from vae_jax.training.recipe import Recipe
 from vae_jax.training.state import TrainState
@@ -83,12 +83,12 @@ class Validator:
             train_line: line of this epoch for `metrics.jsonl`; its `beta` and `learning_rate` are used.
 
         Raises:
-            UserError: if the loss of the validation images is not finite.
+            NonFiniteError: if the loss of the validation images is not finite.
         """
         rates = {name: train_line[name] for name in ("beta", "learning_rate")}
         val = summarise(self.score_val(state.params), rates, self.recipe.objective)
         metrics = {name: np.array([value]) for name, value in val.line.items()}
-        check_finite(metrics, int(state.step), self.checkpoint_folder)
+        check_metrics(metrics, int(state.step), self.checkpoint_folder, state.params)
         columns = list_quality_columns(self.recipe.model)
         train_line = self.summarise_train(state, rates) if columns else {}
         names = (column.removeprefix("quality_") for column in columns)
