@@ -311,6 +311,7 @@ def shrink(config):
         "train.epochs": 2,
         "train.parallel": "jit",
         "scoring.bootstrap_resamples": 100,
+        "scoring.importance_samples": 20,
         "report.cases": 2,
         "report.samples": 4,
     }
