@@ -127,7 +127,7 @@ CHEAP_FACTORS = ("objective.beta", "augment.strength", "objective.frequency")
 
 # These runs execute little code that no other run does; `pytest -m exhaustive` runs them, too.
 EXHAUSTIVE = {
-    "digits", "fashion_mnist",
+    "digits", "fashion_mnist", "mnist",
     "mnist:fashion_mnist", "fashion_mnist:mnist", "kvasir:features", "kvasir:ae", "chest_xray:features",
     "chest_xray:generation", "aitex:features", "aitex:bands", "kvasir_ablation", "aitex_ablation",
 }  # fmt: skip

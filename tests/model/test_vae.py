@@ -54,6 +54,7 @@ NUM_PARAMS = {
     "kvasir:tight_features": 902_700,
     "kvasir_ablation": 4_928_451,
     "mnist": 1_688_289,
+    "mnist:binarised": 1_700_609,
     "mnist:fashion_mnist": 1_688_289,
     "mnist_conditional": 1_687_249,
     "mnist_latent": 1_677_509,

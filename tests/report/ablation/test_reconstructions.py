@@ -44,7 +44,7 @@ def test_a_row_shows_normal_images_first_and_then_anomalies(tmp_path, report_ima
 def test_large_images_are_made_smaller(tmp_path, report_images):
     large = np.full((2, 200, 200, 3), 0.5, np.float32)
     cases = Cases(large, large, large[..., 0], ["", ""], np.zeros(2))
-    images = type(report_images)(cases, cases, cases, cases, large, 1.0)
+    images = type(report_images)(cases, cases, cases, cases, cases, large, 1.0)
     write_reconstructions(tmp_path, "base,seed=0", images)
     [row] = read_reconstructions(tmp_path, ["base,seed=0"])
     assert Image.open(io.BytesIO(row.images)).height == 96
