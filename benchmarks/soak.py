@@ -10,8 +10,8 @@ Small runs of the digits are made once without a fault. Then:
   the numbers of the run without a fault, bit for bit.
 - damages: a random bit of a random file of a random checkpoint is flipped, or the file is cut off or
   deleted. Three times of four the run is evaluated: that must be refused with status 2 and one line, or
-  give the same scores. Otherwise a run that was stopped before its last epoch continues: it must be refused
-  likewise, or end with the numbers of the run without a fault.
+  give the same scores. Otherwise a run that was stopped before its last epoch continues: that must be
+  refused in the same way, or end with the numbers of the run without a fault.
 - disks: the workdir is on a small file system with a random size (only a superuser can mount one). The
   command must end with status 2 and one line; after the disk has become larger, it must write the same
   numbers.

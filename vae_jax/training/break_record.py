@@ -24,7 +24,7 @@ def write_break(workdir: pathlib.Path, step: int, message: str) -> None:
 
 
 def is_broken(workdir: pathlib.Path, newest_step: int) -> bool:
-    """Returns whether the run stopped because it broke, and has not got past the broken step since.
+    """Returns whether training broke, and there is no checkpoint of a later step yet.
 
     Args:
         workdir: workdir of the run.

@@ -44,9 +44,9 @@ def test_other_galleries_follow_the_decision(num_cases, half):
     rows = choose(LABELS, SCORES, num_cases)
     anomalies = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if y)
     normals = sorted((s, i) for i, (s, y) in enumerate(zip(SCORES, LABELS, strict=True)) if not y)
-    found = [i for s, i in anomalies if s > THRESHOLD][::-1]
+    flagged = [i for s, i in anomalies if s > THRESHOLD][::-1]
     passed = [i for s, i in normals if s <= THRESHOLD]
-    assert rows["right"].tolist() == found[:half] + passed[:half]
+    assert rows["right"].tolist() == flagged[:half] + passed[:half]
     assert rows["missed"].tolist() == [i for s, i in anomalies if s <= THRESHOLD][:num_cases]
     alarms = [i for s, i in normals if s > THRESHOLD][::-1]
     assert rows["false_alarms"].tolist() == alarms[:num_cases]

@@ -240,7 +240,7 @@ def test_the_page_can_be_used_by_everybody(live: Live, scheme: str):
     # The address opens the dialog, which hides the rest; both are looked at.
     for fragment in ("", "#image=130"):
         live.open(fragment)
-        found = axe.Axe().run(live.page).response["violations"]
-        grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+        violations = axe.Axe().run(live.page).response["violations"]
+        grave = [rule for rule in violations if rule["impact"] in ("serious", "critical")]
         texts = [(rule["id"], node["html"][:150]) for rule in grave for node in rule["nodes"][:3]]
         assert not texts, json.dumps(texts, indent=1)
