@@ -1,4 +1,4 @@
-"""Commands, links and code in the documents: every one of them is parsed, followed or run.
+"""Commands and code in the documents: every one of them is parsed or run.
 
 `test_shipped_configs.py` runs every shipped config shrunk, `test_main.py` the default command, and
 `runtime/test_processes.py` several processes; the short commands that none of them runs are run here.
@@ -97,20 +97,6 @@ def test_a_documented_mode_exists(mode):
 @pytest.mark.parametrize("path", collect(r"(?:configs|benchmarks|docs|notebooks)/\w+\.\w+"))
 def test_a_documented_file_exists(path):
     assert (ROOT / path).is_file()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_to_a_file_and_a_heading(page):
-    for link in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
-        if link.startswith("https://"):
-            continue
-        path, _, anchor = link.partition("#")
-        target = page.parent / path if path else page
-        assert target.exists(), link
-        if anchor:
-            headings = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.MULTILINE)
-            anchors = [re.sub(r"[^\w -]", "", heading).lower() for heading in headings]
-            assert anchor.replace("-", " ") in anchors, link
 
 
 def test_the_help_lists_every_flag_that_a_document_mentions():

@@ -107,6 +107,7 @@ def default() -> ml_collections.ConfigDict:
     model.likelihood = "gaussian_optimal"  # p(x | z), name in LIKELIHOODS
     model.sigma = 0.1  # standard deviation of gaussian and laplace, in units of [0, 1] images
     # The fields below belong to the branches `features` and `bands`; pixels use the ones above.
+
     # Shape of the latent: vector | spatial (a vector in each cell) | auto (spatial for features, vector
     # for bands).
     model.latent = "auto"

@@ -48,7 +48,7 @@ DECISION_FIELDS = (
 HIGHEST_MAX_PIXELS = 178_956_970
 
 # Field -> the names it may hold.
-_VALID_NAMES = {
+VALID_NAMES = {
     "data.dataset": DATASETS, "data.cache": CACHES, "data.channels": (1, 3),
     "data.framing": FRAMINGS, "data.background": ("black", "white"), "data.normalise": NORMALISATIONS,
     "data.binarise": BINARISATIONS, "data.mask_like_images": ("refuse", "images"),
@@ -64,7 +64,7 @@ LISTS_OF_NAMES = (
     "scoring.fusion",
 )  # fmt: skip
 # Field -> its smallest valid number.
-_MINIMUM = {
+MINIMUM = {
     "seed": 0, "data.image_size": 1, "data.tile_size": 0, "data.tile_stride": 0, "data.max_pixels": 1,
     "augment.rotation": 0,
     "model.kernel_size": 1, "model.hidden_dim": 0, "model.latent_dim": 1, "model.num_classes": 0,
@@ -84,16 +84,16 @@ _MINIMUM = {
     "explore.samples": 1, "explore.mixture_components": 1, "explore.steps": 2, "explore.map_images": 2,
     "explore.generated": 2, "explore.classifier_epochs": 1,
 }  # fmt: skip
-_POSITIVE = (
+POSITIVE = (
     "model.sigma", "objective.beta_cycle", "train.learning_rate", "train.clip_norm",
     "scoring.mean_std_k", "scoring.regret_rate", "scoring.restoration_rate",
 )  # fmt: skip
-_UNIT_INTERVAL = (
+UNIT_INTERVAL = (
     "data.crop", "data.max_saturated", "scoring.top_k", "augment.strength", "augment.horizontal_flip",
     "augment.vertical_flip", "augment.brightness", "augment.contrast", "augment.saturation",
     "augment.hue",
 )  # fmt: skip
-_OPEN_UNIT_INTERVAL = (
+OPEN_UNIT_INTERVAL = (
     "data.val_fraction", "data.calibration_fraction", "train.b1", "train.b2", "train.plateau_factor",
     "scoring.false_alarm_rate",
 )  # fmt: skip
@@ -120,7 +120,7 @@ def validate_config(config: ml_collections.ConfigDict) -> None:
     Raises:
         UserError: names the field, its value and the valid values.
     """
-    for field, names in _VALID_NAMES.items():
+    for field, names in VALID_NAMES.items():
         _check_name(field, _get_field(config, field), names)
     if config.data.anomaly_dataset:
         _check_name("data.anomaly_dataset", config.data.anomaly_dataset, DATASETS)
@@ -161,19 +161,19 @@ def _check_name(field: str, value: Any, valid: Sequence[Any], verb: str = "is") 
 
 
 def _check_numbers(config: ml_collections.ConfigDict) -> None:
-    for field, minimum in _MINIMUM.items():
+    for field, minimum in MINIMUM.items():
         value = _get_field(config, field)
         if not (math.isfinite(value) and value >= minimum):
             raise UserError(f"{field} is {value}; it must be a finite number, at least {minimum}")
-    for field in _POSITIVE:
+    for field in POSITIVE:
         value = _get_field(config, field)
         if not (math.isfinite(value) and value > 0):
             raise UserError(f"{field} is {value}; it must be a finite number above 0")
-    for field in _UNIT_INTERVAL:
+    for field in UNIT_INTERVAL:
         value = _get_field(config, field)
         if not 0 <= value <= 1:
             raise UserError(f"{field} is {value}; it must be in [0, 1]")
-    for field in _OPEN_UNIT_INTERVAL:
+    for field in OPEN_UNIT_INTERVAL:
         value = _get_field(config, field)
         if not 0 < value < 1:
             raise UserError(f"{field} is {value}; it must be between 0 and 1, both excluded")
