@@ -161,7 +161,7 @@ def test_only_the_first_of_several_processes_leads():
     assert parse().leads
 
 
-@pytest.mark.parametrize("mode", ["audit", "verify", "select", "explore", "ablate"])
+@pytest.mark.parametrize("mode", ["audit", "verify", "select", "explore", "ablate", "compare"])
 def test_modes_for_one_process_refuse_several(mode):
     message = refusal(
         f"--mode={mode}", "--coordinator=here:1", "--num_processes=2", "--process_id=0"

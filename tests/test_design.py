@@ -43,6 +43,8 @@ TOP = {
     "audit_data",
     "explore",
     "ablate",
+    "compare_runs",
+    "comparison_request",
     "predict",
     "prediction_request",
     "prediction_summary",

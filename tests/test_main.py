@@ -167,9 +167,12 @@ def test_the_compiler_gets_the_precision_of_the_config(monkeypatch, capsys):
     assert capsys.readouterr().err == "error: precision bfloat16\n"
 
 
-# The modes `predict` and `export` need no dataset; tests/test_predict.py and tests/test_export_detector.py
-# run them.
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in ("predict", "export")])
+# The modes `predict`, `export` and `compare` need no dataset; test_predict.py, test_export_detector.py and
+# test_compare_runs.py run them.
+_WITHOUT_DATASET = ("predict", "export", "compare")
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode not in _WITHOUT_DATASET])
 def test_every_mode_runs_the_module_of_its_name(mode, monkeypatch, tmp_path):
     calls = []
     # A module `select` would hide the standard library's for a script in that folder, and `audit` is a

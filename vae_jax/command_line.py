@@ -13,6 +13,7 @@ from ml_collections import config_flags
 from vae_jax import config as config_lib
 from vae_jax import validate as validate_lib
 from vae_jax import workdir as workdir_lib
+from vae_jax.comparison_request import ComparisonRequest, make_comparison_request
 from vae_jax.config_refusals import (
     check_config_file,
     check_fields_of_file,
@@ -62,6 +63,7 @@ class Command:
         artifact: the exported file that the mode `verify` compares as well; None for none.
         format_name: format of the file that the mode `export` writes, in EXPORT_FORMATS.
         evaluation: which new images the mode `evaluate` judges; None to evaluate the run itself.
+        comparison: which runs the mode `compare` compares; None for other modes.
     """
 
     mode: str
@@ -74,6 +76,7 @@ class Command:
     artifact: pathlib.Path | None = None
     format_name: str = EXPORT_FORMATS[0]
     evaluation: EvaluationRequest | None = None
+    comparison: ComparisonRequest | None = None
 
     @property
     def trains(self) -> bool:
@@ -109,7 +112,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         config_flag = config_flags.DEFINE_config_file(
             "config", config_lib.__file__, "", flag_values=values, sys_argv=list(argv)
         )
-        workdir_flag = flags.DEFINE_string("workdir", None, "", flag_values=values)
+        workdir_flag = flags.DEFINE_multi_string("workdir", [], "", flag_values=values)
         mode_flag = flags.DEFINE_enum("mode", "train", list(MODES), "", flag_values=values)
         cache_flag = flags.DEFINE_string("jax_cache_dir", None, "", flag_values=values)
         prediction_flags = (
@@ -152,8 +155,15 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
             "--process_id"
         )
+    named = [text for text in workdir_flag.value if text]
+    workdirs = named or [f"runs/{name}"]
+    if len(workdirs) > 1 and mode != "compare":
+        raise UserError(
+            f"--workdir is given {len(workdirs)} times, and --mode={mode} uses one; only --mode=compare "
+            "takes several"
+        )
     # Unlike the method of Path, this function raises no error if a user does not exist.
-    workdir = pathlib.Path(os.path.expanduser(workdir_flag.value or f"runs/{name}"))
+    workdir = pathlib.Path(os.path.expanduser(workdirs[0]))
     jax_cache_dir = pathlib.Path(cache_flag.value).expanduser() if cache_flag.value else None
     overrides = config_flags.get_override_values(values["config"])
     if mode == "predict":
@@ -175,9 +185,9 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         )
     if format_flag.value:
         raise UserError(f"--format belongs to --mode=export, but the mode is {mode}")
-    inputs, *other_flags = (flag.value for flag in prediction_flags)
-    evaluates_new = mode == "evaluate" and bool(inputs)
-    refuse_flags(mode, () if evaluates_new else inputs, *other_flags)
+    inputs, output, *other_flags = (flag.value for flag in prediction_flags)
+    evaluates_new, compares = mode == "evaluate" and bool(inputs), mode == "compare"
+    refuse_flags(mode, () if evaluates_new else inputs, None if compares else output, *other_flags)
     if name_flag.value is not None and not evaluates_new:
         raise UserError("--name belongs to --mode=evaluate with --input, whose results it names")
     if evaluates_new:
@@ -191,6 +201,10 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         return Command(mode, config, workdir, jax_cache_dir, cluster, evaluation=request)
     if artifact_flag.value and mode != "verify":
         raise UserError(f"--artifact belongs to --mode=verify, but the mode is {mode}")
+    if compares:
+        request = make_comparison_request(named, overrides, output)
+        config = config_lib.default()  # every run has its own config
+        return Command(mode, config, workdir, jax_cache_dir, cluster, comparison=request)
     artifact = (
         pathlib.Path(os.path.expanduser(artifact_flag.value)) if artifact_flag.value else None
     )

@@ -14,6 +14,7 @@ MODES = {
     "select": "rank the scores of a run without anomalies, by synthetic corruptions of normals",
     "explore": "samples, traversals and maps of the latent space",
     "ablate": "train a grid of configs (ablate.factors) and compare them",
+    "compare": "put finished runs (--workdir=A --workdir=B ...) beside each other, into --output",
 }
 
 HELP = """\
@@ -27,13 +28,14 @@ modes:
 
 flags:
   --config         config file (configs/*.py), with :VARIANT if it has variants; default: the digits
-  --workdir        folder of one run; default: runs/<config name>
+  --workdir        folder of one run; default: runs/<config name>. With --mode=compare: folders of runs,
+                   given several times, or a pattern in quotes
   --input          images to predict: a file, a folder, a pattern, @list.txt (one path per line) or -
                    (such lines on standard input); may be given several times. With --mode=evaluate: a
                    folder of labelled new images, one folder per class or test with such folders
   --name           name of the evaluation of labelled new images, whose report goes to
                    evaluations/NAME in the workdir; default: the name of their folder
-  --output         folder of the predictions, or file of the export
+  --output         folder of the predictions or the comparison, or file of the export
   --format         format of the export: stablehlo (for JAX, the default) or onnx (for ONNX Runtime)
   --artifact       exported file, which --mode=verify compares as well
   --overlays       draw each predicted image with its anomaly map; --maps writes the maps as .npy

@@ -7,6 +7,7 @@ import dataclasses
 
 from vae_jax import results as results_lib
 from vae_jax.data.examples import Examples
+from vae_jax.metrics.clusters import number_groups
 from vae_jax.report.evaluation import caveats
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.role_scores import Columns
@@ -17,7 +18,7 @@ class Judgement:
     """How well scores and decisions agree with the labels.
 
     Attributes:
-        sections: the sections `detection`, `decision`, `baselines` and `differences`.
+        sections: the sections `detection`, `decision`, `baselines`, `differences` and `groups`.
         rows: content of scores.csv, one dict per image.
     """
 
@@ -61,8 +62,21 @@ def judge_columns(
             if name not in names and name in rankings
         },
         "differences": results_lib.compare_aurocs(test, compared, rankings, decision.score),
+        "groups": describe_groups(test),
     }
     return Judgement(sections, results_lib.list_rows(test, compared, decision))
+
+
+def describe_groups(test: Examples) -> dict:
+    """Returns which test images belong to one group, so that runs can be compared image by image.
+
+    Returns:
+        The `number` of groups and, unless every image is a group of its own, the number of the group of
+        each image as `of_images`, in the order of scores.csv.
+    """
+    numbers = number_groups(test.groups, len(test))
+    number = int(numbers.max()) + 1
+    return {"number": number} | ({"of_images": numbers.tolist()} if number < len(test) else {})
 
 
 def list_warnings(results: dict, decision: Decision) -> list[str]:

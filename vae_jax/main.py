@@ -28,6 +28,7 @@ from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.workdir_claim import claim_workdir
 
 if TYPE_CHECKING:
+    from vae_jax.comparison_request import ComparisonRequest
     from vae_jax.runtime.partners import Partners
 
 
@@ -47,6 +48,10 @@ def main(argv: Sequence[str]) -> int:
             print(HELP)
             return 0
         _set_up_process(command)
+        if command.comparison is not None:
+            with handle_signals():
+                _compare_runs(command.comparison)
+            return 0
         if command.mode in ("predict", "export") or command.evaluation is not None:
             with handle_signals():
                 _use_detector(command)
@@ -110,6 +115,13 @@ def _use_detector(command: command_line.Command) -> None:
         from vae_jax.export_detector import run
 
         run(command.workdir, command.output, command.format_name)
+
+
+def _compare_runs(request: "ComparisonRequest") -> None:
+    """Compares finished runs, which needs neither JAX nor a dataset."""
+    from vae_jax.compare_runs import run
+
+    run(request)
 
 
 def _lock_workdir(command: command_line.Command) -> contextlib.AbstractContextManager[None]:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from vae_jax.report import drawing
 from vae_jax.report.evaluation import score_plots
-from vae_jax.report.evaluation.run_files import ScoreTable
+from vae_jax.scoring.score_table import ScoreTable
 
 
 def make_scores(values, labels=None):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from vae_jax.report.evaluation.run_files import ScoreTable
 from vae_jax.report.evaluation.verdict import count_decisions, summarise_verdict
+from vae_jax.scoring.score_table import ScoreTable
 
 COUNTS = {"found": 6, "missed": 4, "false_alarms": 1, "passed": 19}
 

@@ -12,9 +12,9 @@ import markupsafe
 import numpy as np
 
 from vae_jax.report.evaluation.cases import ReportImages
-from vae_jax.report.evaluation.run_files import ScoreTable
 from vae_jax.report.evaluation.thumbnails import COLUMNS, ROWS, encode_sheets
 from vae_jax.report.html import make_data_uri
+from vae_jax.scoring.score_table import ScoreTable
 
 THUMBNAIL_BUDGET = 4_000_000  # bytes of all sheets; base64 makes a third more of them
 SCORE_BUDGET = 4_000_000  # bytes of all columns of scores; the last ones are left out beyond it

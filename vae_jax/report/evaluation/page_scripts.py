@@ -7,6 +7,7 @@ files and classes contain.
 import base64
 import hashlib
 import pathlib
+from collections.abc import Sequence
 
 _FOLDER = pathlib.Path(__file__).parent / "scripts"
 # In this order; a file uses what the files before it define.
@@ -21,11 +22,17 @@ NAMES = (
     "address",
     "start",
 )
+# What a page needs whose only live parts are its tables.
+TABLE_NAMES = ("page_data", "tables", "start")
 
 
-def read_scripts() -> str:
-    """Returns all scripts, inside of one function, so that they define nothing for other code."""
-    parts = [(_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in NAMES]
+def read_scripts(names: Sequence[str] = NAMES) -> str:
+    """Returns scripts, inside of one function, so that they define nothing for other code.
+
+    Args:
+        names: names of the files, NAMES or TABLE_NAMES.
+    """
+    parts = [(_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names]
     return '\n(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
-from vae_jax.report.evaluation.run_files import ScoreTable
 from vae_jax.report.numerals import format_percent, format_quantity, format_rate
+from vae_jax.scoring.score_table import ScoreTable
 
 # If the 99.5th percentile is more than this many times the 0.5th percentile, the axis is logarithmic.
 _LOG_RATIO = 50.0

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from vae_jax.report.evaluation.ranking import rank_results
-from vae_jax.report.evaluation.run_files import ScoreTable
 from vae_jax.report.numerals import format_percent, format_rate
+from vae_jax.scoring.score_table import ScoreTable
 
 
 def count_decisions(scores: ScoreTable) -> dict[str, int]:

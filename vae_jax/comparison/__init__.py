@@ -1,0 +1,1 @@
+"""Comparing finished runs: paired differences, seeds, ranks over datasets; numbers only."""

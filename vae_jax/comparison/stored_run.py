@@ -1,0 +1,151 @@
+"""A finished run, read from its workdir for a comparison with others. N test images."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from vae_jax import workdir as workdir_lib
+from vae_jax.config_differences import run_fields
+from vae_jax.errors import UserError
+from vae_jax.score_names import is_baseline
+from vae_jax.scoring.score_table import read_score_table
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredRun:
+    """What a comparison needs of a run.
+
+    Attributes:
+        workdir: folder of the run.
+        name: name of its config.
+        seed: its seed.
+        fields: `{"group.field": value}` of the fields that distinguish one run from another.
+        results: content of `results.json` and `details.json`.
+        deciding: name of the score that decides.
+        files: name of each test image, sorted.
+        labels: 0 for a normal image, 1 for an anomaly.
+        scores: deciding score of each test image.
+        groups: number of the group of each test image; None if every image is a group of its own, or if the
+            run does not say.
+        knows_groups: whether the run says which images are a group.
+    """
+
+    workdir: pathlib.Path
+    name: str
+    seed: int
+    fields: dict[str, Any]
+    results: dict[str, Any]
+    deciding: str
+    files: tuple[str, ...]
+    labels: Int[np.ndarray, "N"]
+    scores: Float[np.ndarray, "N"]
+    groups: Int[np.ndarray, "N"] | None
+    knows_groups: bool
+
+    @property
+    def auroc(self) -> dict[str, float]:
+        """`value`, `low` and `high` of the AUROC of the deciding score."""
+        return self.results["detection"][self.deciding]["auroc"]
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the images of the dataset."""
+        return self.results["dataset"]["fingerprint"]
+
+    def list_aurocs(self) -> dict[str, dict[str, float]]:
+        """Returns name -> AUROC with its interval, of every score and every baseline."""
+        entries = self.results["detection"] | self.results.get("baselines", {})
+        return {name: entry["auroc"] for name, entry in entries.items() if "auroc" in entry}
+
+    def list_baselines(self) -> list[str]:
+        """Returns the names of the baselines, which need no trained network."""
+        listed = self.results.get("baselines", {})
+        return [name for name in self.list_aurocs() if name in listed or is_baseline(name)]
+
+    @functools.cached_property
+    def test_set(self) -> str:
+        """Digest of the dataset, the names of the test images and their labels."""
+        digest = hashlib.sha256(self.fingerprint.encode())
+        for file, label in zip(self.files, self.labels.tolist(), strict=True):
+            digest.update(f"\0{file}\0{label}".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:16]
+
+
+def read_run(workdir: pathlib.Path) -> StoredRun:
+    """Reads a finished run.
+
+    Raises:
+        UserError: if the workdir holds no run, a run without results or an ablation; if a file is damaged;
+            or if the run has no AUROC, because its test images have one label only.
+    """
+    if (workdir / "cells").is_dir():
+        raise UserError(
+            f"--workdir={workdir} is an ablation and not a run; compare its cells with "
+            f"--workdir='{workdir}/cells/*'"
+        )
+    config = workdir_lib.read_config(workdir)
+    results = workdir_lib.read_results(workdir)
+    try:
+        table = read_score_table(workdir / "scores.csv")
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{workdir / 'scores.csv'} is not as an evaluation writes it ({error}); run --mode=evaluate "
+            "again"
+        ) from error
+    with workdir_lib.explain_damaged_results(workdir):
+        deciding = results["decision"]["score"]
+        entry = results["detection"][deciding]
+        cost, name, fingerprint = results["cost"], *_read_dataset(results)
+        if not isinstance(cost, dict) or not isinstance(name + fingerprint, str):
+            raise TypeError("an entry has another type")
+        if "auroc" in entry:
+            float(entry["auroc"]["value"] + entry["auroc"]["low"] + entry["auroc"]["high"])
+    if "auroc" not in entry:
+        raise UserError(
+            f"--workdir={workdir} has no AUROC, because its test images are not both normal and abnormal; "
+            "leave it out"
+        )
+    if deciding not in table.columns:
+        raise UserError(
+            f"{workdir / 'scores.csv'} lacks the column {deciding}, which decides; run --mode=evaluate "
+            "again"
+        )
+    groups = _read_groups(results, workdir, len(table.files))
+    order = np.argsort(np.array(table.files, object), kind="stable")
+    return StoredRun(
+        workdir=workdir,
+        name=config.name,
+        seed=config.seed,
+        fields=run_fields(config),
+        results=results,
+        deciding=deciding,
+        files=tuple(table.files[i] for i in order),
+        labels=table.labels[order],
+        scores=table.columns[deciding][order],
+        groups=None if groups is None else groups[order],
+        knows_groups="groups" in results,
+    )
+
+
+def _read_dataset(results: Mapping[str, Any]) -> tuple[str, str]:
+    return results["dataset"]["name"], results["dataset"]["fingerprint"]
+
+
+def _read_groups(
+    results: Mapping[str, Any], workdir: pathlib.Path, num_images: int
+) -> Int[np.ndarray, "N"] | None:
+    """Returns the group of each row of `scores.csv`; None if the results name no groups of images."""
+    with workdir_lib.explain_damaged_results(workdir):
+        numbers = results.get("groups", {}).get("of_images")
+        if numbers is None:
+            return None
+        groups = np.array(numbers, np.int64)
+        if groups.shape != (num_images,):
+            raise ValueError(f"groups has {len(groups)} entries for {num_images} test images")
+        return groups
