@@ -30,6 +30,7 @@ from vae_jax.scoring.anomaly_maps import measure_localisation
 from vae_jax.scoring.baselines import Baselines, score_baselines
 from vae_jax.scoring.decision import decide
 from vae_jax.scoring.inference import TrainedModel
+from vae_jax.scoring.localisation_sections import list_localisation_sections
 from vae_jax.scoring.pictures import make_pictures
 from vae_jax.scoring.reconstruction_check import (
     choose_samples,
@@ -168,7 +169,7 @@ class _Localisation:
     """Measures of anomaly maps.
 
     Attributes:
-        sections: `strips`, if the images are tiles, and `localisation`, if there are masks.
+        sections: `strips`, if the images are tiles; `localisation` and its curves, if there are masks.
         strips: whole strips for the report.
     """
 
@@ -206,10 +207,10 @@ def _localise(
     """Measures the anomaly maps against masks; of tiles, on the images that they were cut from."""
     if setup.dataset.test.boxes is not None:
         measures = measure_whole_images(setup, names, baselines, role_scores.fitted.fits)
-        return _Localisation({"localisation": measures} if measures else {}, [])
+        return _Localisation(list_localisation_sections(measures), [])
     strips = evaluate_strips(setup, names, baselines, role_scores.fitted.fits)
     if strips is None:
         measures = measure_localisation(setup, names, baselines, role_scores.fitted.fits)
-        return _Localisation({"localisation": measures} if measures else {}, [])
+        return _Localisation(list_localisation_sections(measures), [])
     columns = {name: role_scores.test[name] for name in names}
     return _Localisation(describe_strips(setup, strips, columns), strips.shown)

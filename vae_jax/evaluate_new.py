@@ -33,6 +33,7 @@ from vae_jax.report.evaluation import case_selection
 from vae_jax.runtime.progress import open_progress_bar
 from vae_jax.scoring.anomaly_maps import Mapper, measure_maps
 from vae_jax.scoring.decision import Decision
+from vae_jax.scoring.localisation_sections import list_localisation_sections
 from vae_jax.scoring.pictures import Pictures
 from vae_jax.scoring.role_scores import RowColumns, check_finite
 from vae_jax.scoring.setup import ScoringSetup
@@ -174,8 +175,8 @@ def _localise(
     """Compares the anomaly map of the detector with the masks.
 
     Returns:
-        The sections `localisation`, if there are masks, and `strips`, if the rows are tiles of strips; and
-        strips for the report.
+        The sections `localisation` and `localisation_curves`, if there are masks, and `strips`, if the
+        rows are tiles of strips; and strips for the report.
     """
     name = pictures.map_name or _MAP
     mappers = [_make_scaled_mapper(pictures, name)]
@@ -184,8 +185,7 @@ def _localise(
         strips = measure_strips(setup, mappers, [name])
         return describe_strips(setup, strips, columns), strips.shown
     measure = measure_maps if test.boxes is None else measure_whole_maps
-    measures = measure(setup, mappers)
-    return {"localisation": measures} if measures else {}, []
+    return list_localisation_sections(measure(setup, mappers)), []
 
 
 def _make_scaled_mapper(pictures: Pictures, name: str) -> Mapper:

@@ -41,7 +41,7 @@ def test_maps_of_scores_and_of_baselines_find_a_bright_square(make_setup, marked
     }  # kl has no map
     assert results["mse"]["pixel_auroc"] > 0.7
     for entry in results.values():
-        assert set(entry) == {*MEASURES, "intervals"}
+        assert set(entry) == {*MEASURES, "intervals", "curves"}
         for name, interval in entry["intervals"].items():
             assert 0 <= interval["low"] <= entry[name] <= interval["high"] <= 1
 
@@ -82,7 +82,7 @@ def test_pixels_outside_the_region_of_interest_are_not_measured(config, make_set
         measure(make_setup(test=test, region=region), ("mse",))
         for region in (None, load_region(config.data))
     )
-    assert set(everywhere["mse"]) == {*MEASURES, "intervals"}
+    assert set(everywhere["mse"]) == {*MEASURES, "intervals", "curves"}
     assert inside["mse"] == {}
 
 

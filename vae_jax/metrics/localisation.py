@@ -17,10 +17,13 @@ samples using Poisson frequencies").
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy import ndimage
+
+from vae_jax.metrics.localisation_curves import ImageOverlaps, trace_curves
 
 # Values are binned by the first bits of their float32: sign, exponent and 11 of 23 bits of fraction. So the
 # range need not be known beforehand, and two values that differ by 0.05 % are in different bins.
@@ -47,6 +50,7 @@ class Localisation:
             2**_BITS
         )  # the same pixels, each with the weight 1 / area of its region
         self._num_regions = 0
+        self._image_overlaps = ImageOverlaps(_BITS)
         self._seed, self._rng = seed, np.random.default_rng(seed)
         # The same three histograms with coarse bins, and the number of regions, of each resample.
         self._resampled = np.zeros((3, _RESAMPLES, 2**_COARSE_BITS))
@@ -91,6 +95,8 @@ class Localisation:
             weights[start : start + len(region_of_pixel)] = 1 / areas[region_of_pixel]
             start += len(region_of_pixel)
             regions_of_image[i] = num_regions
+            if num_regions:
+                self._image_overlaps.add(bins[i][mask])
         self._num_regions += int(regions_of_image.sum())
         _count(self._overlap, bins[abnormal], weights)
         times = self._draw_times(len(maps), groups)
@@ -138,11 +144,12 @@ class Localisation:
             resampled[:, used] += times @ counts[:, used]
         self._resampled_regions += times @ num_regions
 
-    def result(self, fpr_limit: float = 0.3) -> dict[str, float | dict[str, dict[str, float]]]:
+    def result(self, fpr_limit: float = 0.3, with_curves: bool = False) -> dict[str, Any]:
         """Returns the metrics of all images so far.
 
         Args:
             fpr_limit: the highest false-positive rate of pixels that AUPRO includes.
+            with_curves: whether to add `curves`: what `trace_curves` returns.
 
         Returns:
             `pixel_auroc`, `pixel_ap` (average precision) and `aupro`, the mean of PRO over false-positive
@@ -165,12 +172,13 @@ class Localisation:
         resampled_values = [_measure(*resample, fpr_limit) for resample in resamples]
         low, high = np.clip(np.quantile(resampled_values, [0.025, 0.975], axis=0) + shift, 0, 1)
         low, high = np.minimum(low, values), np.maximum(high, values)
-        return {name: float(value) for name, value in zip(_NAMES, values, strict=True)} | {
-            "intervals": {
-                name: {"low": float(low[i]), "high": float(high[i])}
-                for i, name in enumerate(_NAMES)
-            }
+        metrics: dict[str, Any] = dict(zip(_NAMES, map(float, values), strict=True))
+        metrics["intervals"] = {
+            name: {"low": float(low[i]), "high": float(high[i])} for i, name in enumerate(_NAMES)
         }
+        if with_curves:
+            metrics["curves"] = trace_curves(*fine, self._num_regions, self._image_overlaps)
+        return metrics
 
 
 def _measure(

@@ -77,7 +77,8 @@ def measure_maps(
         scaled_mappers: compute the maps, in standard deviations above calibration normals.
 
     Returns:
-        For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
+        For each map what `Localisation.result` returns, with its curves; empty if no pixel is marked as
+        abnormal.
     """
     test, batch_size = setup.dataset.test, setup.trained.batch_size
     rows_of_anomalies = np.flatnonzero(test.has_mask & (test.labels == 1))
@@ -101,7 +102,9 @@ def measure_maps(
                     measure = measures.setdefault(name, Localisation())
                     measure.update(values, masks, region_mask, groups)
                 bar.update(len(rows))
-            results |= {name: measure.result() for name, measure in measures.items()}
+            results |= {
+                name: measure.result(with_curves=True) for name, measure in measures.items()
+            }
     return results
 
 

@@ -20,6 +20,7 @@ from vae_jax.scoring.anomaly_maps import (
     make_scaled_mappers,
 )
 from vae_jax.scoring.baselines import Baselines
+from vae_jax.scoring.localisation_sections import list_localisation_sections
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.scoring.setup import ScoringSetup
 from vae_jax.scoring.stitching import Strip, assemble_strip
@@ -104,7 +105,7 @@ def measure_strips(
                     setup.scoring_config,
                     setup.seed,
                 )
-                maps[name] = ranking | {"pixel": measure.pixels.result()}
+                maps[name] = ranking | {"pixel": measure.pixels.result(with_curves=True)}
                 for file, strip in measure.strips.items():
                     shown.setdefault(file, strip)
     return StripEvaluation(tiles, _count(tiles), maps, list(shown.values()))
@@ -113,7 +114,7 @@ def measure_strips(
 def describe_strips(
     setup: ScoringSetup, strips: StripEvaluation, columns: Columns
 ) -> dict[str, dict]:
-    """Returns the section `strips` and, if pixels were measured, the section `localisation`.
+    """Returns the section `strips` and, if pixels were measured, the sections about anomaly maps.
 
     Args:
         setup: model, data and scoring config.
@@ -121,9 +122,12 @@ def describe_strips(
         columns: name of a score -> its value for each tile.
     """
     ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
-    sections = {"strips": {"counts": strips.counts, "maps": strips.maps, "scores": ranking}}
-    pixels = {name: map_["pixel"] for name, map_ in strips.maps.items() if map_["pixel"]}
-    return sections | ({"localisation": pixels} if pixels else {})
+    sections = list_localisation_sections(
+        {name: map_["pixel"] for name, map_ in strips.maps.items() if map_["pixel"]}
+    )
+    pixels = sections.get("localisation", {})
+    maps = {name: map_ | {"pixel": pixels.get(name, {})} for name, map_ in strips.maps.items()}
+    return {"strips": {"counts": strips.counts, "maps": maps, "scores": ranking}} | sections
 
 
 @dataclasses.dataclass

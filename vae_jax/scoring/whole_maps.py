@@ -83,7 +83,8 @@ def measure_whole_maps(
         scaled_mappers: compute the maps of tiles, in standard deviations above calibration normals.
 
     Returns:
-        For each map what `Localisation.result` returns; empty if no pixel is marked as abnormal.
+        For each map what `Localisation.result` returns, with its curves; empty if no pixel is marked as
+        abnormal.
     """
     test, batch_size = setup.dataset.test, setup.trained.batch_size
     tiles_of_images = _list_measured_tiles(test)
@@ -102,7 +103,9 @@ def measure_whole_maps(
                     measure = measures.setdefault(name, Localisation())
                     measure.update(values[None], mask[None], covered, [test.groups[rows[0]]])
                 bar.update(1)
-            results |= {name: measure.result() for name, measure in measures.items()}
+            results |= {
+                name: measure.result(with_curves=True) for name, measure in measures.items()
+            }
     return results
 
 

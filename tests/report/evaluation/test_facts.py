@@ -1,5 +1,3 @@
-import pytest
-
 from vae_jax.config import default
 from vae_jax.report.evaluation import facts
 from vae_jax.report.evaluation.terminal_table import format_terminal_table
@@ -65,19 +63,6 @@ def test_headline_of_a_rule_that_promises_no_rate_shows_no_promise(results):
     numbers = facts.list_headline_numbers({}, results["decision"], None)
     assert [title for title, *_ in numbers] == ["False alarms"]
     assert "promised" not in numbers[0][2]
-
-
-@pytest.mark.parametrize(
-    ("section", "expected"),
-    [
-        ({"latent": {"active_units": 11, "kl": [0.1, 0.2]}}, [("latent.active_units", "11")]),
-        ({"latent": {"branches": {"bands": {"kl": 0.5}}}}, [("latent.branches.bands.kl", "0.5000")]),
-        ({"generation": {"classifier": "inception"}}, [("generation.classifier", "inception")]),
-        ({"unknown": {"a": 1}}, []),
-    ],
-)  # fmt: skip
-def test_other_measures_have_a_path(section, expected):
-    assert facts.list_other_measures(section) == expected
 
 
 def test_maps_are_listed_with_their_intervals_and_the_best_first():

@@ -134,10 +134,10 @@ def test_the_axis_of_the_bars_begins_below_every_interval(results, write, low, s
 
 def test_numbers_of_optional_groups_are_shown(results, write):
     results["localisation"] = {"error": {"pixel_auroc": 0.8125}}
-    results["latent"] = {"active_units": 11, "kl_per_dimension": [0.1, 0.2]}
+    results["latent"] = {"active_units": 2, "informative_units": 1, "kl_per_dimension": [0.1, 0.2]}
     html = write()
     assert '<th scope="row">error</th><td class="n">0.812</td>' in html
-    assert "latent.active_units" in html
+    assert '<th scope="row">latent dimensions in use</th><td class="n">1 of 2</td>' in html
 
 
 def test_strips_are_compared_with_both_kinds_of_normal_tiles(results, strip_results, write):

@@ -1,4 +1,4 @@
-"""Single numbers and short texts about a run: its setup, its headline numbers and its other measures."""
+"""Single numbers and short texts about a run: its setup, its headline numbers and its maps."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from vae_jax.report.evaluation import new_images
 from vae_jax.report.numerals import (
     format_duration,
     format_percent,
-    format_quantity,
     format_rate,
     format_size,
 )
@@ -22,8 +21,6 @@ _KINDS = {
     "ae": "autoencoder",
     "linear": "linear variational autoencoder, fitted in closed form",
 }
-# Groups of results.json whose numbers no other table of the page shows.
-_OTHER_GROUPS = ("likelihood", "latent", "generation")
 # Measure of an anomaly map against masks -> heading of its column.
 MAP_COLUMNS = {"pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "aupro": "AUPRO"}
 
@@ -247,18 +244,3 @@ def _format_ends(interval: dict[str, float] | None) -> str:
     if not interval:
         return ""
     return f" ({format_rate(interval['low'])} to {format_rate(interval['high'])})"
-
-
-def list_other_measures(results: dict[str, Any]) -> list[Fact]:
-    """Returns path and value of each number in the optional groups of `results.json`."""
-    return [
-        fact for group in _OTHER_GROUPS for fact in _flatten_facts(group, results.get(group, {}))
-    ]
-
-
-def _flatten_facts(path: str, node: Any) -> list[Fact]:
-    if isinstance(node, dict):
-        return [fact for name in node for fact in _flatten_facts(f"{path}.{name}", node[name])]
-    if isinstance(node, str):
-        return [(path, node)]
-    return [] if isinstance(node, list) else [(path, format_quantity(node))]

@@ -50,6 +50,8 @@ def collect_live_data(
         "classOf": [numbers[name] for name in scores.classes],
         "scores": _list_scores(scores, entries, deciding, report_images.calibration),
     }
+    if decision.get("promised") is not None:
+        data["wanted"] = decision["promised"]
     if "p_value" in scores.columns:
         data["pValues"] = encode_column(scores.columns["p_value"])
     thumbnails = report_images.thumbnails
@@ -96,7 +98,8 @@ def _list_scores(
 
 def encode_column(values: np.ndarray) -> dict[str, str]:
     """Returns the type of a column of numbers, "f4" or "f8", and its bytes as base64 text."""
-    short = values.astype("<f4")
+    with np.errstate(over="ignore"):  # a value that float32 cannot hold becomes infinite, and f8 is used
+        short = values.astype("<f4")
     exact = values.astype("<f8")
     kind = "f4" if (short == exact).all() else "f8"
     content = (short if kind == "f4" else exact).tobytes()

@@ -17,6 +17,8 @@ from vae_jax.report.evaluation import (
     case_figures,
     facts,
     live_data,
+    localisation_plots,
+    model_measures,
     new_images,
     score_plots,
     strips,
@@ -39,6 +41,9 @@ _GALLERIES = {
     "missed": "Missed anomalies",
     "false_alarms": "False alarms",
 }
+
+# The measured map that is nearest to the error of the reconstruction, which is its square root.
+_ERROR_MAP = "mse"
 
 
 def write_page(
@@ -105,6 +110,9 @@ def _draw_figures(run: RunFiles, report_images: ReportImages) -> dict[str, list[
         "histograms": score_plots.draw_histograms(scores, detection),
         "roc_and_precision_recall": score_plots.draw_roc_and_precision_recall(
             scores, detection, baselines, run.results.get("decision", {}).get("score", "")
+        ),
+        "localisation": localisation_plots.draw_localisation(
+            run.results, report_images.map_name or _ERROR_MAP
         ),
         "samples": [case_figures.draw_samples(samples, num_classes)] if len(samples) else [],
         "strips": strips.draw_strips(report_images.strips),
@@ -173,7 +181,7 @@ def _collect_results(run: RunFiles) -> dict[str, Any]:
         "reconstruction": results.get("reconstruction", {}),
         "map_rows": facts.list_map_rows(results),
         "map_columns": facts.MAP_COLUMNS,
-        "other_measures": facts.list_other_measures(results),
+        "model_measures": model_measures.list_model_measures(results),
         "strip_rows": strips.list_strip_rows(results),
         "strip_columns": strips.STRIP_COLUMNS,
         "strip_counts": strips.describe_strip_counts(results),

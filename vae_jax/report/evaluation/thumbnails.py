@@ -3,7 +3,6 @@
 N test images, n thumbnails of s pixels, H W image, C channels.
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -127,7 +126,7 @@ def encode_sheets(pixels: UInt8[np.ndarray, "n s s 3"], budget: int) -> list[byt
     for quality in _QUALITIES:
         # One sheet tells how much all of them need, so that a quality that is too high costs little.
         first = encode_webp(mosaics[0], quality)
-        if len(first) * math.ceil(len(pixels) / per_sheet) > 1.3 * budget and len(mosaics) > 1:
+        if len(mosaics) > 1 and len(first) * len(pixels) / per_sheet > 1.3 * budget:
             continue
         sheets = [first, *(encode_webp(mosaic, quality) for mosaic in mosaics[1:])]
         if sum(map(len, sheets)) <= budget:

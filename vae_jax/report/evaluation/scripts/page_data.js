@@ -37,6 +37,10 @@ function formatRate(value) {
   return Number.isFinite(value) ? value.toFixed(3) : "–";
 }
 
+function formatPercent(share) {
+  return `${(100 * share).toFixed(1)}\u00a0%`;
+}
+
 function formatNumber(value) {
   if (value === 0 || !Number.isFinite(value)) return String(value);
   const size = Math.abs(value);

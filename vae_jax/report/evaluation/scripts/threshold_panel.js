@@ -38,7 +38,7 @@ function makeThresholdPanel(data, onChange) {
     byId("live-rate-label").hidden = !score.calibration;
     if (!score.calibration) return;
     const promised = promiseRate(score.calibration, threshold);
-    const text = `${(100 * promised).toFixed(1)} %`;
+    const text = formatPercent(promised);
     if (document.activeElement !== rate) rate.value = Math.round(400 * promised);
     rate.setAttribute("aria-valuetext", text);
     byId("live-rate-text").textContent = text;
@@ -72,6 +72,11 @@ function makeThresholdPanel(data, onChange) {
     const texts = [];
     if (isCalibrated) texts.push("Calibrated threshold: it was set without looking at test images.");
     else texts.push("Chosen on test data: this threshold was moved while the test results were in sight.");
+    if (isCalibrated && score.calibration && score.low === undefined && data.wanted !== undefined) {
+      const n = score.calibration.length.toLocaleString("en-US");
+      const rate = formatPercent(promiseRate(score.calibration, threshold));
+      texts.push(`The highest rate up to ${formatPercent(data.wanted)} that ${n} calibration images allow is ${rate}.`);
+    }
     if (!decides) texts.push(`The run decides by ${data.deciding}, not by ${score.name}.`);
     if (decides && data.jointly) {
       texts.push("The run decides about all images together; these counts are those of a threshold alone.");
