@@ -115,7 +115,8 @@ def describe_valid_values(field: str, comment: str) -> str:
         is_listed = all(str(name) in comment for name in names)
         return "" if is_listed else ", ".join(map(format_value, names))
     if field in validate.MINIMUM:
-        return f"at least {validate.MINIMUM[field]}"
+        most = f", at most {validate.MAXIMUM[field]}" if field in validate.MAXIMUM else ""
+        return f"at least {validate.MINIMUM[field]}{most}"
     if field in validate.POSITIVE:
         return "above 0"
     if field in validate.UNIT_INTERVAL:

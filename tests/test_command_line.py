@@ -111,7 +111,7 @@ def test_the_workdir_may_be_below_the_home_folder(monkeypatch, tmp_path):
         ("--config.data.val_fraction=0.9", "must be below 1, because"),
         ("--config.data.normal_classes=0", "class 0 is in both"),
         ("--config.model.widths=(0,4)", "model.widths"),
-        ("--config.seed=4294967296", "must be below 2147483648"),
+        ("--config.seed=4294967296", "must be at most 2147483647"),
         ("--coordinator=here:1234", "--num_processes and --process_id are missing"),
     ],
 )

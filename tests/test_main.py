@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_jax import command_line
 from vae_jax import main as main_module
@@ -229,3 +231,32 @@ def test_an_interrupted_run_exits_with_status_130_and_says_how_to_continue(monke
     monkeypatch.setattr(main_module, "_set_up_process", interrupt)
     assert main_module.main(["main"]) == 130
     assert "the same command continues from the last checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the package does
+def test_an_image_with_too_many_pixels_is_refused_with_its_name_its_size_and_the_field(
+    tmp_path, capsys, monkeypatch, image_folder
+):
+    monkeypatch.setattr(main_module, "_set_up_process", lambda command: None)
+    images = pathlib.Path(shutil.copytree(image_folder, tmp_path / "images"))
+    Image.new("1", (13_000, 13_000)).save(images / "good/huge.png")
+    arguments = [f"--config.data.dir={tmp_path / 'data'}"]
+    arguments += ["--config.data.dataset=folder", f"--config.data.manual_dir={images}"]
+    arguments += ["--config.data.anomaly_classes=bad", f"--workdir={tmp_path / 'run'}"]
+    assert main_module.main(["main", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert "good/huge.png" in err
+    assert "13000x13000 = 169000000 pixels, more than the limit of 100000000" in err
+    assert "raise data.max_pixels" in err
+
+
+@pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+def test_a_size_beyond_memory_is_refused_before_data_and_workdir_are_touched(tmp_path, capsys):
+    arguments = [f"--workdir={tmp_path / 'run'}", f"--config.data.dir={tmp_path / 'data'}"]
+    assert main_module.main(["main", *arguments, "--config.data.image_size=1000000"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: a training step needs at least 4.8 PiB of memory, but ")
+    assert err.endswith("; lower data.image_size (it is 1000000)\n")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

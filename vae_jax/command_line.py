@@ -23,6 +23,7 @@ from vae_jax.config_refusals import (
 from vae_jax.errors import UserError
 from vae_jax.evaluation_request import EvaluationRequest, make_evaluation_request
 from vae_jax.help_text import EXPORT_FORMATS, MODES
+from vae_jax.memory_check import check_memory
 from vae_jax.name_quotes import quote_names
 from vae_jax.prediction_request import (
     PredictionRequest,
@@ -212,6 +213,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         config = _read_config_with_overrides(workdir, overrides, mode)
     validate_lib.resolve_names(config)
     validate_lib.validate_config(config)
+    if cluster is None:  # several processes share a batch; each of them is checked with JAX
+        check_memory(config, mode)
     _refuse_data_in_workdir(workdir, config.data)
     return Command(mode, config, workdir, jax_cache_dir, cluster, artifact=artifact)
 

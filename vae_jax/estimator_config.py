@@ -9,6 +9,7 @@ import ml_collections
 from vae_jax.config import default, use_observations
 from vae_jax.errors import UserError
 from vae_jax.field_syntax import parse_names
+from vae_jax.memory_check import check_memory
 from vae_jax.score_names import OBSERVATIONS, is_baseline
 from vae_jax.scoring.scores import deciding_score
 from vae_jax.validate import resolve_names, validate_config
@@ -85,6 +86,7 @@ def make_config(
             decision = deciding_score("", config.scoring.names)
         config.scoring.names = (decision,)
     validate_config(config)
+    check_memory(config, "train")
     return config
 
 

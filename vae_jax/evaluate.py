@@ -15,6 +15,7 @@ from vae_jax.config_differences import run_fields
 from vae_jax.data import pipeline
 from vae_jax.data.dataset_section import describe_dataset
 from vae_jax.data.examples import Dataset
+from vae_jax.data.splits import ROLES
 from vae_jax.detector.parts import DetectorParts, collect_parts
 from vae_jax.detector.storage import write_detector
 from vae_jax.judgement import judge_columns, list_warnings
@@ -187,7 +188,9 @@ def load_setup(
     """
     model = build_branches(config, dataset.region)
     params = load_best_params(workdir, dataset.fingerprint)
-    trained = TrainedModel(model, params, config.scoring.batch_size)
+    # Padding is computed as well, so a batch is not larger than the largest role.
+    largest = max(len(getattr(dataset, role)) for role in ROLES)
+    trained = TrainedModel(model, params, min(config.scoring.batch_size, largest))
     # Only the first process reads the training images for this; the others hold their share of them.
     errors = processes.compute_on_first(
         lambda: measure_reconstruction_errors(

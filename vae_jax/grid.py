@@ -14,6 +14,7 @@ from vae_jax import workdir as workdir_lib
 from vae_jax.config import default
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.field_syntax import parse_names
+from vae_jax.memory_check import check_memory
 
 # Fields and groups of fields that cannot be factors -> the reason, as part of an error message.
 _EXCLUDED_FIELDS = {
@@ -227,6 +228,7 @@ def _make_cell(
     try:
         validate_lib.resolve_names(cell_config)
         validate_lib.validate_config(cell_config)
+        check_memory(cell_config, "ablate")
     except UserError as error:
         raise UserError(
             f"ablate.factors: the config of cell {name} is not valid: {error}"

@@ -20,7 +20,9 @@ from vae_jax import command_line
 from vae_jax import workdir as workdir_lib
 from vae_jax.errors import UserError
 from vae_jax.help_text import HELP
+from vae_jax.memory_check import check_device_memory
 from vae_jax.runtime.allocator import keep_memory
+from vae_jax.runtime.available_memory import has_accelerator
 from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.compiler import choose_xla_options
 from vae_jax.runtime.printable import PrintableFormatter, make_printable
@@ -153,6 +155,8 @@ def _run_mode(command: command_line.Command) -> None:
         UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
     """
     _check_devices()
+    if command.cluster or has_accelerator():  # otherwise it has been checked without JAX
+        check_device_memory(command.config, command.mode)
     match command.mode:
         case "audit":
             from vae_jax.audit_data import run

@@ -21,8 +21,11 @@ from vae_jax.score_names import (
     parse_score_name,
 )
 
+MAX_INTEGER = 2**31 - 1  # the largest value of an integer field; JAX counts in 32 bits
+MAX_WIDTHS = 30  # convolutions, each of which halves the image
 MIN_MS_SSIM_SIZE = 176  # pixels: a window of 11 pixels fits the coarsest of five scales, 176 / 16
 BAND_CELL = 8  # side of a cell of bands, pixels; it is that of observation/bands.py
+NUM_BAND_CHANNELS = 6  # channels of the bands, which observation/bands.py computes
 NUM_FEATURES = 472  # channels of the features, which observation/features.py computes
 
 
@@ -196,6 +199,11 @@ def _check_widths(field: str, widths: object) -> None:
         raise UserError(
             f"model.{field} is {tuple(widths)}; give one or more whole numbers above 0: the "
             "channels after each stride-2 convolution"
+        )
+    if max(widths) > MAX_INTEGER or len(widths) > MAX_WIDTHS:
+        raise UserError(
+            f"model.{field} has {len(widths)} widths, the largest is {max(widths)}; give at most "
+            f"{MAX_WIDTHS}, each of them at most {MAX_INTEGER}"
         )
 
 

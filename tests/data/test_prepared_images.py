@@ -190,3 +190,17 @@ def test_a_cache_of_a_version_that_did_not_measure_values_is_made_again(read, kv
         older = {name: array for name, array in columns.items() if name != "stored_levels"}
     np.savez(table, **older)
     assert read().stored_levels.tolist() == [[0, 255, 0, 255, 0, 0]] * len(read())
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_with_both_numbers(read, monkeypatch):
+    size = 34 * SIDE * SIDE * (3 + 1)  # images and masks
+    monkeypatch.setattr(prepared_images, "measure_available_bytes", lambda: size)
+    read("host")
+    monkeypatch.setattr(prepared_images, "measure_available_bytes", lambda: size - 1)
+    with pytest.raises(
+        UserError,
+        match=r"dataset vae_jax_kvasir needs at least 34.0 KiB of memory, but 34.0 KiB are available; set "
+        r"data.cache=none \(it is host\)",
+    ):
+        read("host")
+    read("none")

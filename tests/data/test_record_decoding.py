@@ -7,6 +7,7 @@ from vae_jax.data.decoded_cache import join_arrays
 from vae_jax.data.framing import Framing
 from vae_jax.data.prepare import prepare_dataset
 from vae_jax.data.record_decoding import decode_split
+from vae_jax.errors import UserError
 
 
 @pytest.fixture
@@ -68,3 +69,18 @@ def test_a_defective_strip_without_a_mask_is_not_used_as_tiles(aitex, caplog):
     assert without_mask not in files
     assert f"{without_mask} is not used: it has no mask" in caplog.text
     assert without_mask in join_arrays(decode_split(aitex, "train", Framing(16, 1)))["files"]
+
+
+def test_a_size_that_does_not_fit_into_memory_is_no_damage_of_the_prepared_data(
+    kvasir, monkeypatch
+):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(record_decoding, "cut_crops", fail)
+    with pytest.raises(UserError) as refused:
+        list(decode_split(kvasir, "train", Framing(60_000, 3)))
+    assert str(refused.value) == (
+        "vae_jax_kvasir train: an image of 60000x60000 pixels does not fit into memory; lower "
+        "data.image_size (it is 60000)"
+    )

@@ -8,6 +8,7 @@ from vae_jax.data.examples import Dataset, Examples
 from vae_jax.data.image_store import ImagesOnDisk, zero_outside_region
 from vae_jax.data.region import Region
 from vae_jax.errors import UserError
+from vae_jax.observation import observed as observed_lib
 from vae_jax.observation.fitted_observers import fit_observers
 from vae_jax.observation.observed import (
     ROLES,
@@ -197,3 +198,13 @@ def test_inputs_of_a_model_are_observations_or_for_pixels_the_images(dataset, co
     val = observe_dataset(dataset, config).val
     assert get_inputs(val) is val.observed
     assert select_inputs(val.observed, "bands") is val.observed.arrays["bands"]
+
+
+def test_copies_that_do_not_fit_into_memory_are_refused_with_both_numbers(
+    dataset, config, monkeypatch
+):
+    config.model.augmented_copies = 2
+    size = 2 * dataset.train.images.nbytes
+    monkeypatch.setattr(observed_lib, "measure_available_bytes", lambda: size - 1)
+    with pytest.raises(UserError, match=r"lower model\.augmented_copies \(it is 2\)"):
+        observe_dataset(dataset, config)

@@ -133,3 +133,23 @@ def test_an_epoch_that_is_stopped_and_continued_makes_the_same_steps(num_done, c
     assert made == expected
     np.testing.assert_array_equal(part.metrics["count"], whole["count"])
     assert part.metrics["count"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown", "steps"),
+    [
+        ("epochs", 10**9, "1e+09", "4e+09"),
+        ("warmup_epochs", 1e300, "1e+300", "4e+300"),
+    ],
+)
+def test_more_steps_than_jax_can_count_are_refused(field, value, shown, steps):
+    config = default()
+    config.train.batch_size, config.train[field] = 16, value
+    with pytest.raises(UserError) as refused:
+        epoch_lib.extend_epochs(config, 64)
+    assert str(refused.value) == (
+        f"train.{field} is {shown}, which are {steps} steps with these training images; set it to at most "
+        "536870911, because JAX counts up to 2147483647"
+    )
+    config.train[field] = 536870911
+    epoch_lib.extend_epochs(config, 64)

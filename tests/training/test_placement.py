@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from vae_jax.data.image_store import ImagesOnDisk
+from vae_jax.errors import UserError
 from vae_jax.training import placement
 from vae_jax.training.placement import place_images
 from vae_jax.training.plans import make_plans
@@ -47,3 +48,10 @@ def test_auto_uses_the_device_if_the_images_fit_a_quarter_of_its_memory(
 
 def test_images_on_disk_stay_there(images):
     assert place_images(ImagesOnDisk.from_parts([images]), "device").cache == "none"
+
+
+def test_images_that_do_not_fit_on_the_device_are_refused_there(images, monkeypatch):
+    monkeypatch.setattr(placement, "_device_memory_bytes", lambda: images.nbytes - 1)
+    with pytest.raises(UserError, match=r"all training images needs .*; set data\.cache=host"):
+        place_images(images, "device")
+    assert place_images(images, "host").cache == "host"

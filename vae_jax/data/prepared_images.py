@@ -22,6 +22,7 @@ from vae_jax.data.framing import Framing
 from vae_jax.data.image_store import ImagesOnDisk
 from vae_jax.data.record_decoding import decode_split
 from vae_jax.errors import UserError
+from vae_jax.runtime.available_memory import check_fits, measure_available_bytes
 from vae_jax.runtime.memory import measure_memory_bytes
 
 # Share of the machine's memory that the images of a dataset may take. While they are read and given their
@@ -49,8 +50,9 @@ def read_prepared_images(
         The examples of all splits, without labels.
 
     Raises:
-        UserError: if the prepared data is damaged, decoded images must stay on a disk that cannot be
-            written, an image cannot be cut into tiles, or no image is left.
+        UserError: if the prepared data is damaged, the images do not fit into the memory that
+            `cache_mode` requests, decoded images must stay on a disk that cannot be written, an image
+            cannot be cut into tiles, or no image is left.
     """
     try:
         columns = _read_through_cache(builder, framing, cache_mode)
@@ -121,6 +123,10 @@ def _read_through_cache(
     if stay_on_disk(size, cache_mode):
         _log.info("%s: %.1f GB of decoded images stay on disk", builder.name, size / 1e9)
         return {split: cache.columns | cache.map_pixels() for split, cache in caches.items()}
+    check_fits(
+        f"the decoded dataset {builder.name}", size, measure_available_bytes(),
+        f"set data.cache=none (it is {cache_mode}), which keeps it on disk, or lower data.image_size",
+    )  # fmt: skip
     columns = {}
     for split, cache in caches.items():
         pixels = cache.load_pixels()

@@ -42,7 +42,8 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
         unicode, so that no file needs pickle.
 
     Raises:
-        UserError: if the prepared data is damaged, or an image cannot be cut into tiles.
+        UserError: if the prepared data is damaged, an image cannot be cut into tiles, or it does not fit
+            into memory at the size of the config.
     """
     encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
     source = builder.as_data_source(split, decoders=encoded)
@@ -73,6 +74,11 @@ def decode_split(builder: ImageDatasetBuilder, split: str, framing: Framing) -> 
                     bar.update(len(columns))
     except UserError:
         raise
+    except MemoryError as error:  # the records are not to blame
+        raise UserError(
+            f"{builder.name} {split}: an image of {framing.image_size}x{framing.image_size} pixels does "
+            f"not fit into memory; lower data.image_size (it is {framing.image_size})"
+        ) from error
     except Exception as error:
         # Every image was readable when it was prepared, so the records are damaged.
         raise UserError(

@@ -22,6 +22,7 @@ from vae_jax.data.image_store import Images, take_images
 from vae_jax.data.region import Region
 from vae_jax.observation.fitted_observers import FittedObserver, fit_observers
 from vae_jax.observation.standardised_observer import StandardisedObserver
+from vae_jax.runtime.available_memory import check_fits, measure_available_bytes
 
 ROLES = ("train", "val", "calibration", "test")
 _AUGMENTATION_BATCH = 64  # images that are augmented at the same time
@@ -79,7 +80,8 @@ def observe_dataset(
         observers: the result of `fit_observers` for this dataset; None fits them here.
 
     Raises:
-        UserError: if the weights of the feature network are missing, or the disk cannot be written.
+        UserError: if the weights of the feature network are missing, the disk cannot be written, or the
+            augmented copies do not fit into memory.
     """
     if observers is None:
         observers = fit_observers(dataset.train.images, config)
@@ -90,6 +92,12 @@ def observe_dataset(
         examples = getattr(dataset, role)
         copies = None
         if role == "train" and config.model.augmented_copies:
+            check_fits(
+                "the array of augmented copies",
+                config.model.augmented_copies * examples.images.nbytes,
+                measure_available_bytes(),
+                f"lower model.augmented_copies (it is {config.model.augmented_copies})",
+            )
             copies = np.concatenate([*_make_copies(dataset, config)])
         arrays = {}
         for observer in observers:

@@ -10,6 +10,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int32
 
+from vae_jax.errors import UserError
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.training.epoch_part import EpochPart
 from vae_jax.training.nonfinite import check_metrics
@@ -19,6 +20,7 @@ from vae_jax.training.placement import Placement
 from vae_jax.training.plans import make_plans, roll_plan, skip_steps, take_steps
 from vae_jax.training.state import TrainState
 from vae_jax.training.step import TracedHyperparameters
+from vae_jax.validate_model import MAX_INTEGER
 
 # Metrics that are means over images.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
@@ -32,16 +34,30 @@ def extend_epochs(config: ml_collections.ConfigDict, num_images: int) -> ml_coll
     Args:
         config: resolved config of the run.
         num_images: number of training images.
+
+    Raises:
+        UserError: if there are more steps than JAX can count.
     """
     steps_per_epoch = math.ceil(num_images / config.train.batch_size)
     epochs = max(config.train.epochs, math.ceil(config.train.min_steps / steps_per_epoch))
+    _check_steps("train.epochs", epochs, steps_per_epoch)
     factor = epochs / config.train.epochs
     config = config.copy_and_resolve_references()
     config.train.epochs = epochs
     config.train.warmup_epochs *= factor
+    _check_steps("train.warmup_epochs", config.train.warmup_epochs, steps_per_epoch)
     config.objective.beta_warmup *= factor
     config.objective.beta_cycle *= factor
     return config
+
+
+def _check_steps(field: str, epochs: int | float, steps_per_epoch: int) -> None:
+    if epochs * steps_per_epoch > MAX_INTEGER:
+        most = MAX_INTEGER // steps_per_epoch
+        raise UserError(
+            f"{field} is {epochs:g}, which are {epochs * steps_per_epoch:g} steps with these training "
+            f"images; set it to at most {most}, because JAX counts up to {MAX_INTEGER}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

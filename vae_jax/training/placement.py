@@ -11,6 +11,7 @@ import numpy as np
 from vae_jax.data.image_store import Images, ImagesOnDisk
 from vae_jax.observation.observed import ObservedImages
 from vae_jax.runtime import processes
+from vae_jax.runtime.available_memory import check_fits
 from vae_jax.runtime.memory import measure_memory_bytes
 from vae_jax.training.parallel import Plan
 
@@ -76,6 +77,9 @@ def place_images(images: Images | ObservedImages, cache: str) -> Placement:
     Args:
         images: training images, or their observations. Images on disk stay there and are streamed.
         cache: `data.cache`: "device", "host", or "auto", which means the device if the images fit.
+
+    Raises:
+        UserError: if they are to be on the device, whose memory is smaller.
     """
     if isinstance(images, ImagesOnDisk):
         return Placement("none", images)
@@ -85,6 +89,10 @@ def place_images(images: Images | ObservedImages, cache: str) -> Placement:
         cache = "device" if fits and not processes.are_several() else "host"
     if cache != "device":
         return Placement(cache, images)
+    check_fits(
+        "the array of all training images", images.nbytes, _device_memory_bytes(),
+        "set data.cache=host, which keeps it in the memory of the machine",
+    )  # fmt: skip
     return Placement(cache, jax.tree.map(jnp.asarray, images[:]))
 
 
