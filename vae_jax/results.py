@@ -15,16 +15,13 @@ from vae_jax.data.examples import Examples
 from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
 from vae_jax.metrics.delong import delong_paired
-from vae_jax.model.distributions import ACTIVE_VARIANCE, kl_to_standard_normal
+from vae_jax.model.distributions import ACTIVE_VARIANCE, INFORMATIVE_KL, kl_to_standard_normal
 from vae_jax.model.vae import Posterior, count_params
 from vae_jax.runtime.memory import measure_peak_memory_bytes
 from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.training.history import read_metrics
-
-# Mean KL of a latent dimension that tells something about the image, nats.
-INFORMATIVE_KL = 0.05
 
 # Baseline scores that are written to scores.csv, because the report draws their curves.
 _WRITTEN_BASELINES = ("pca",)

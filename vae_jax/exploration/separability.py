@@ -106,9 +106,9 @@ def _choose_classes(train: Examples) -> list[str]:
     if len(classes) < 2:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(num_groups.items()))
         raise UserError(
-            "a comparison of pixels, codes and decoded images by class needs at least two classes with "
-            f"{_MIN_GROUPS} groups of training images each; found these numbers of groups: {counts}; train "
-            "on more classes with --config.data.normal_classes"
+            "a comparison of pixels, codes and decoded images by class needs at least two classes of "
+            f"normal images with {_MIN_GROUPS} groups of training images each; found these numbers of "
+            f"groups: {counts}"
         )
     return classes
 

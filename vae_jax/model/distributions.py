@@ -29,6 +29,8 @@ LOG_SIGMA_LIMITS = (-7.0, 7.0)
 
 # A latent dimension is active if its posterior mean varies more than this over images (Burda et al. 2016).
 ACTIVE_VARIANCE = 0.01
+# Mean KL of a latent dimension that tells something about the image, nats.
+INFORMATIVE_KL = 0.05
 
 
 def kl_to_standard_normal(

@@ -48,7 +48,7 @@ def test_samples_are_compared_with_normal_test_images_of_each_class_in_turn(
 def test_reconstructions_are_shown_of_each_class_in_turn(make_trained, arguments):
     trained = make_trained()
     parts.explore_reconstructions(trained)
-    images, reconstructions, classes = arguments["make_reconstruction_section"]
+    images, reconstructions, classes, _ = arguments["make_reconstruction_section"]
     assert classes[:3] == ["left", "right", "ring"]
     assert classes_of(images, trained.dataset.test) == classes
     np.testing.assert_allclose(reconstructions, trained.reconstruct(images).x_hat, atol=1e-6)

@@ -51,6 +51,18 @@ def test_samples_of_the_first_density_are_compared_with_as_many_real_images(rows
     assert [len(images) for _, images in compared] == [2, 2, 2]
 
 
+def test_samples_that_hardly_differ_are_called_so():
+    rng = np.random.default_rng(0)
+    real = rng.integers(0, 256, (6, 8, 8, 1)).astype(np.uint8)
+    reconstructions = real / np.float32(255)
+    for deviation, is_named in ((0.001, True), (0.3, False)):
+        samples = rng.normal(0.5, deviation, (6, 8, 8, 1)).astype(np.float32)
+        section = make_sample_section(
+            {"prior": samples}, reconstructions, real, make_class_samples(2)
+        )
+        assert any("hardly different" in text for text in section.text) == is_named
+
+
 def test_the_caption_counts_classes_that_are_not_shown(rows, grids):
     make_section(make_class_samples(23))
     _, _, images, labels, caption = rows[0]
@@ -74,8 +86,9 @@ def test_images_are_above_their_reconstructions_and_long_class_names_are_shorten
     images = np.full((2, 8, 8, 1), 255, np.uint8)
     reconstructions = np.zeros((2, 8, 8, 1), np.float32)
     make_reconstruction_section(images, reconstructions, ["cat", "dyed-lifted-polyps"])
-    _, _, shown, _, _, columns = rows[0]
-    np.testing.assert_array_equal(shown[:, :, 0, 0, 0], [[1, 1], [0, 0]])
+    _, _, shown, labels, _, columns = rows[0]
+    assert labels == ["image", "reconstruction", "error"]
+    np.testing.assert_array_equal(shown[:2, :, 0, 0, 0], [[1, 1], [0, 0]])
     assert columns == ["cat", "dyed-lift…"]
 
 
@@ -88,9 +101,23 @@ def test_the_samples_nearest_to_training_images_come_first(rows):
         reconstructions=np.array([0.3, 0.5]),
     )
     section = make_memorisation_section(memorisation, samples.astype(np.float32), train)
-    _, _, shown, _, _, columns = rows[0]
+    _, _, shown, labels, _, columns = rows[0]
     np.testing.assert_allclose(shown[:, :, 0, 0, 0], [[0.2, 0.1, 0.3], [0.2, 0, 0.4]], rtol=1e-6)
     assert columns == ["0.02000", "0.05000", "0.1000"]
     (text,) = section.text
     assert "0.05000 for the 3 samples, 0.3000 for 2 normal test images, and 0.4000 for" in text
     assert "100.0 % of the samples are nearer to a training image" in text
+
+
+def test_errors_and_masks_stand_below_the_reconstructions(rows):
+    images, masks = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8), np.uint8)
+    images[0, 2:4, 2:4] = 255
+    masks[0, 2:4, 2:4] = 1
+    reconstructions = np.zeros((2, 8, 8, 3), np.float32)
+    make_reconstruction_section(images, reconstructions, ["a", "b"], masks)
+    _, _, shown, labels, _, _ = rows[0]
+    assert labels == ["image", "reconstruction", "error", "mask"]
+    np.testing.assert_array_equal(shown[3, ..., 0], masks)
+    brightness = shown[2].mean(axis=-1)
+    assert brightness[0][masks[0] == 1].min() > brightness[0][masks[0] == 0].max()
+    assert brightness[1].max() < 0.1

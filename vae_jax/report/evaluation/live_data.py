@@ -98,7 +98,9 @@ def _list_scores(
 
 def encode_column(values: np.ndarray) -> dict[str, str]:
     """Returns the type of a column of numbers, "f4" or "f8", and its bytes as base64 text."""
-    with np.errstate(over="ignore"):  # a value that float32 cannot hold becomes infinite, and f8 is used
+    with np.errstate(
+        over="ignore"
+    ):  # a value that float32 cannot hold becomes infinite, and f8 is used
         short = values.astype("<f4")
     exact = values.astype("<f8")
     kind = "f4" if (short == exact).all() else "f8"

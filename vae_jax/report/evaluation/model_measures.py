@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from vae_jax.model.distributions import ACTIVE_VARIANCE, INFORMATIVE_KL
 from vae_jax.report.numerals import format_quantity, format_rate
 
 # A measure: its name, its value with its unit, and how to read it.
@@ -66,8 +67,8 @@ def _list_latent(latent: dict[str, Any]) -> list[Measure]:
         )
         if informative is not None:
             note = (
-                f"those with a KL above 0.05 nats; {active:,} are active, that is, their posterior mean "
-                "has a variance above 0.01"
+                f"those with a KL above {INFORMATIVE_KL:g} nats; {active:,} are active, that is, "
+                f"their posterior mean has a variance above {ACTIVE_VARIANCE:g}"
             )
             value = f"{informative:,} of {total:,}"
             measures.append((f"latent dimensions in use{of_branch}", value, note))

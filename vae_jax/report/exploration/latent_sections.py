@@ -4,6 +4,7 @@ import numpy as np
 
 from vae_jax.exploration.decoded_paths import Interpolations, Traversals
 from vae_jax.exploration.paths import REACH
+from vae_jax.model.distributions import ACTIVE_VARIANCE, INFORMATIVE_KL
 from vae_jax.report.exploration.animation import Animation, animate_back_and_forth
 from vae_jax.report.exploration.image_grids import draw_image_rows
 from vae_jax.report.exploration.latent_map import InteractiveMap, MappedImages, draw_maps
@@ -63,9 +64,13 @@ def _count_active(traversals: Traversals) -> str:
     verb = "is" if active == 1 else "are"
     if not traversals.sampled:
         return f"{active} of {total} dimensions {verb} active"
+    informative = int(np.sum(dimensions.weight > INFORMATIVE_KL))
     return (
         f"{active} of {total} dimensions {verb} active, which means that the posterior mean varies over "
-        "images with a variance of more than 0.01"
+        f"images with a variance of more than {ACTIVE_VARIANCE:g}. {informative} of them have a KL "
+        f"divergence of more than {INFORMATIVE_KL:g} nats. Together, the active dimensions have "
+        f"{format_quantity(float(dimensions.weight.sum()))} nats per image: the codes tell no more than "
+        "that about an image"
     )
 
 

@@ -85,6 +85,7 @@ def write_page(
         sections=sections,
         omissions=omissions,
         config=config.explore.to_json(indent=2, sort_keys=True),
+        has_report=(workdir / "report.html").is_file(),
         is_animation=lambda figure: isinstance(figure, Animation),
         encode_figure=_encode_figure,
         display_width=_display_width,

@@ -99,12 +99,13 @@ def explore_memorisation(trained: TrainedRun, training_set: EncodedTrainingSet) 
 
 
 def explore_reconstructions(trained: TrainedRun) -> PartResult:
-    """Shows test images of each class in turn above their reconstructions."""
+    """Shows test images of each class in turn above their reconstructions, errors and masks."""
     test = trained.dataset.test
     rows = choose_classes_in_turn(test, _RECONSTRUCTIONS, trained.config.seed)
     images, classes = test.images[rows], [test.classes[row] for row in rows]
+    masks = None if test.masks is None else test.masks[rows]
     reconstructions = trained.reconstruct(images).x_hat
-    return PartResult([make_reconstruction_section(images, reconstructions, classes)])
+    return PartResult([make_reconstruction_section(images, reconstructions, classes, masks)])
 
 
 def explore_generation(

@@ -15,11 +15,15 @@ from vae_jax.report import drawing
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.exploration.image_grids import draw_image_grids, draw_image_rows
 from vae_jax.report.exploration.page import Section
+from vae_jax.report.images import colour_errors, to_rgb
 from vae_jax.report.numerals import format_percent, format_quantity
 
 _MAX_NEIGHBOURS = 12  # samples that are shown with their nearest training image
 _MAX_CLASSES = 20  # classes in one figure
 _MAX_LETTERS = 10  # longer class names are shortened above a column
+_LIMIT_QUANTILE = 0.995  # of the errors that are shown, where their colour scale ends
+# Samples that vary less than this share of what real images vary are one image for the eye.
+_MIN_SPREAD = 0.1
 
 
 def make_sample_section(
@@ -62,7 +66,24 @@ def make_sample_section(
         ),
         _draw_class_samples(class_samples),
     ]  # fmt: skip
-    return Section("samples", "Samples", [], figures)
+    return Section("samples", "Samples", _describe_spread(images, real), figures)
+
+
+def _describe_spread(
+    samples: Float32[np.ndarray, "N H W C"], real: UInt8[np.ndarray, "M H W C"]
+) -> list[str]:
+    """Returns a paragraph if the samples hardly differ from each other; otherwise nothing."""
+    spread = float(samples.std(axis=0).mean())
+    real_spread = float((real / np.float32(255)).std(axis=0).mean())
+    if min(len(samples), len(real)) < 2 or spread >= _MIN_SPREAD * real_spread:
+        return []
+    text = (
+        "The samples are hardly different from each other: the standard deviation of a pixel over samples "
+        f"is {format_quantity(spread)}, and {format_quantity(real_spread)} over test images. The decoder "
+        "ignores most of the code (posterior collapse), so the samples are one mean image. A lower "
+        "objective.beta, more steps or a larger model may help."
+    )
+    return [text]
 
 
 def _draw_class_samples(class_samples: ClassSamples) -> Drawing:
@@ -100,19 +121,37 @@ def make_reconstruction_section(
     images: UInt8[np.ndarray, "M H W C"],
     reconstructions: Float32[np.ndarray, "M H W C"],
     classes: Sequence[str],
+    masks: UInt8[np.ndarray, "M H W"] | None = None,
 ) -> Section:
-    """Returns the section with test images above their reconstructions.
+    """Returns the section with test images above their reconstructions, errors and masks.
 
     Args:
         images: test images.
         reconstructions: reconstruction of each image.
         classes: class of each image.
+        masks: above 0 where an image is abnormal; None without masks.
     """
+    x = images / np.float32(255)
+    errors = np.abs(x - reconstructions).mean(axis=3)
+    limit = max(float(np.quantile(errors, _LIMIT_QUANTILE)), 1e-3)
+    rows = {
+        "image": to_rgb(x),
+        "reconstruction": to_rgb(reconstructions),
+        "error": colour_errors(errors, limit),
+    }
+    caption = (
+        "The test images were chosen at random from each class in turn. Below each image is its "
+        "reconstruction: the output of the decoder for the posterior mean. The error is the mean absolute "
+        f"difference over channels: black is 0, light yellow is {format_quantity(limit)} and above."
+    )
+    if masks is not None and masks.any():
+        rows["mask"] = np.repeat(
+            np.where(masks > 0, np.uint8(255), np.uint8(0))[..., None], 3, axis=3
+        )
+        caption += " White parts of a mask are marked as abnormal; the model never sees masks."
     figure = draw_image_rows(
         "explore_reconstructions", f"{len(images)} test images and their reconstructions",
-        np.stack([images / np.float32(255), reconstructions]), ["image", "reconstruction"],
-        "The test images were chosen at random from each class in turn. Below each image is its "
-        "reconstruction: the output of the decoder for the posterior mean.",
+        np.stack(list(rows.values())) / np.float32(255), list(rows), caption,
         [_shorten(name) for name in classes],
     )  # fmt: skip
     return Section("reconstructions", "Reconstructions", [], [figure])
