@@ -101,7 +101,7 @@ def test_the_samples_nearest_to_training_images_come_first(rows):
         reconstructions=np.array([0.3, 0.5]),
     )
     section = make_memorisation_section(memorisation, samples.astype(np.float32), train)
-    _, _, shown, labels, _, columns = rows[0]
+    _, _, shown, _, _, columns = rows[0]
     np.testing.assert_allclose(shown[:, :, 0, 0, 0], [[0.2, 0.1, 0.3], [0.2, 0, 0.4]], rtol=1e-6)
     assert columns == ["0.02000", "0.05000", "0.1000"]
     (text,) = section.text
