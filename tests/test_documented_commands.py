@@ -77,6 +77,27 @@ def test_a_documented_command_is_parsed(command, tmp_path, monkeypatch):
     assert (parsed is None) == ("--help" in arguments)
 
 
+# Mode -> a test that runs it on small data, and the text by which it calls the mode.
+RUN_BY = {
+    "train": ("test_shipped_configs.py", "run_main(*args)"),
+    "ablate": ("test_shipped_configs.py", "--mode=ablate"),
+    "audit": ("audit/test_audit_data.py", "from vae_jax.audit_data import audit_images, run"),
+    "compare": ("test_compare_runs.py", "--mode=compare"),
+    "evaluate": ("test_evaluate_new.py", "--mode=evaluate"),
+    "explore": ("test_explore.py", "explore_lib.run("),
+    "export": ("test_export_detector.py", "export_detector.run("),
+    "predict": ("test_predict.py", "predict.run("),
+    "select": ("test_select_scores.py", "select_scores.run("),
+    "verify": ("test_verify.py", "verify.run("),
+}
+
+
+@pytest.mark.parametrize("mode", ["train", *collect(r"python -m vae_jax\.main[^\n`]*--mode=(\w+)")])
+def test_a_small_run_stands_for_every_documented_command_of_a_mode(mode):
+    file, call = RUN_BY[mode]
+    assert call in (ROOT / "tests" / file).read_text("utf-8")
+
+
 def test_the_readme_starts_with_the_two_commands():
     readme = (ROOT / "README.md").read_text("utf-8")
     first, second = re.findall(r"^    (pip .*)$", readme, re.MULTILINE)
