@@ -41,6 +41,7 @@ def refusal(arg):
         ("--config.objective.beta=x", "--config.objective.beta=x is not valid; give a number"),
         ("--config.data.skip_corrupt=maybe", "is not valid; give true or false"),
         ("--num_processes=two", "--num_processes=two is not valid; give a whole number"),
+        ("--distributed=maybe", "--distributed=maybe is not valid; give true or false"),
         ("--mode=fit", "--mode=fit: value should be one of"),
     ],
 )

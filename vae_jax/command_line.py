@@ -58,7 +58,8 @@ class Command:
         config: the config of the run, with all overrides applied and every value checked.
         workdir: the folder of the run.
         jax_cache_dir: the folder for compiled programs; None for no cache.
-        cluster: the processes that run the command together; None for this process alone.
+        cluster: the processes that run the command together; None for this process alone. `TO_BE_FOUND`
+            stands for the cluster that JAX finds.
         prediction: what the mode `predict` does; None for other modes.
         output: the file that the mode `export` writes; None for other modes.
         artifact: the exported file that the mode `verify` compares as well; None for none.
@@ -131,6 +132,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
             flags.DEFINE_string("coordinator", None, "", flag_values=values),
             flags.DEFINE_integer("num_processes", None, "", flag_values=values),
             flags.DEFINE_integer("process_id", None, "", flag_values=values),
+            flags.DEFINE_boolean("distributed", False, "", flag_values=values),
         )
         unparsed = values(list(argv))[1:]
         config = config_flag.value
@@ -153,8 +155,8 @@ def parse_command(argv: Sequence[str]) -> Command | None:
     cluster = Cluster.from_flags(*(flag.value for flag in cluster_flags))
     if cluster and mode not in _MODES_FOR_SEVERAL_PROCESSES:
         raise UserError(
-            f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes and "
-            "--process_id"
+            f"--mode={mode} runs in one process only; leave out --coordinator, --num_processes, "
+            "--process_id and --distributed"
         )
     named = [text for text in workdir_flag.value if text]
     workdirs = named or [f"runs/{name}"]
@@ -195,7 +197,7 @@ def parse_command(argv: Sequence[str]) -> Command | None:
         if cluster:
             raise UserError(
                 "--mode=evaluate with --input runs in one process only; leave out --coordinator, "
-                "--num_processes and --process_id"
+                "--num_processes, --process_id and --distributed"
             )
         request = make_evaluation_request(workdir, overrides, inputs, name_flag.value)
         config = config_lib.default()  # the detector has its own config

@@ -12,7 +12,13 @@ from vae_jax import config as config_lib
 from vae_jax.errors import UserError, suggest_name
 from vae_jax.workdir import flatten_config
 
-_INTEGER_FLAGS = ("--num_processes", "--process_id")
+_FLAG_TYPES = {
+    "--num_processes": int,
+    "--process_id": int,
+    "--distributed": bool,
+    "--overlays": bool,
+    "--maps": bool,
+}
 # Type of a flag or a field -> description of its values, for an error message.
 _EXPECTED_VALUES = {bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -55,9 +61,7 @@ def describe_illegal_value(message: str) -> str:
     flag, _, reason = message.removeprefix("flag ").partition(": ")
     name = flag.partition("=")[0]
     defaults = flatten_config(config_lib.default())
-    expected_type = (
-        int if name in _INTEGER_FLAGS else type(defaults.get(name.removeprefix("--config.")))
-    )
+    expected_type = _FLAG_TYPES.get(name) or type(defaults.get(name.removeprefix("--config.")))
     if expected_type in _EXPECTED_VALUES:
         return f"{flag} is not valid; give {_EXPECTED_VALUES[expected_type]}"
     return f"{flag}: {reason}; --help lists the flags"

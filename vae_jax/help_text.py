@@ -43,6 +43,7 @@ flags:
   --coordinator, --num_processes, --process_id
                    train, evaluate or predict with N processes: start the same command N times, with
                    --coordinator=HOST:PORT of process 0, --num_processes=N and ids from 0 to N-1
+  --distributed    the same, but JAX finds address and numbers: Slurm, Open MPI, Kubernetes, Cloud TPU
 
 vae_jax/config.py lists every field of a config with its unit and its default. The docstring of a
 config file states what a run costs and which numbers to expect.

@@ -5,6 +5,7 @@ therefore answer at once.
 """
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import logging
@@ -23,7 +24,7 @@ from vae_jax.help_text import HELP
 from vae_jax.memory_check import check_device_memory
 from vae_jax.runtime.allocator import keep_memory
 from vae_jax.runtime.available_memory import has_accelerator
-from vae_jax.runtime.cluster import Cluster
+from vae_jax.runtime.cluster_start import find_cluster, join_cluster, watch_partners
 from vae_jax.runtime.compiler import choose_xla_options
 from vae_jax.runtime.printable import PrintableFormatter, make_printable
 from vae_jax.runtime.signals import StoppedError, handle_signals
@@ -31,7 +32,6 @@ from vae_jax.workdir_claim import claim_workdir
 
 if TYPE_CHECKING:
     from vae_jax.comparison_request import ComparisonRequest
-    from vae_jax.runtime.partners import Partners
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
             with handle_signals():
                 _compare_runs(command.comparison)
             return 0
+        command = _find_cluster(command)
         if command.mode in ("predict", "export") or command.evaluation is not None:
             with handle_signals():
                 _use_detector(command)
@@ -102,7 +103,7 @@ def _use_detector(command: command_line.Command) -> None:
         UserError: if JAX has no device of the kind that `JAX_PLATFORMS` names.
     """
     if command.mode == "predict":
-        with _watch_partners(command.cluster) as partners:
+        with watch_partners(command.cluster) as partners:
             _check_devices()
             from vae_jax.predict import run
 
@@ -144,7 +145,7 @@ def _run_with_workdir(command: command_line.Command) -> None:
     with list_folders_once():
         if command.mode != "audit":  # it lists what would stop the preparation
             prepare_datasets(command.config.data)
-        with _join_cluster(command.cluster):
+        with join_cluster(command.cluster):
             _run_mode(command)
 
 
@@ -196,26 +197,6 @@ def _check_devices() -> None:
         ) from error
 
 
-def _watch_partners(
-    cluster: Cluster | None,
-) -> contextlib.AbstractContextManager["Partners | None"]:
-    """Connects this process to the others without JAX, for the duration of a `with` block."""
-    if cluster is None:
-        return contextlib.nullcontext()
-    from vae_jax.runtime.processes import watch_partners
-
-    return watch_partners(cluster)
-
-
-def _join_cluster(cluster: Cluster | None) -> contextlib.AbstractContextManager[None]:
-    """Connects this process to the others of its cluster for the duration of a `with` block."""
-    if cluster is None:
-        return contextlib.nullcontext()
-    from vae_jax.runtime.processes import join_cluster
-
-    return join_cluster(cluster)
-
-
 def _set_up_process(command: command_line.Command) -> None:
     """Sets memory allocation, compiler options, logging and the cache of compiled programs."""
     keep_memory()
@@ -228,6 +209,17 @@ def _set_up_process(command: command_line.Command) -> None:
         command.jax_cache_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(command.jax_cache_dir)
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def _find_cluster(command: command_line.Command) -> command_line.Command:
+    """Returns the command with the cluster that JAX finds, if the command asks for it.
+
+    This may import JAX, which reads the environment variables that `_set_up_process` sets.
+    """
+    command = dataclasses.replace(command, cluster=find_cluster(command.cluster))
+    if not command.leads:
+        logging.getLogger("vae_jax").setLevel(logging.ERROR)
+    return command
 
 
 def set_up_logging(level: int) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from vae_jax.errors import UserError
-from vae_jax.runtime.cluster import Cluster
+from vae_jax.runtime.cluster import TO_BE_FOUND, Cluster
 
 
 def test_without_flags_there_is_no_cluster():
@@ -12,9 +12,22 @@ def test_three_flags_make_a_cluster():
     assert Cluster.from_flags("[::1]:80", 3, 2) == Cluster("[::1]:80", 3, 2)
 
 
+def test_jax_is_asked_only_if_no_other_flag_is_set():
+    assert Cluster.from_flags(None, None, None, True) == TO_BE_FOUND
+
+
+def test_the_gpus_of_this_process_may_be_named(monkeypatch):
+    monkeypatch.setenv("JAX_LOCAL_DEVICE_IDS", "1,3")
+    assert Cluster.from_flags("here:80", 2, 0).local_devices == (1, 3)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (
+            ("here:1", 2, None, True),
+            "leave out --coordinator and --num_processes, or --distributed",
+        ),
         (("here:1", None, None), "--num_processes and --process_id are missing; set all of"),
         ((None, 2, 0), "--coordinator is missing"),
         (("here", 2, 0), "--coordinator=here is not HOST:PORT"),

@@ -111,8 +111,8 @@ def _connect(cluster: Cluster, partners: Partners) -> None:
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"--coordinator={cluster.coordinator} cannot be used ({reason}); name the machine of process 0 "
-            "and a free port of that machine"
+            f"{cluster.origin} cannot be used ({reason}); name the machine of process 0 and a free port of "
+            "that machine"
         ) from error
 
 

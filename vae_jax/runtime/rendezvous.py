@@ -89,7 +89,7 @@ def _check_hello(partners: Partners, hello: dict[str, Any] | None) -> str:
     cluster, process = partners.cluster, hello["process"]
     if hello["of"] != cluster.num_processes:
         return (
-            f"process {process} was started with --num_processes={hello['of']}, but process 0 with "
+            f"process {process} is one of {hello['of']} processes, but process 0 one of "
             f"{cluster.num_processes}"
         )
     other = partners._channels.get(process)
@@ -145,17 +145,22 @@ def _open_port(cluster: Cluster) -> socket.socket:
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except OSError as error:
+        name = "set JAX_COORDINATOR_PORT to" if cluster.is_detected else "name"
         raise UserError(
-            f"--coordinator={cluster.coordinator}: port {port} of this machine cannot be opened "
-            f"({os.strerror(error.errno)}); name another port, the same for every process"
+            f"{cluster.origin}: port {port} of this machine cannot be opened "
+            f"({os.strerror(error.errno)}); {name} another port, the same for every process"
         ) from error
 
 
 def _explain(cluster: Cluster, reason: str) -> UserError:
-    return UserError(
-        f"--coordinator={cluster.coordinator}: {reason}; start every process with the same address, the "
-        "one of process 0, the same --num_processes and its own --process_id"
-    )
+    if cluster.is_detected:
+        advice = "start all processes with one srun, mpirun or job"
+    else:
+        advice = (
+            "start every process with the same address, the one of process 0, the same --num_processes and "
+            "its own --process_id"
+        )
+    return UserError(f"{cluster.origin}: {reason}; {advice}")
 
 
 def _count(processes: set[int]) -> str:
