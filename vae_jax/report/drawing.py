@@ -5,6 +5,7 @@ It uses matplotlib's object API and not pyplot, so that no state remains between
 
 import dataclasses
 import io
+from collections.abc import Iterable
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -49,6 +50,7 @@ STYLE = {
 }
 # A zero-width space, which the font has: in front of "_" it shows nothing.
 _INVISIBLE = "\u200b"
+_MAX_LEGEND_LETTERS = 24  # of a label of a legend with two columns
 DPI = 190  # twice the pixels that a column of the page has, for screens of high resolution
 
 
@@ -89,6 +91,11 @@ def make_panel(
         (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
     )
     return figure, axes
+
+
+def choose_legend_columns(labels: Iterable[str]) -> int:
+    """Returns how many columns of these labels fit beside each other above a panel of 4.2 inches."""
+    return 1 if any(len(label) > _MAX_LEGEND_LETTERS for label in labels) else 2
 
 
 def make_legend_label(name: str) -> str:

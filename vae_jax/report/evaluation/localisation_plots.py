@@ -9,8 +9,8 @@ from vae_jax.report.evaluation.facts import list_map_rows
 from vae_jax.report.numerals import format_percent, format_rate
 
 _PRO_LIMIT = 0.3  # the highest false-positive rate that AUPRO includes
-_NUM_MAPS = 4  # maps of the model with a curve; each has a colour of its own
-_DASHES = ("--", "-.", (0, (1, 1)))  # and as many maps of baselines
+_NUM_MAPS = 3  # maps of the model with a curve; each has a colour of its own
+_DASHES = ("--", "-.")  # and as many maps of baselines
 _NAMED_RATE = 0.01  # false-positive rate of the sentence below the plot
 
 
@@ -47,8 +47,8 @@ def _draw_pro(
         name: {"color": drawing.GREY, "linestyle": dash, "linewidth": 1.2}
         for name, dash in zip(baselines, _DASHES, strict=False)
     }
-    legend_rows = (len(styles) + 2) // 2
-    figure, axes = drawing.make_panel(4.2, 3.4, legend_rows)
+    legend_rows = len(styles) + 1  # names are too long for two columns
+    figure, axes = drawing.make_panel(4.2, 3.0, legend_rows)
     axes.plot(
         [0, 1], [0, 1], color=drawing.GREY, linewidth=1, linestyle=":", label="chance (0.150)"
     )
@@ -61,7 +61,7 @@ def _draw_pro(
         xlabel="share of normal pixels that is marked", ylabel="share of a region that is found"
     )
     axes.set_title("Regions found", pad=8 + 14 * legend_rows)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderpad=0.2)
     areas = ", ".join(
         f"{name} {format_rate(results['localisation'][name]['aupro'])}" for name in styles
     )
@@ -78,7 +78,7 @@ def _draw_pro(
 def _draw_overlaps(curves: dict[str, Any], name: str) -> Drawing:
     rates, overlap = curves["fpr"], curves["overlap"]
     low, median, high = (overlap[quartile] for quartile in QUARTILES)
-    figure, axes = drawing.make_panel(4.2, 3.4, legend_rows=1)
+    figure, axes = drawing.make_panel(4.2, 3.0, legend_rows=3)
     label = f"middle half of {curves['images']:,} images"
     axes.fill_between(rates, low, high, color=drawing.BLUE, alpha=0.25, linewidth=0, label=label)
     axes.plot(rates, median, color=drawing.BLUE, label="median")
@@ -88,8 +88,8 @@ def _draw_overlaps(curves: dict[str, Any], name: str) -> Drawing:
     axes.set(
         xlabel="share of normal pixels that is marked", ylabel="share of the mask that is found"
     )
-    axes.set_title(f"Each image by itself: {name}", pad=22)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, borderpad=0.2)
+    axes.set_title(f"Each image by itself: {name}", pad=8 + 14 * 3)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), borderpad=0.2)
     point = min(range(len(rates)), key=lambda i: abs(rates[i] - _NAMED_RATE))
     sentence = (
         f"If {format_percent(_NAMED_RATE)} of the normal pixels are marked, half of the abnormal images "

@@ -92,7 +92,10 @@ def draw_roc_and_precision_recall(
     if not 0 < positives < len(scores.labels):
         return []
     curves = list(_style_curves(scores, detection, baselines, deciding))
-    legend_rows = len(curves) // 2 + 1
+    legend_columns = drawing.choose_legend_columns(
+        _label_curve(name, entry.get("auroc")) for name, entry, _ in curves
+    )
+    legend_rows = -(-(len(curves) + 1) // legend_columns)
     roc_figure, roc = drawing.make_panel(4.2, 3.9, legend_rows)
     pr_figure, pr = drawing.make_panel(4.2, 3.9, legend_rows)
     prevalence = positives / len(scores.labels)
@@ -114,7 +117,8 @@ def draw_roc_and_precision_recall(
     ):
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y)
         axes.set_title(title, pad=8 + 14 * legend_rows)
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderpad=0.2)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=legend_columns,
+                    borderpad=0.2)  # fmt: skip
     return [
         Drawing("roc", drawing.encode_figure(roc_figure),
                 "Recall against the false-alarm rate, for every threshold. The legend shows the area "
