@@ -14,12 +14,14 @@ from vae_jax import grid
 from vae_jax import train as train_lib
 from vae_jax import workdir as workdir_lib
 from vae_jax.audit.training_check import check_dataset
+from vae_jax.comparison.stored_run import read_comparable_run
 from vae_jax.data import pipeline
 from vae_jax.data.examples import Dataset
 from vae_jax.data.prepared_sources import read_fingerprint
 from vae_jax.errors import UserError
 from vae_jax.grid import Cell
 from vae_jax.observation.observed import observe_dataset
+from vae_jax.report.ablation.cell_differences import compare_with_base_cells
 from vae_jax.report.ablation.cell_outcomes import CellOutcome, format_csv, pick_measures
 from vae_jax.report.ablation.page import write_page
 from vae_jax.report.ablation.reconstructions import read_reconstructions, write_reconstructions
@@ -220,6 +222,7 @@ def _read_outcome(folder: pathlib.Path, cell: Cell) -> CellOutcome:
             "done",
             decision=results["decision"]["score"],
             measures=pick_measures(results),
+            run=read_comparable_run(folder),
         )
 
 
@@ -227,12 +230,13 @@ def _write_comparison(ablation: _Ablation) -> pathlib.Path:
     """Writes `ablation.csv` and `ablation.html` with all outcomes so far; returns the path of the page."""
     config, workdir = ablation.config, ablation.workdir
     outcomes = list(ablation.outcomes.values())
-    workdir_lib.write_text(workdir / "ablation.csv", format_csv(outcomes))
+    differences = compare_with_base_cells(ablation.levels, outcomes)
+    workdir_lib.write_text(workdir / "ablation.csv", format_csv(outcomes, differences))
     # Cells of one seed have the same test images, so their reconstructions can be compared.
     first_seed = config.ablate.seeds[0]
     names = [cell.name for cell in ablation.cells if cell.config.seed == first_seed]
     reconstructions = read_reconstructions(workdir, names)
-    return write_page(workdir, config, ablation.levels, outcomes, reconstructions)
+    return write_page(workdir, config, ablation.levels, outcomes, differences, reconstructions)
 
 
 def _check_crashes(ablation: _Ablation, page: pathlib.Path) -> None:

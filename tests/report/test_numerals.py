@@ -8,7 +8,7 @@ from vae_jax.report import numerals
 def test_examples_in_the_docstrings_are_true():
     outcome = doctest.testmod(numerals)
     assert outcome.failed == 0
-    assert outcome.attempted == 5
+    assert outcome.attempted == 6
 
 
 @pytest.mark.parametrize("value", [1.2345e-7, 0.00123456, 0.98765, 12.3456, 999.94, 1234.56, 9.8e9])

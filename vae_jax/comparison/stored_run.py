@@ -133,6 +133,14 @@ def read_run(workdir: pathlib.Path) -> StoredRun:
     )
 
 
+def read_comparable_run(workdir: pathlib.Path) -> StoredRun | None:
+    """Reads a finished run; None where `read_run` refuses, for example because it has no AUROC."""
+    try:
+        return read_run(workdir)
+    except UserError:
+        return None
+
+
 def _read_dataset(results: Mapping[str, Any]) -> tuple[str, str]:
     return results["dataset"]["name"], results["dataset"]["fingerprint"]
 

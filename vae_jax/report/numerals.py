@@ -21,6 +21,17 @@ def format_percent(value: float | int) -> str:
     return f"{100 * value:.2g} %" if 0 < value < 0.001 else f"{100 * value:.1f} %"
 
 
+def format_p_value(value: float) -> str:
+    """Returns a p-value with two significant digits; one below 0.0001 as such.
+
+    >>> format_p_value(0.01234), format_p_value(3e-9), format_p_value(1.0)
+    ('0.012', '<0.0001', '1.0')
+    """
+    if value < 1e-4:
+        return "<0.0001"
+    return f"{value:.1f}" if value > 0.95 else f"{value:.2g}"
+
+
 def format_quantity(value: float | int) -> str:
     """Returns a number with four significant digits and a comma between thousands.
 

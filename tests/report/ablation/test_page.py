@@ -6,8 +6,8 @@ from vae_jax.report.ablation.page import write_page
 from vae_jax.report.ablation.reconstructions import ReconstructionRow
 
 
-def write(folder, levels, outcomes, reconstructions=()):
-    path = write_page(folder, default(), levels, outcomes, reconstructions)
+def write(folder, levels, outcomes, reconstructions=(), differences=None):
+    path = write_page(folder, default(), levels, outcomes, differences or {}, reconstructions)
     return path.read_text(encoding="utf-8")
 
 

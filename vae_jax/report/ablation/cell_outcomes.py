@@ -6,7 +6,12 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vae_jax.comparison.paired import Difference
+from vae_jax.comparison.stored_run import StoredRun
 from vae_jax.runtime.printable import escape_cell
+
+# Columns of `ablation.csv` for the AUROC of a cell minus that of the base with the same seed.
+_DIFFERENCE_COLUMNS = tuple(f"auroc_minus_base{end}" for end in ("", ".low", ".high", ".p_holm"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +26,7 @@ class CellOutcome:
         error: the error of a crashed cell, in one line; otherwise "".
         decision: name of the score that decides; "" unless the cell is done.
         measures: name -> number; empty unless the cell is done.
+        run: the cell as a run that can be compared with others; None unless it is done and has an AUROC.
     """
 
     name: str
@@ -30,6 +36,7 @@ class CellOutcome:
     error: str = ""
     decision: str = ""
     measures: dict[str, float | int] = dataclasses.field(default_factory=dict)
+    run: StoredRun | None = None
 
 
 def pick_measures(results: Mapping[str, Any]) -> dict[str, float | int]:
@@ -69,18 +76,22 @@ def pick_measures(results: Mapping[str, Any]) -> dict[str, float | int]:
     return measures | {name: cost[name] for name in names if name in cost}
 
 
-def format_csv(outcomes: Sequence[CellOutcome]) -> str:
+def format_csv(
+    outcomes: Sequence[CellOutcome], differences: Mapping[str, Difference] | None = None
+) -> str:
     """Returns the content of `ablation.csv`: one row per cell, with an empty field for a missing measure.
 
     Args:
         outcomes: outcomes of all cells; at least one.
+        differences: name of a cell -> its difference from the base with the same seed.
     """
+    differences = differences or {}
     fields = list(outcomes[0].levels)
     names = list(dict.fromkeys(name for outcome in outcomes for name in outcome.measures))
     text = io.StringIO()
     writer = csv.DictWriter(
         text,
-        ["cell", *fields, "seed", "status", "error", "decision", *names],
+        ["cell", *fields, "seed", "status", "error", "decision", *names, *_DIFFERENCE_COLUMNS],
         lineterminator="\n",
     )
     writer.writeheader()
@@ -94,9 +105,17 @@ def format_csv(outcomes: Sequence[CellOutcome]) -> str:
                 "error": escape_cell(outcome.error),
                 "decision": outcome.decision,
                 **outcome.measures,
+                **_describe_difference(differences.get(outcome.name)),
             }
         )
     return text.getvalue()
+
+
+def _describe_difference(difference: Difference | None) -> dict[str, float]:
+    if difference is None:
+        return {}
+    numbers = (difference.value, difference.low, difference.high, difference.p_holm)
+    return dict(zip(_DIFFERENCE_COLUMNS, numbers, strict=True))
 
 
 def _escape_level(level: str) -> str:

@@ -1,13 +1,15 @@
 """The page of an ablation: the levels of every factor side by side, in one self-contained file."""
 
 import pathlib
+import shlex
 from collections.abc import Mapping, Sequence
 
 import matplotlib
 import ml_collections
 
 from vae_jax import workdir as workdir_lib
-from vae_jax.report import drawing, html, reproduce
+from vae_jax.comparison.paired import Difference
+from vae_jax.report import drawing, html, numerals, reproduce
 from vae_jax.report.ablation.cell_outcomes import CellOutcome
 from vae_jax.report.ablation.factor_outcomes import group_by_factor
 from vae_jax.report.ablation.factor_sections import make_section
@@ -22,6 +24,7 @@ def write_page(
     config: ml_collections.ConfigDict,
     levels: Mapping[str, Sequence[str]],
     outcomes: Sequence[CellOutcome],
+    differences: Mapping[str, Difference],
     reconstructions: Sequence[ReconstructionRow],
 ) -> pathlib.Path:
     """Writes `ablation.html` and `figures/ablation_*.png`; the same outcomes give the same bytes.
@@ -31,6 +34,7 @@ def write_page(
         config: config of the ablation.
         levels: field -> its levels as text, the base first.
         outcomes: outcomes of all cells.
+        differences: name of a cell -> its difference from the base with the same seed.
         reconstructions: reconstructions of the same test images, one row per setting.
 
     Returns:
@@ -52,6 +56,10 @@ def write_page(
         deciding_score=deciding_score,
         design=config.ablate.design,
         outcomes=outcomes,
+        differences=differences,
+        signed="{:+.3f}".format,
+        p_value=numerals.format_p_value,
+        compare_command=f"{program} --mode=compare {shlex.quote(f'--workdir={workdir}/cells/*')}",
         counts={status: sum(o.status == status for o in outcomes) for status in _STATUSES},
         num_settings=len({tuple(outcome.levels.values()) for outcome in outcomes}),
         seeds=list(dict.fromkeys(outcome.seed for outcome in outcomes)),

@@ -54,24 +54,13 @@ def write_page(
         axis_y=AXIS,
         gap=GAP,
         command=_make_command(folder, workdirs),
-        p_value=format_p_value,
+        p_value=numerals.format_p_value,
         signed="{:+.3f}".format,
         rate=numerals.format_rate,
         size=numerals.format_size,
     )
     workdir_lib.write_text(folder / "compare.html", page)
     return folder / "compare.html"
-
-
-def format_p_value(value: float) -> str:
-    """Returns a p-value with two significant digits; one below 0.0001 as such.
-
-    >>> format_p_value(0.01234), format_p_value(3e-9), format_p_value(1.0)
-    ('0.012', '<0.0001', '1.0')
-    """
-    if value < 1e-4:
-        return "<0.0001"
-    return f"{value:.1f}" if value > 0.95 else f"{value:.2g}"
 
 
 def _label_run(setting: Setting, run: StoredRun) -> str:
