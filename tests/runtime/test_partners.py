@@ -1,12 +1,14 @@
-"""Partners in threads of one process, which need no JAX."""
+"""Partners in threads of one process, which need no devices."""
 
 import concurrent.futures
 import socket
 
+import jax
 import pytest
 
 from vae_jax.errors import UserError
 from vae_jax.runtime import partners as partners_lib
+from vae_jax.runtime import processes
 from vae_jax.runtime.cluster import Cluster
 from vae_jax.runtime.rendezvous import join
 
@@ -76,3 +78,17 @@ def test_a_process_that_does_not_come_is_named_to_all(pool):
     for future in futures:
         with pytest.raises(UserError, match="processes 1, 3 of 4 did not come within"):
             future.result()
+
+
+def test_a_gpu_that_the_process_does_not_see_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(processes, "_LOSS_SECONDS", 0.0)
+    monkeypatch.setattr(processes.atexit, "register", lambda *_: None)
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    cluster = Cluster(f"localhost:{find_free_port()}", 1, 0, local_devices=(3,))
+    with (
+        pytest.raises(UserError, match="uses GPU 3 of those that it sees") as error,
+        processes.watch_partners(cluster) as partners,
+    ):
+        raise RuntimeError("Unable to initialize backend 'cuda': no\nsuch device")
+    partners.close()
+    assert "\n" not in str(error.value)

@@ -78,10 +78,13 @@ def watch_partners(cluster: Cluster, start_seconds: float | None = None) -> Iter
         is_loss = partners.wait_for_loss(0.0 if is_own else _LOSS_SECONDS) and not is_own
         partners.fail()
         # At exit JAX would wait for the other processes, which may wait for a sum with this process.
-        is_users = is_loss or isinstance(error, (UserError, OSError))
+        is_no_device = bool(cluster.local_devices) and "initialize backend" in str(error)
+        is_users = is_loss or is_no_device or isinstance(error, (UserError, OSError))
         atexit.register(exit_now, 2 if is_users else getattr(error, "status", 1))
         if is_loss:
             raise UserError(partners.loss) from error
+        if is_no_device:
+            raise UserError(_describe_missing_device(cluster, error)) from error
         raise
 
 
@@ -116,7 +119,21 @@ def _connect(cluster: Cluster, partners: Partners) -> None:
         ) from error
 
 
+def _describe_missing_device(cluster: Cluster, error: BaseException) -> str:
+    reason = " ".join(str(error).split())[:160]
+    return (
+        f"this process uses GPU {', '.join(map(str, cluster.local_devices))} of those that it sees, but "
+        f"JAX cannot start it ({reason}); let each process see all GPUs of its machine, or set "
+        "JAX_LOCAL_DEVICE_IDS to those that it shall use, counted from 0 among those that it sees"
+    )
+
+
 def _check_devices(cluster: Cluster) -> None:
+    if jax.process_index() != cluster.process_id:
+        raise UserError(
+            f"this is process {cluster.process_id}, but its devices belong to process "
+            f"{jax.process_index()}; give each process the number of its machine, or use --distributed"
+        )
     if jax.device_count() != cluster.num_processes * jax.local_device_count():
         raise UserError(
             f"{cluster.num_processes} processes have {jax.device_count()} devices, but this process has "
