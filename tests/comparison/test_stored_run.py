@@ -58,6 +58,10 @@ def test_what_is_no_finished_run_is_refused_in_one_line(tmp_path):
     [
         ("scores.csv", "label", "lable"),
         ("scores.csv", "mse", "msee"),
+        ("scores.csv", "image069.png,1,1,", "image069.png,1,0,"),
+        ("scores.csv", "image069.png,1,1,", "image069.png,1,1,nan"),
+        ("results.json", '"parameters": 1234', '"parameters": NaN'),
+        ("results.json", '"pca": {"auroc": {', '"pca": {"auroc": {"x": 1}, "y": {'),
         ("details.json", '"score"', '"scores"'),
         ("details.json", '"of_images": [0, ', '"of_images": ['),
         ("results.json", '"fingerprint": "abc"', '"fingerprint": 3'),

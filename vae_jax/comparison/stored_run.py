@@ -13,8 +13,12 @@ from jaxtyping import Float, Int
 from vae_jax import workdir as workdir_lib
 from vae_jax.config_differences import run_fields
 from vae_jax.errors import UserError
+from vae_jax.metrics import detection
 from vae_jax.score_names import is_baseline
-from vae_jax.scoring.score_table import read_score_table
+from vae_jax.scoring.score_table import ScoreTable, read_score_table
+
+_ENDS = ("value", "low", "high")
+_ROUNDING = 1e-6  # by how much an AUROC may change because scores were written as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,31 +95,16 @@ def read_run(workdir: pathlib.Path) -> StoredRun:
         )
     config = workdir_lib.read_config(workdir)
     results = workdir_lib.read_results(workdir)
-    try:
-        table = read_score_table(workdir / "scores.csv")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{workdir / 'scores.csv'} is not as an evaluation writes it ({error}); run --mode=evaluate "
-            "again"
-        ) from error
     with workdir_lib.explain_damaged_results(workdir):
+        _check_types(results)
         deciding = results["decision"]["score"]
-        entry = results["detection"][deciding]
-        cost, name, fingerprint = results["cost"], *_read_dataset(results)
-        if not isinstance(cost, dict) or not isinstance(name + fingerprint, str):
-            raise TypeError("an entry has another type")
-        if "auroc" in entry:
-            float(entry["auroc"]["value"] + entry["auroc"]["low"] + entry["auroc"]["high"])
-    if "auroc" not in entry:
+        auroc = results["detection"][deciding].get("auroc")
+    if auroc is None:
         raise UserError(
             f"--workdir={workdir} has no AUROC, because its test images are not both normal and abnormal; "
             "leave it out"
         )
-    if deciding not in table.columns:
-        raise UserError(
-            f"{workdir / 'scores.csv'} lacks the column {deciding}, which decides; run --mode=evaluate "
-            "again"
-        )
+    table = _read_scores(workdir / "scores.csv", deciding, auroc["value"])
     groups = _read_groups(results, workdir, len(table.files))
     order = np.argsort(np.array(table.files, object), kind="stable")
     return StoredRun(
@@ -141,8 +130,44 @@ def read_comparable_run(workdir: pathlib.Path) -> StoredRun | None:
         return None
 
 
-def _read_dataset(results: Mapping[str, Any]) -> tuple[str, str]:
-    return results["dataset"]["name"], results["dataset"]["fingerprint"]
+def _check_types(results: Mapping[str, Any]) -> None:
+    """Checks the entries that a comparison reads.
+
+    Raises:
+        KeyError, TypeError, AttributeError or ValueError: an entry is missing or is not what it should be.
+    """
+    entries = [*results["detection"].values(), *results.get("baselines", {}).values()]
+    numbers = [entry["auroc"][key] for entry in entries if "auroc" in entry for key in _ENDS]
+    numbers += results["cost"].values()
+    for entry in results.get("differences", {}).values():
+        numbers += [e["p_value"] for e in (entry, entry.get("delong", {})) if "p_value" in e]
+    if not np.isfinite(np.array(numbers, float)).all():
+        raise ValueError("a number is not finite")
+    texts = results["dataset"]["name"], results["dataset"]["fingerprint"]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("the dataset is not named")
+
+
+def _read_scores(path: pathlib.Path, deciding: str, auroc: float) -> ScoreTable:
+    """Reads `scores.csv`, and checks that it belongs to the results.
+
+    Raises:
+        UserError: if the file is missing or damaged, or if its scores have another AUROC.
+    """
+    try:
+        table = read_score_table(path)
+        own_auroc = detection.auroc(table.columns[deciding], table.labels)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not as an evaluation writes it ({type(error).__name__}: {error}); run "
+            "--mode=evaluate again"
+        ) from error
+    if abs(own_auroc - auroc) > _ROUNDING:
+        raise UserError(
+            f"{path} has the AUROC {own_auroc:.4f} and results.json {auroc:.4f}, so they are not of one "
+            "evaluation; run --mode=evaluate again"
+        )
+    return table
 
 
 def _read_groups(
