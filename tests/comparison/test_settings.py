@@ -20,6 +20,12 @@ def test_runs_that_differ_only_in_their_seed_are_one_setting(settings):
     assert len({setting.dataset for setting in settings}) == 1
 
 
+def test_cells_of_an_ablation_are_named_without_their_seed(tmp_path):
+    cells = [{"seed": seed, "name": f"digits base,seed={seed}"} for seed in (0, 1)]
+    (setting,) = group(tmp_path, *cells)
+    assert setting.label == "digits base"
+
+
 def test_fields_that_change_no_score_do_not_separate_runs(tmp_path):
     (setting,) = group(
         tmp_path,

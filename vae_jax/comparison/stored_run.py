@@ -27,7 +27,7 @@ class StoredRun:
 
     Attributes:
         workdir: folder of the run.
-        name: name of its config.
+        name: name of its config; without the seed, with which the name of a cell of an ablation ends.
         seed: its seed.
         fields: `{"group.field": value}` of the fields that distinguish one run from another.
         results: content of `results.json` and `details.json`.
@@ -109,7 +109,7 @@ def read_run(workdir: pathlib.Path) -> StoredRun:
     order = np.argsort(np.array(table.files, object), kind="stable")
     return StoredRun(
         workdir=workdir,
-        name=config.name,
+        name=config.name.removesuffix(f",seed={config.seed}"),
         seed=config.seed,
         fields=run_fields(config),
         results=results,
