@@ -133,6 +133,8 @@ def test_an_indexed_job_of_kubernetes_is_a_cluster(simulate, monkeypatch):
         ),
         (_SLURM | {"SLURM_PROCID": "x"}, "JAX cannot read the cluster (ValueError: invalid lit"),
         (_SLURM | {"SLURM_PROCID": "18"}, "number 18 for this process and 18 processes, whose"),
+        (_SLURM | {"JAX_COORDINATOR_PORT": "x"}, "the coordinator node007:x is not HOST:PORT"),
+        (_SLURM | {"JAX_COORDINATOR_ADDRESS": "host2"}, "the coordinator host2 is not HOST:PORT"),
         (_OPEN_MPI | {"OMPI_MCA_orte_hnp_uri": "1.0;x"}, "JAX cannot read the cluster (Runtime"),
         (_SLURM | {"JAX_LOCAL_DEVICE_IDS": "all"}, "JAX_LOCAL_DEVICE_IDS=all must be numbers"),
     ],

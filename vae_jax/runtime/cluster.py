@@ -70,12 +70,7 @@ class Cluster:
                 f"{' and '.join(missing)} {verb} missing; set all of {', '.join(_FLAGS)}, or only "
                 "--distributed, or none of them"
             )
-        host, _, port = coordinator.rpartition(":")
-        if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
-            raise UserError(
-                f"--coordinator={coordinator} is not HOST:PORT with a port from 1 to 65535; name the "
-                "machine of process 0 and a free port of that machine"
-            )
+        check_address(coordinator, f"--coordinator={coordinator}")
         if num_processes < 1:
             raise UserError(f"--num_processes={num_processes} must be at least 1")
         if not 0 <= process_id < num_processes:
@@ -88,6 +83,16 @@ class Cluster:
 
 # Stands for the cluster that `cluster_detection.find_cluster` finds, until JAX may be imported.
 TO_BE_FOUND = Cluster("", 1, 0, is_detected=True)
+
+
+def check_address(address: str, origin: str) -> None:
+    """Raises UserError, which begins with the origin of the address, if it is not HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise UserError(
+            f"{origin} is not HOST:PORT with a port from 1 to 65535; name the machine of process 0 and a "
+            "free port of that machine"
+        )
 
 
 def read_local_devices() -> tuple[int, ...] | None:

@@ -9,7 +9,7 @@ import os
 import warnings
 
 from vae_jax.errors import UserError
-from vae_jax.runtime.cluster import Cluster, read_local_devices
+from vae_jax.runtime.cluster import Cluster, check_address, read_local_devices
 
 # Cluster -> the environment variables by which JAX recognises it.
 _VARIABLES = {
@@ -53,6 +53,7 @@ def find_cluster() -> Cluster:
             f"--distributed: JAX finds no cluster; {_describe_missing()}; start the processes with srun, "
             f"mpirun or a job of the cluster, {_ADVICE}"
         )
+    check_address(address, f"--distributed: the coordinator {address}")
     if not 0 <= process_id < num_processes:
         raise UserError(
             f"--distributed: JAX finds number {process_id} for this process and {num_processes} processes, "
