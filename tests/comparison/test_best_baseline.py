@@ -38,13 +38,20 @@ def test_a_feature_whose_low_values_are_abnormal_counts_in_its_better_direction(
     [(0.9, 0.001, BETTER), (0.9, 0.04, UNCLEAR), (0.7, 0.001, WORSE), (0.7, 0.3, UNCLEAR)],
 )
 def test_the_verdict_follows_the_p_value_corrected_for_all_baselines(run, model, p_value, verdict):
-    differences = {"pca": {"p_value": p_value}, "std": {"delong": {"p_value": 0.5}}}
+    apart = {"low": 0.01, "high": 0.2}
+    differences = {"pca": {"p_value": p_value} | apart, "std": {"delong": {"p_value": 0.5}}}
     changed = change(
         run, (model, 0.6, 0.95), differences, pca=(0.8, 0.7, 0.9), std=(0.55, 0.4, 0.6)
     )
     best = find_best_baseline(changed)
     assert best.verdict == verdict
     assert best.p_holm == pytest.approx(2 * p_value if p_value < 0.25 else 0.6)
+
+
+def test_an_interval_that_contains_0_is_no_clear_difference(run):
+    differences = {"pca": {"p_value": 1e-5, "low": -0.2, "high": 0.01}}
+    changed = change(run, (0.9, 0.6, 0.95), differences, pca=(0.8, 0.7, 0.9))
+    assert find_best_baseline(changed).verdict == UNCLEAR
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -29,6 +30,10 @@ def test_runs_with_the_same_seed_and_images_are_compared_image_by_image(settings
     corrected = correct_by_holm([d.p_value for d in differences])
     assert [d.p_holm for d in differences] == corrected
     assert [d.is_clear for d in differences] == [p < 0.05 for p in corrected]
+    certain = dataclasses.replace(differences[0], p_holm=0.01, low=-0.2, high=-0.1)
+    assert certain.is_clear
+    assert not dataclasses.replace(certain, high=0.1).is_clear
+    assert not dataclasses.replace(certain, p_holm=0.06).is_clear
 
 
 def test_the_mean_over_seeds_agrees_with_scipy(settings):

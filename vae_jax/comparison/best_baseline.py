@@ -49,9 +49,12 @@ def find_best_baseline(run: StoredRun) -> BestBaseline | None:
     is_reversed = ends[0] < 0.5
     value, low, high = (1 - ends[0], 1 - ends[2], 1 - ends[1]) if is_reversed else ends
     p_holm = None if is_reversed else _correct_p_values(run, list(aurocs)).get(name)
+    difference = run.results.get("differences", {}).get(name, {})
     model = run.auroc
     if p_holm is not None:
-        verdict = UNCLEAR if p_holm >= 0.05 else BETTER if model["value"] > value else WORSE
+        # The interval must exclude 0 too: close to an AUROC of 1 it is more careful than the p-value.
+        is_clear = p_holm < 0.05 and not difference["low"] <= 0 <= difference["high"]
+        verdict = UNCLEAR if not is_clear else BETTER if model["value"] > value else WORSE
     else:
         verdict = BETTER if model["low"] > high else WORSE if model["high"] < low else UNCLEAR
     return BestBaseline(name, value, low, high, is_reversed, p_holm, verdict)

@@ -140,6 +140,7 @@ def _check_types(results: Mapping[str, Any]) -> None:
     numbers = [entry["auroc"][key] for entry in entries if "auroc" in entry for key in _ENDS]
     numbers += results["cost"].values()
     for entry in results.get("differences", {}).values():
+        numbers += [entry["low"], entry["high"]]
         numbers += [e["p_value"] for e in (entry, entry.get("delong", {})) if "p_value" in e]
     if not np.isfinite(np.array(numbers, float)).all():
         raise ValueError("a number is not finite")
