@@ -1,3 +1,6 @@
+import contextlib
+import types
+
 import pytest
 
 from tests.shipped_configs import load_shipped
@@ -18,7 +21,6 @@ HARMLESS = {
     "train.steps_per_call", "train.plateau_patience", "train.early_stopping_patience",
     "train.epochs_per_validation", "train.epochs_per_checkpoint", "train.epochs_per_frame",
     "scoring.batch_size", "scoring.knn_k", "scoring.gmm_components", "scoring.pca_components",
-    "report.cases",
     "explore.generated", "explore.map_images", "explore.mixture_components",
 }  # fmt: skip
 # Fields of a branch, which the embedded default does not use.
@@ -124,3 +126,15 @@ def test_what_an_accelerator_holds_is_checked_when_jax_knows_its_memory(monkeypa
     check_device_memory(config, "train")
     with pytest.raises(UserError, match=r"lower report\.samples"):
         check_memory(config, "train")
+
+
+@pytest.mark.parametrize(("statistics", "refused"), [({"bytes_limit": 10**6}, True), (None, False)])
+def test_the_memory_of_an_accelerator_counts_where_jax_reports_it(monkeypatch, statistics, refused):
+    device = types.SimpleNamespace(memory_stats=lambda: statistics)
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("jax.local_devices", lambda: [device])
+    monkeypatch.setattr("jax.device_count", lambda: 4)
+    config = default()
+    config.train.batch_size = 10**6
+    with pytest.raises(UserError, match=r"976\.6 KiB are") if refused else contextlib.nullcontext():
+        check_device_memory(config, "train")

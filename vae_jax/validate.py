@@ -89,11 +89,12 @@ MINIMUM = {
     "explore.samples": 1, "explore.mixture_components": 1, "explore.steps": 2, "explore.map_images": 2,
     "explore.generated": 2, "explore.classifier_epochs": 1,
 }  # fmt: skip
-# Field -> its largest valid number. More would only take longer, in one call that cannot be stopped.
+# Field -> its largest valid number. More would only take longer, in one call that cannot be stopped; or, in
+# galleries, several GiB of memory for a page that no browser shows well.
 MAXIMUM = {
     "scoring.bootstrap_resamples": 1_000_000, "scoring.importance_samples": 1_000_000,
     "scoring.regret_steps": 1_000_000, "scoring.restoration_steps": 1_000_000,
-    "scoring.samples": 10_000, "explore.classifier_epochs": 1_000_000,
+    "scoring.samples": 10_000, "explore.classifier_epochs": 1_000_000, "report.cases": 200,
 }  # fmt: skip
 POSITIVE = (
     "model.sigma", "objective.beta_cycle", "train.learning_rate", "train.clip_norm",
