@@ -72,12 +72,12 @@ def run(request: PredictionRequest, partners: Partners | None = None) -> None:
             set_tables_aside(request.output)
         _check_same(settings, request, partners)
         own = _select_own(inputs, partners)
-        share = _predict(own, request, detector, partners)[0]
+        share = predict_images(own, request, detector, partners)[0]
         shares = partners.exchange([share.reused, share.other_depth])
         if not partners.is_first:
             return
         inputs, passed_over = _list_inputs(request, detector)
-    tally, table = _predict(inputs, request, detector)
+    tally, table = predict_images(inputs, request, detector)
     if shares:
         tally.reused = sum(reused for reused, _ in shares)
         tally.other_depth += sum(other_depth for _, other_depth in shares)
@@ -99,7 +99,7 @@ def _list_inputs(
     return itertools.chain([next(inputs)], inputs), passed_over
 
 
-def _predict(
+def predict_images(
     inputs: Iterable[Source],
     request: PredictionRequest,
     detector: Detector,

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 import vae_jax
+from vae_jax.data.builders.mask_names import split_at_mask_folder
 from vae_jax.detector.detector import Detector
 from vae_jax.detector.drift import DriftTest
+from vae_jax.programs.description import describe_decision
 
 Rows = Sequence[Mapping[str, object]]  # the rows of one image
 
@@ -29,6 +31,7 @@ class Tally:
         rows: number of rows with scores.
         anomalous: those that are called anomalous.
         other_depth: images that were scored now, with another number of bits than those of the run.
+        in_mask_folders: images in a folder where training finds masks, for example `ground_truth`.
     """
 
     num_calibration: int
@@ -38,6 +41,7 @@ class Tally:
     rows: int = 0
     anomalous: int = 0
     other_depth: int = 0
+    in_mask_folders: int = 0
 
     def __post_init__(self):
         self.drift = DriftTest(self.num_calibration)
@@ -47,6 +51,8 @@ class Tally:
         self.images += len(rows_of_images)
         scored = [row for rows in rows_of_images for row in rows if row["status"] == "ok"]
         self.unreadable += sum(rows[0]["status"] != "ok" for rows in rows_of_images)
+        names = [str(rows[0]["file"]) for rows in rows_of_images]
+        self.in_mask_folders += sum(split_at_mask_folder(name) is not None for name in names)
         self.rows += len(scored)
         self.anomalous += sum(int(row["anomalous"]) for row in scored)
         self.drift.add(np.array([float(row["p_value"]) for row in scored]))
@@ -57,24 +63,23 @@ def summarise(
 ) -> dict[str, object]:
     """Returns the content of summary.json."""
     parts = detector.parts
-    summary = {
+    has_tiles = parts.preprocessing.framing.cuts_strips
+    return {
         "images": tally.images,
         "unreadable": tally.unreadable,
         "reused": tally.reused,
         "other_depth": tally.other_depth,
+        "in_mask_folders": tally.in_mask_folders,
         "passed_over": dict(sorted(passed_over.items())),
         "rows": tally.rows,
         "anomalous": tally.anomalous,
         "share_anomalous": tally.anomalous / tally.rows if tally.rows else None,
-        "decision": {
-            "score": detector.deciding_score,
-            "rule": detector.rule,
-            "threshold": detector.threshold.upper,
-            "promised_rate": detector.promised_rate,
-        },
+        "decision": describe_decision(detector),
         "drift": {
             "p_value": tally.drift.p_value,
-            "warning": tally.drift.describe(tally.anomalous, detector.promised_rate),
+            "warning": tally.drift.describe(
+                tally.anomalous, detector.promised_rate, "tiles" if has_tiles else "images"
+            ),
         },
         "seconds": seconds,
         "images_per_second": (tally.images - tally.reused) / seconds,
@@ -86,9 +91,6 @@ def summarise(
         },
         "version": vae_jax.__version__,
     }
-    if detector.threshold.lower is not None:
-        summary["decision"]["threshold_low"] = detector.threshold.lower
-    return summary
 
 
 def print_summary(summary: Mapping[str, Any], path: pathlib.Path) -> None:
@@ -96,10 +98,11 @@ def print_summary(summary: Mapping[str, Any], path: pathlib.Path) -> None:
     decision = summary["decision"]
     rate = decision["promised_rate"]
     promise = "" if rate is None else f", {rate:.3g} of normal images promised"
+    # An image that cannot be read has no row that is counted, and a strip has one for each tile.
+    tiles = " tiles" if summary["rows"] > summary["images"] else ""
     print(
-        f"{summary['anomalous']} of {summary['rows']} anomalous by {decision['score']} > "
-        f"{decision['threshold']:.4g}{promise}; {summary['unreadable']} unreadable; "
-        f"{summary['images_per_second']:.3g} images/s"
+        f"{summary['anomalous']} of {summary['rows']}{tiles} anomalous by {_format_rule(decision)}"
+        f"{promise}; {summary['unreadable']} unreadable; {summary['images_per_second']:.3g} images/s"
     )
     if summary["passed_over"]:
         counts = ", ".join(f"{reason}: {n}" for reason, n in summary["passed_over"].items())
@@ -109,6 +112,21 @@ def print_summary(summary: Mapping[str, Any], path: pathlib.Path) -> None:
             f"caveat: {summary['other_depth']} images have another number of bits than the grey levels "
             "of the run were made for (data.intensity), so they are nearly black or white"
         )
+    if summary["in_mask_folders"]:
+        print(
+            f"caveat: {summary['in_mask_folders']} images are in folders named like those for masks "
+            "(for example ground_truth), and were scored like the others; if they are masks, leave these "
+            "folders out of --input"
+        )
     if summary["drift"]["warning"]:
         print(f"caveat: {summary['drift']['warning']}")
     print(f"\npredictions: {path}")
+
+
+def _format_rule(decision: Mapping[str, Any]) -> str:
+    """Returns score and threshold, or the rule in words if images are decided about together."""
+    if not decision["rule"].startswith("each image"):
+        return f"{decision['score']}, {decision['rule']}"
+    low = decision["threshold_low"]
+    below = "" if low is None else f" or < {low:.4g}"
+    return f"{decision['score']} > {decision['threshold']:.4g}{below}"

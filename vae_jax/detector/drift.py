@@ -44,20 +44,23 @@ class DriftTest:
         size = num_new * num_calibration / (num_new + num_calibration)
         return float(stats.kstwo.sf(distance, max(1, round(size))))
 
-    def describe(self, num_anomalous: int, promised_rate: float | None) -> str:
+    def describe(
+        self, num_anomalous: int, promised_rate: float | None, noun: str = "images"
+    ) -> str:
         """Returns one sentence if the images are not what exchangeable normals would be, otherwise "".
 
         Args:
             num_anomalous: number of images that were called anomalous.
             promised_rate: promised share of normal images among them; None if none was promised.
+            noun: what was called so, "images", or "tiles" where each tile is judged by itself.
         """
         p_value = self.p_value
         if p_value >= _LEVEL:
             return ""
         num_new = int(self._counts.sum())
-        share = f"{num_anomalous} of {num_new} images ({num_anomalous / num_new:.1%}) are anomalous"
+        share = f"{num_anomalous} of {num_new} {noun} ({num_anomalous / num_new:.1%}) are anomalous"
         if promised_rate is not None:
-            share += f", where at most about {promised_rate:.1%} of normal images would be"
+            share += f", where at most about {promised_rate:.1%} of normal {noun} would be"
         return (
             "These images differ from the calibration normals (Kolmogorov-Smirnov test, "
             f"p = {p_value:.1g}): {share}. Either many of them are abnormal, or the camera, the light or "

@@ -27,9 +27,10 @@ from vae_jax.scoring.role_scores import Columns
 from vae_jax.scoring.stitching import WholeMaps
 from vae_jax.scoring.whole_images import join_tiles
 
-# Decoded images that wait for each thread.
-_WINDOW = 8
 _MAX_WAITING = 1024  # images, most of them without pixels, that wait for a step to be full
+# The last step of some crops is padded. So many steps may wait until padding is a small share of them.
+_MAX_STEPS = 8
+_SMALL_SHARE = 1 / 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,8 @@ def score_sources(
         scorer: computes the scores.
         with_maps: whether to compute the anomaly maps.
     """
-    return score_images(_decode(sources, preprocessing), scorer, with_maps=with_maps)
+    images = decode_sources(sources, preprocessing, scorer.step)
+    return score_images(images, scorer, with_maps=with_maps)
 
 
 def score_images(
@@ -102,23 +104,40 @@ def score_images(
     for image in images:
         waiting.append(image)
         num_crops += 0 if image.crops is None else len(image.crops.images)
-        if num_crops >= scorer.step or not num_crops or len(waiting) >= _MAX_WAITING:
+        if _fills_steps(num_crops, scorer.step) or not num_crops or len(waiting) >= _MAX_WAITING:
             yield from _score(waiting, scorer, with_maps)
             waiting, num_crops = [], 0
     yield from _score(waiting, scorer, with_maps)
 
 
-def _decode(sources: Iterable[Source], preprocessing: Preprocessing) -> Iterator[ScoredImage]:
-    """Yields the decoded images in the order of the sources; a bounded number of them waits in memory."""
+def decode_sources(
+    sources: Iterable[Source], preprocessing: Preprocessing, step: int
+) -> Iterator[ScoredImage]:
+    """Yields the decoded images, without scores, in the order of the sources.
+
+    While images are scored, threads decode those of the next step. So fewer images wait in memory where
+    an image has many crops.
+
+    Args:
+        sources: images; a source without `read` is passed on without crops.
+        preprocessing: how a stored image becomes what the model sees.
+        step: number of crops that are scored at the same time.
+    """
     num_threads = os.cpu_count() or 1
+    at_least = 2 * num_threads
+    num_images = num_crops = 0
     # Pillow releases the interpreter's lock while it decodes and resizes.
     with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
         futures: collections.deque[concurrent.futures.Future[ScoredImage]] = collections.deque()
         try:
             for source in sources:
                 futures.append(pool.submit(_decode_source, source, preprocessing))
-                if len(futures) >= _WINDOW * num_threads:
-                    yield futures.popleft().result()
+                ahead = step * num_images // max(num_crops, num_images, 1)
+                while len(futures) > max(ahead, at_least):
+                    image = futures.popleft().result()
+                    num_images += 1
+                    num_crops += 0 if image.crops is None else len(image.crops.images)
+                    yield image
             while futures:
                 yield futures.popleft().result()
         finally:
@@ -140,6 +159,13 @@ def _decode_source(source: Source, preprocessing: Preprocessing) -> ScoredImage:
     if not len(crops.images):
         return ScoredImage(source, framing, "every part of it has too many near-white pixels")
     return ScoredImage(source, framing, crops=crops)
+
+
+def _fills_steps(num_crops: int, step: int) -> bool:
+    """Returns whether crops fill whole steps nearly, or so many that they should wait no longer."""
+    if num_crops < step:
+        return False
+    return -num_crops % step <= _SMALL_SHARE * num_crops or num_crops >= _MAX_STEPS * step
 
 
 def _score(waiting: list[ScoredImage], scorer: Scorer, with_maps: bool) -> Iterator[ScoredImage]:

@@ -20,6 +20,7 @@ from vae_jax.observation.bands import NUM_BANDS, compute_bands
 from vae_jax.score_names import FEATURE_BASELINES
 from vae_jax.scoring.band_pca import SMOOTHING
 from vae_jax.scoring.feature_baselines import RULES
+from vae_jax.scoring.nearest import trace_nearest
 from vae_jax.scoring.place_gaussian import PlaceGaussian
 from vae_jax.scoring.place_maps import GRID_AGGREGATES
 
@@ -51,7 +52,7 @@ def score_baselines(
     if "nearest_neighbour" in names:
         neighbours = to_unit(arrays["nearest_neighbour"]["images"])
         neighbours = neighbours.reshape(neighbours.shape[0], -1)
-        distance = _measure_nearest(neighbours, flat)
+        distance = trace_nearest(neighbours, flat)
         scores["nearest_neighbour"] = distance / np.float32(np.sqrt(neighbours.shape[1]))
     if "band_energy" in names or "band_pca" in names:
         scores |= _score_bands(names, arrays, compute_bands(to_unit(images), images.shape[1]))
@@ -71,7 +72,7 @@ def _score_bands(
         space = arrays["band_energy"]["space"]
         energies = _standardise(space, bands[..., :NUM_BANDS].reshape(count, -1))
         components = _transform(space["pca"], energies)
-        scores["band_energy"] = _measure_nearest(arrays["band_energy"]["train"], components)
+        scores["band_energy"] = trace_nearest(arrays["band_energy"]["train"], components)
     if "band_pca" in names:
         space = arrays["band_pca"]
         errors = _square_residuals(space["pca"], _standardise(space, bands.reshape(count, -1)))
@@ -102,14 +103,6 @@ def _square_residuals(pca: Arrays, x: Float[Array, "B F"]) -> Float[Array, "B F"
     components = _transform(pca, x)
     back = jnp.matmul(components, pca["components_"], precision=_EXACT) + pca["mean_"][None]
     return jnp.square(x - back)
-
-
-def _measure_nearest(train: Float[Array, "n F"], x: Float[Array, "B F"]) -> Float[Array, "B"]:
-    """Returns the Euclidean distance of each row of x to the nearest training normal."""
-    products = jnp.matmul(x, train.T, precision=_EXACT)
-    nearest = jnp.argmin(jnp.sum(jnp.square(train), axis=1)[None] - 2 * products, axis=1)
-    # A small distance would be lost in the difference of large squares, so it is computed again.
-    return jnp.linalg.norm(x - train[nearest], axis=1)
 
 
 def _measure_places(

@@ -1,4 +1,4 @@
-"""What a program that uses an exported detector must know about it, as JSON."""
+"""What a program that uses a detector or reads its predictions must know about it, as JSON."""
 
 import dataclasses
 from typing import Any
@@ -9,7 +9,7 @@ from vae_jax.detector.detector import Detector
 
 def describe_detector(detector: Detector) -> dict[str, Any]:
     """Describes the images that a detector takes, its scores, its decision and its anomaly map."""
-    parts, threshold = detector.parts, detector.threshold
+    parts = detector.parts
     framing = dataclasses.asdict(parts.preprocessing.framing)
     return {
         "run": parts.config.name,
@@ -21,12 +21,23 @@ def describe_detector(detector: Detector) -> dict[str, Any]:
             "is_binary": parts.preprocessing.is_binary,  # then images hold 0 and 255, see data/binarise.py
         },
         "scores": list(parts.names),
-        "decision": {
-            "score": detector.deciding_score,
-            "rule": detector.rule,
-            "threshold": threshold.upper,
-            "threshold_low": threshold.lower,
-            "promised_rate": detector.promised_rate,
-        },
+        "decision": describe_decision(detector),
         "map": {"limit": parts.map.limit, "contour": detector.contour},
+    }
+
+
+def describe_decision(detector: Detector) -> dict[str, Any]:
+    """Describes the rule by which a detector calls an image anomalous.
+
+    Returns:
+        The score that decides; the rule in words; the threshold above which an image is anomalous, and the
+        one below which it is, or None; and the promised share of normal images that are called anomalous,
+        or None if the rule promises none.
+    """
+    return {
+        "score": detector.deciding_score,
+        "rule": detector.rule,
+        "threshold": detector.threshold.upper,
+        "threshold_low": detector.threshold.lower,
+        "promised_rate": detector.promised_rate,
     }

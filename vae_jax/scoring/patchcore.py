@@ -9,12 +9,12 @@ the memory.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from threadpoolctl import threadpool_limits
 
 from vae_jax.data.row_draw import draw_rows
+from vae_jax.scoring.nearest import trace_nearest
 
 DEFAULT_MAX_PATCHES = 2_000
 # The memory is chosen among so many patches, drawn at random. This bounds the time of the choice.
@@ -25,7 +25,6 @@ _PROJECTED_CHANNELS = 64
 _ROUNDING = 1e-6
 
 _BATCH = 8  # images that are compared with the memory at the same time
-_EXACT = jax.lax.Precision.HIGHEST  # on a GPU, TF32 would choose a wrong neighbour
 
 
 def fit_patch_memory(
@@ -99,13 +98,4 @@ def measure_nearest_patches(
 
     The images are compared a few at a time, so the memory that this needs does not grow with the batch.
     """
-    squares = jnp.sum(jnp.square(memory), axis=1)
-
-    def measure(image: Float[Array, "h w K"]) -> Float[Array, "h w"]:
-        # |a - b|^2 - |a|^2 gives the nearest patch. The distance itself is computed again, because a small
-        # distance is lost in the difference of large squares.
-        products = jnp.matmul(image, memory.T, precision=_EXACT)  # [h, w, m]
-        nearest = jnp.argmin(squares[None, None] - 2 * products, axis=2)
-        return jnp.linalg.norm(image - memory[nearest], axis=2)
-
-    return jax.lax.map(measure, o, batch_size=_BATCH)
+    return jax.lax.map(lambda image: trace_nearest(memory, image), o, batch_size=_BATCH)
