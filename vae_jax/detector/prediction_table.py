@@ -84,7 +84,10 @@ class PredictionTable:
             self._add_rows(number, table)
         self._index.finish()
         self._stream = self.path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._stream, self.columns, lineterminator="\n")
+        # To check each row for other columns would take as long as to write it.
+        self._writer = csv.DictWriter(
+            self._stream, self.columns, extrasaction="ignore", lineterminator="\n"
+        )
         self._writer.writeheader()
 
     def __enter__(self) -> "PredictionTable":

@@ -185,6 +185,7 @@ def _score(waiting: list[ScoredImage], scorer: Scorer, with_maps: bool) -> Itera
         columns = join_tiles(columns, np.repeat(np.arange(len(counts)), counts))
         row_ends = np.arange(len(counts) + 1)
     columns = scorer.combine(columns)
+    is_finite = np.all([np.isfinite(values) for values in columns.values()], axis=0)
     number = 0
     for image in waiting:
         if image.crops is None:
@@ -193,9 +194,9 @@ def _score(waiting: list[ScoredImage], scorer: Scorer, with_maps: bool) -> Itera
         rows, crops = (slice(*ends[number : number + 2]) for ends in (row_ends, crop_ends))
         number += 1
         own = {name: values[rows] for name, values in columns.items()}
-        broken = [name for name, values in own.items() if not np.isfinite(values).all()]
-        if broken:
-            reason = f"the score {broken[0]} is not a finite number"
+        if not is_finite[rows].all():
+            broken = next(name for name in own if not np.isfinite(own[name]).all())
+            reason = f"the score {broken} is not a finite number"
             yield ScoredImage(image.source, image.framing, reason)
         else:
             own_maps = None if maps is None else _join_maps(image, maps[crops])

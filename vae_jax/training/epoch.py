@@ -1,6 +1,7 @@
 """One epoch of training: the images of each step, the steps themselves, and the means of their metrics."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 import time
@@ -25,6 +26,8 @@ from vae_jax.validate_model import MAX_INTEGER
 # Metrics that are means over images.
 _TERMS = ("reconstruction", "frequency", "kl", "loss", "gradient_norm")
 
+_log = logging.getLogger(__name__)
+
 
 def extend_epochs(config: ml_collections.ConfigDict, num_images: int) -> ml_collections.ConfigDict:
     """Returns the config with as many epochs as `train.min_steps` needs, if these are more.
@@ -41,6 +44,11 @@ def extend_epochs(config: ml_collections.ConfigDict, num_images: int) -> ml_coll
     steps_per_epoch = math.ceil(num_images / config.train.batch_size)
     epochs = max(config.train.epochs, math.ceil(config.train.min_steps / steps_per_epoch))
     _check_steps("train.epochs", epochs, steps_per_epoch)
+    if epochs > config.train.epochs:
+        _log.info(
+            "train.min_steps is %d, so train.epochs is raised from %d to %d",
+            *(config.train.min_steps, config.train.epochs, epochs),
+        )
     factor = epochs / config.train.epochs
     config = config.copy_and_resolve_references()
     config.train.epochs = epochs
