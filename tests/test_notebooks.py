@@ -26,12 +26,8 @@ PICTURES = {
 SHORT = {
     "EPOCHS = 60": "EPOCHS = 2",
     "config.train.epochs = EPOCHS": "config.train.epochs = EPOCHS; "
-    "config.scoring.update(names=('mse', 'elbo', 'knn', 'fusion'), fusion=('mse', 'knn')); "
+    "config.scoring.update(names=('mse', 'knn', 'fusion'), fusion=('mse', 'knn')); "
     "config.scoring.update(samples=0, bootstrap_resamples=100)",
-    "STEPS = 400": "STEPS = 20",
-    "config.train.min_steps = STEPS": "config.train.min_steps = STEPS\n"
-    "config.scoring.bootstrap_resamples, config.report.cases = 100, 2\n"
-    "config.scoring.update(names=('bands_place_nll_max', 'hedge'), fusion=('bands_place_nll',))",
     "digits.images[:700]": "digits.images[:300]",
     "i >= 680": "i >= 290",
 }
