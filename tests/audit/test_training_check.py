@@ -19,7 +19,7 @@ def test_a_clean_dataset_is_accepted_and_its_verdict_logged(dataset, config, cap
     caplog.set_level(logging.INFO)
     config.scoring.false_alarm_rate = 0.3
     check_dataset(dataset, config)
-    assert "discs: audit in short: " in caplog.text
+    assert "discs: short check of the images: " in caplog.text
     assert "refusal" not in caplog.text
 
 

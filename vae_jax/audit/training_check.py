@@ -102,7 +102,7 @@ def check_dataset(dataset: Dataset, config: ml_collections.ConfigDict) -> None:
     summary = summarise_calibration(len(calibration.rows), len(groups), config.scoring)
     findings += find_rate_problems(summary, config.scoring)
     verdict = describe_verdict(sort_findings(findings))
-    _log.info("%s: audit in short: %s; --mode=audit says more", dataset.name, verdict)
+    _log.info("%s: short check of the images: %s; --mode=audit checks more", dataset.name, verdict)
 
 
 def _describe_role(examples: Examples) -> _Role:
