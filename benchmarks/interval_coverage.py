@@ -2,26 +2,27 @@
 
     python benchmarks/interval_coverage.py
 
-This command prints the tables of `docs/intervals.md` and takes about ten minutes on one core. Scores of
+This command prints the tables of `docs/intervals.md` and takes about half an hour on one core. Scores of
 normals have a standard normal distribution; the standard deviation of the anomalies, and whether scores
 are rounded or images belong to groups, is different in each table. The true values come from the
 distributions. A coverage of 1,000 simulated test sets has a standard error of 0.007.
 
-`--trials=N` sets the number of simulated test sets per cell, `--resamples=N` the number of resamples of the
-intervals that need the bootstrap (false-positive rate and differences), in a quarter of the trials.
+`--trials=N` sets the number of simulated test sets per cell; differences of AUROCs get a quarter of them.
 """
 
 import argparse
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
+from vae_jax.metrics.auroc_difference import subtract_aurocs
 from vae_jax.metrics.average_precision import measure_auprc
-from vae_jax.metrics.bootstrap import rank
 from vae_jax.metrics.delong import delong
+from vae_jax.metrics.false_positive_rate import measure_fpr95
 
 AUROCS = (0.6, 0.75, 0.86, 0.95, 0.99, 0.995)
 SIZES = (
@@ -35,7 +36,8 @@ SIZES = (
     (100, 100),
     (1000, 1000),
 )
-FEW_SIZES = ((50, 20), (46, 764), (100, 100))
+PAIRED_SIZES = ((10, 10), (10, 100), (100, 10), (50, 20), (46, 764), (100, 100), (1000, 1000))
+NOISES = (0.5, 2.0)  # standard deviations of what distinguishes the second score from the first
 _GROUP_SIZE = 5
 
 
@@ -73,17 +75,33 @@ class Shape:
         """Returns the mean score of anomalies that leads to an AUROC of continuous scores."""
         return float(ndtri(auroc)) * float(np.hypot(1, self.deviation))
 
-    def true_values(self, auroc: float, share_of_anomalies: float) -> tuple[float, float]:
-        """Returns the AUROC and the average precision of infinitely many images."""
-        step = self.step or 1e-3
+    def true_rates(
+        self, auroc: float, step: float
+    ) -> tuple[Float[np.ndarray, "T"], Float[np.ndarray, "T"], Float[np.ndarray, "T"]]:
+        """Returns thresholds in falling order, between rounded scores, and both rates above them."""
         edges = (np.arange(np.floor(-12 / step), np.ceil(40 / step)) + 0.5)[::-1] * step
-        fpr = ndtr(-edges)
-        tpr = ndtr((self.shift(auroc) - edges) / self.deviation)
+        return edges, ndtr(-edges), ndtr((self.shift(auroc) - edges) / self.deviation)
+
+    def true_difference(self, auroc: float, noise: float) -> float:
+        """Returns by how much noise changes the AUROC of infinitely many images."""
+        if not self.step:
+            spread = np.hypot(1, self.deviation)
+            return float(ndtr(self.shift(auroc) / np.hypot(spread, noise * np.sqrt(2)))) - auroc
+        edges, fpr, tpr = self.true_rates(auroc, self.step)
+        of_anomalies, of_normals = np.diff(tpr), np.diff(fpr)
+        distance = edges[1:, None] - edges[None, 1:]
+        wins = ndtr(distance / (noise * np.sqrt(2)))
+        return float(of_anomalies @ wins @ of_normals) - self.true_values(auroc, 0.5)[0]
+
+    def true_values(self, auroc: float, share_of_anomalies: float) -> tuple[float, float, float]:
+        """Returns AUROC, average precision and FPR95 of infinitely many images."""
+        _, fpr, tpr = self.true_rates(auroc, self.step or 1e-3)
         hits, false_alarms = np.diff(tpr), np.diff(fpr)
         true_auroc = np.sum(false_alarms * (tpr[1:] + tpr[:-1])) / 2
         flagged = share_of_anomalies * tpr[1:] + (1 - share_of_anomalies) * fpr[1:]
         precision = share_of_anomalies * tpr[1:] / np.maximum(flagged, 1e-300)
-        return float(true_auroc), float(np.sum(hits * precision))
+        fpr95 = fpr[np.argmax(tpr >= 0.95)]
+        return float(true_auroc), float(np.sum(hits * precision)), float(fpr95)
 
 
 SHAPES = (
@@ -97,15 +115,15 @@ SHAPES = (
 
 def measure_coverage(
     shape: Shape, auroc: float, num_normals: int, num_anomalies: int, trials: int, seed: int = 0
-) -> tuple[float, float]:
-    """Returns the coverage of the intervals of AUROC and average precision."""
+) -> tuple[float, ...]:
+    """Returns the coverage of the intervals of AUROC, average precision and FPR95."""
     rng = np.random.default_rng(seed)
     share = num_anomalies / (num_normals + num_anomalies)
     truths = shape.true_values(auroc, share)
-    covered = np.zeros(2)
+    covered = np.zeros(3)
     for _ in range(trials):
         test_set = shape.draw(rng, auroc, num_normals, num_anomalies)
-        intervals = delong(*test_set), measure_auprc(*test_set)
+        intervals = [measure(*test_set) for measure in (delong, measure_auprc, measure_fpr95)]
         covered += [
             interval["low"] <= truth <= interval["high"]
             for interval, truth in zip(intervals, truths, strict=True)
@@ -113,35 +131,31 @@ def measure_coverage(
     return tuple((covered / trials).tolist())
 
 
-def measure_resampled_coverage(
-    auroc: float, num_normals: int, num_anomalies: int, trials: int, resamples: int, seed: int = 0
-) -> tuple[float, float]:
-    """Returns the coverage of the difference of two AUROCs and of the false-positive rate.
+def measure_difference_coverage(
+    shape: Shape, auroc: float, num_normals: int, num_anomalies: int, trials: int, seed: int = 0
+) -> tuple[float, ...]:
+    """Returns the coverage of the intervals of the difference from a second score, for each noise.
 
-    The second score is the first with noise of half its standard deviation.
+    The second score is the first with noise that is independent for each image.
     """
-    rng, shape = np.random.default_rng(seed), SHAPES[0]
-    fpr95 = float(ndtr(-(shape.shift(auroc) + ndtri(0.05))))
-    difference = float(ndtr(ndtri(auroc) / np.hypot(1, 0.5))) - auroc
-    covered = np.zeros(2)
-    for trial in range(trials):
-        scores, labels, _ = shape.draw(rng, auroc, num_normals, num_anomalies)
-        noisy = scores + 0.5 * rng.standard_normal(len(scores))
-        a, b = (rank(values, labels, resamples, trial) for values in (scores, noisy))
-        intervals = b.auroc_minus(a), a.intervals()["fpr95"]
-        covered += [
-            interval["low"] <= truth <= interval["high"]
-            for interval, truth in zip(intervals, (difference, fpr95), strict=True)
-        ]
+    rng = np.random.default_rng(seed)
+    truths = [shape.true_difference(auroc, noise) for noise in NOISES]
+    covered = np.zeros(len(NOISES))
+    for _ in range(trials):
+        scores, labels, groups = shape.draw(rng, auroc, num_normals, num_anomalies)
+        for i, noise in enumerate(NOISES):
+            noisy = scores + noise * rng.standard_normal(len(scores))
+            interval = subtract_aurocs(noisy, scores, labels, groups)
+            covered[i] += interval["low"] <= truths[i] <= interval["high"]
     return tuple((covered / trials).tolist())
 
 
-def format_table(sizes: tuple, measure: Callable[[float, int, int], tuple[float, float]]) -> str:
-    """Returns a table in Markdown with two coverages in each cell."""
+def format_table(sizes: tuple, measure: Callable[[float, int, int], tuple[float, ...]]) -> str:
+    """Returns a table in Markdown with several coverages in each cell."""
     heads = [f"{num_normals} + {num_anomalies}" for num_normals, num_anomalies in sizes]
     lines = ["| AUROC | " + " | ".join(heads) + " |", "|---" * (len(sizes) + 1) + "|"]
     for auroc in AUROCS:
-        cells = ["{:.3f}, {:.3f}".format(*measure(auroc, *size)) for size in sizes]
+        cells = [", ".join(f"{share:.3f}" for share in measure(auroc, *size)) for size in sizes]
         lines.append(f"| {auroc:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -150,24 +164,16 @@ def main() -> None:
     """Prints every table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--trials", type=int, default=1000)
-    parser.add_argument("--resamples", type=int, default=300)
-    arguments = parser.parse_args()
-    for shape in SHAPES:
-        print(f"\n{shape.name[0].upper()}{shape.name[1:]}:\n")
-        print(
-            format_table(
-                SIZES, lambda *cell, shape=shape: measure_coverage(shape, *cell, arguments.trials)
-            ),
-            flush=True,
-        )
-    print("\nDifference of two AUROCs, and false-positive rate at 95 % recall:\n")
-    trials = max(arguments.trials // 4, 1)
-    print(
-        format_table(
-            FEW_SIZES,
-            lambda *cell: measure_resampled_coverage(*cell, trials, arguments.resamples),
-        )
-    )
+    trials = parser.parse_args().trials
+    for heading, sizes, measure, count in (
+        ("AUROC, AUPRC and FPR95", SIZES, measure_coverage, trials),
+        ("Difference of two AUROCs", PAIRED_SIZES, measure_difference_coverage, trials // 4),
+    ):
+        print(f"\n## {heading}")
+        for shape in SHAPES:
+            measure_cell = functools.partial(measure, shape, trials=max(count, 1))
+            print(f"\n{shape.name[0].upper()}{shape.name[1:]}:\n")
+            print(format_table(sizes, measure_cell), flush=True)
 
 
 if __name__ == "__main__":

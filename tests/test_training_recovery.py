@@ -9,8 +9,13 @@ import pytest
 from vae_jax import train as train_lib
 from vae_jax import training_recovery
 from vae_jax.errors import UserError
+from vae_jax.observation.observed import observe_dataset
+from vae_jax.report.evaluation.model_caveats import check_rollbacks
+from vae_jax.results import describe_training
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
+from vae_jax.training.plans import skip_steps
+from vae_jax.training_setup import set_up_training
 from vae_jax.workdir_claim import claim_workdir
 
 pytestmark = pytest.mark.slow
@@ -128,3 +133,62 @@ def test_a_poisoned_parameter_is_named_and_its_state_is_never_saved(
         train(config, tmp_path, dataset)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         assert checkpoints.latest_step() == 0
+
+
+class _KilledError(BaseException):
+    """Ends a process where nothing is saved any more."""
+
+
+def test_a_run_that_is_killed_right_after_a_rollback_counts_it_once_and_has_the_same_rates(
+    tmp_path, config, dataset, break_above, monkeypatch
+):
+    config.train.on_nan, config.train.epochs = "rollback", 4
+    break_above(7, 0.3)
+    whole = train(config, tmp_path / "whole", dataset)
+    recover, kills = train_lib.recover, []
+
+    def recover_and_die(*args):
+        start = recover(*args)
+        if len(kills) < 2:
+            kills.append(start)
+            raise _KilledError
+        return start
+
+    monkeypatch.setattr(train_lib, "recover", recover_and_die)
+    for _ in range(2):
+        with pytest.raises(_KilledError):
+            train(config, tmp_path / "killed", dataset)
+    killed = train(config, tmp_path / "killed", dataset)
+    assert_bitwise_equal(whole, killed)
+    section = describe_training(tmp_path / "killed")
+    assert section == describe_training(tmp_path / "whole")
+    assert [
+        (rollback["step"], rollback["checkpoint"], rollback["rate_factor"])
+        for rollback in section["training"]["rollbacks"]
+    ] == [(7, 6, 0.5), (7, 6, 0.25)]
+    [caveat] = check_rollbacks(section)
+    assert caveat.startswith("Training broke 2 times")
+    assert "at step 7 back to step 6 with 0.25 times the learning rate" in caveat
+
+
+def test_an_image_with_a_value_that_is_not_finite_is_named_when_its_batch_comes(
+    tmp_path, config, dataset
+):
+    config.train.on_nan = "rollback"
+    config.model.observations = ("bands",)
+    observed = observe_dataset(dataset, config)
+    training = set_up_training(config, tmp_path, observed)
+    plan = next(skip_steps(training.trainer.plan(0), 2))[0]  # the last step of the first epoch
+    row = int(np.asarray(plan.rows)[0, 0])
+    arrays = observed.train.observed.arrays
+    arrays["bands"] = np.array(arrays["bands"])
+    arrays["bands"][row].flat[0] = np.inf
+    with pytest.raises(UserError, match="broke 3 times in a row") as error:
+        train(config, tmp_path / "run", observed)
+    name = observed.train.names[row % len(observed.train)]
+    assert "broke at step 2" in str(error.value)
+    assert name in str(error.value)
+
+
+def test_a_run_that_never_broke_has_no_section_training(trained_run):
+    assert describe_training(trained_run[1]) == {}

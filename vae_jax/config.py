@@ -16,7 +16,7 @@ def default() -> ml_collections.ConfigDict:
     """Returns the embedded default: scikit-learn's digits, with zero as the anomaly."""
     config = ml_collections.ConfigDict()
     config.name = "digits"  # name of the default workdir, runs/<name>
-    config.seed = 0  # seed of initialisation, noise, shuffling, splits and bootstrap
+    config.seed = 0  # seed of initialisation, noise, shuffling, splits and resamples
 
     data = config.data = ml_collections.ConfigDict()
     data.dataset = "digits"  # name in DATASETS
@@ -188,7 +188,7 @@ def default() -> ml_collections.ConfigDict:
     scoring.false_discovery = False  # decide by Benjamini-Hochberg over all test images together
     scoring.mean_std_k = 2.0  # standard deviations between mean and threshold of mean_std
     scoring.importance_samples = 64  # samples K of nll and of the scores that are computed from it
-    scoring.bootstrap_resamples = 1000  # resamples for each 95 % interval
+    scoring.bootstrap_resamples = 200  # resamples for the 95 % intervals of pixel metrics
     scoring.aggregate = "mean"  # how the errors of the pixels become one number: mean | max | top_k
     scoring.top_k = 0.01  # share of the pixels, those with the largest errors, that top_k averages
     scoring.map_smoothing = 0.0  # standard deviation of the Gaussian filter on anomaly maps, pixels

@@ -120,18 +120,12 @@ def evaluate(
     baseline_scores = score_baselines(baselines, dataset, names, all_on_test=is_judged)
     role_scores = role_scores.join(baseline_scores)
     decision = decide(names, role_scores, scoring_config)
-    judgement = judge_columns(
-        setup.images.test,
-        role_scores.test,
-        baseline_scores.test,
-        decision,
-        setup.scoring_config.bootstrap_resamples,
-        setup.seed,
-    )
+    judgement = judge_columns(setup.images.test, role_scores.test, baseline_scores.test, decision)
     localisation = _localise(setup, names, role_scores, baselines)
     results = (
         {"dataset": describe_dataset(setup.dataset)}
         | judgement.sections
+        | results_lib.describe_training(workdir)
         | {"cost": results_lib.measure_cost(workdir, setup.trained.params)}
         | describe_model(setup, role_scores.test_rows)
         | localisation.sections
@@ -150,19 +144,28 @@ def evaluate(
 def write_report(workdir: pathlib.Path, evaluation: Evaluation) -> None:
     """Writes results.json, details.json, scores.csv, figures and report.html, and prints the table."""
     workdir_lib.write_results(workdir, evaluation.results)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(evaluation.rows[0]), lineterminator="\n")
-    writer.writeheader()
-    for row in evaluation.rows:
-        writer.writerow(
-            {**row, "file": escape_cell(row["file"]), "class": escape_cell(row["class"])}
-        )
-    workdir_lib.write_text(workdir / "scores.csv", text.getvalue())
+    workdir_lib.write_text(workdir / "scores.csv", format_scores(evaluation.rows))
     path = page.write_page(workdir, evaluation.images, evaluation.warnings)
     print(terminal_table.format_terminal_table(evaluation.results))
     for warning in evaluation.warnings:
         print(f"caveat: {warning}")
     print(f"\nreport: {path}")
+
+
+def format_scores(rows: Sequence[dict]) -> str:
+    """Returns the content of scores.csv.
+
+    Args:
+        rows: one dict per test image; at least one.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {**row, "file": escape_cell(row["file"]), "class": escape_cell(row["class"])}
+        )
+    return text.getvalue()
 
 
 @dataclasses.dataclass(frozen=True)

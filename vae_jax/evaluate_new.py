@@ -95,14 +95,7 @@ def evaluate_images(
     row_columns = _score(scorer, images.test)
     columns = scorer.combine(join_columns(row_columns, images.test))
     decision = Detector(parts).decide(columns)
-    judgement = judge_columns(
-        setup.images.test,
-        columns,
-        {},
-        decision,
-        parts.config.scoring.bootstrap_resamples,
-        setup.seed,
-    )
+    judgement = judge_columns(setup.images.test, columns, {}, decision)
     localisation, strips = _localise(setup, scorer.pictures, columns)
     results = (
         {"dataset": _describe_dataset(setup, parts, run_counts)}

@@ -31,8 +31,6 @@ def judge_columns(
     columns: Columns,
     baseline_columns: Columns,
     decision: Decision,
-    num_resamples: int,
-    seed: int,
 ) -> Judgement:
     """Compares scores and decisions with labels; without both labels nothing is ranked.
 
@@ -41,12 +39,10 @@ def judge_columns(
         columns: scores of the images; those with a threshold in `decision` are described.
         baseline_columns: scores of baselines, which may also be among `columns`.
         decision: thresholds of the scores, p-values and flags.
-        num_resamples: number of resamples of a bootstrap.
-        seed: seed of the bootstrap.
     """
     names = list(decision.thresholds)
     compared = {name: columns[name] for name in names} | baseline_columns
-    rankings = results_lib.rank_columns(test, compared, num_resamples, seed)
+    rankings = results_lib.rank_columns(test, compared)
     promise = {} if decision.promised_rate is None else {"promised": decision.promised_rate}
     sections = {
         "detection": {
@@ -57,7 +53,7 @@ def judge_columns(
         | promise
         | results_lib.measure_decision(test, decision.anomalous),
         "baselines": {
-            name: rankings[name].intervals()
+            name: rankings[name]
             for name in baseline_columns
             if name not in names and name in rankings
         },

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.examples import Examples
-from vae_jax.metrics import bootstrap
 from vae_jax.metrics import detection as detection_metrics
+from vae_jax.metrics.auroc_difference import subtract_aurocs
 from vae_jax.metrics.delong import delong_paired
+from vae_jax.metrics.ranking import Ranking, measure_ranking
 from vae_jax.model.distributions import ACTIVE_VARIANCE, INFORMATIVE_KL, kl_to_standard_normal
 from vae_jax.model.vae import Posterior, count_params
 from vae_jax.runtime.memory import measure_peak_memory_bytes
@@ -22,6 +23,7 @@ from vae_jax.scoring.calibration import Threshold, false_alarm_interval
 from vae_jax.scoring.decision import Decision
 from vae_jax.scoring.role_scores import Columns
 from vae_jax.training.history import read_metrics
+from vae_jax.training.rollback import read_rollbacks
 
 # Baseline scores that are written to scores.csv, because the report draws their curves.
 _WRITTEN_BASELINES = ("pca",)
@@ -78,9 +80,7 @@ def measure_likelihood(
     return likelihood | ({"not_a_likelihood": meaning} if meaning else {})
 
 
-def rank_columns(
-    test: Examples, columns: Columns, num_resamples: int, seed: int
-) -> dict[str, bootstrap.Ranking]:
+def rank_columns(test: Examples, columns: Columns) -> dict[str, Ranking]:
     """Ranks the test images by each column; empty unless the test set has both labels.
 
     Images of one group are not independent, so the intervals treat a group as one unit.
@@ -88,8 +88,7 @@ def rank_columns(
     if not has_both_labels(test):
         return {}
     return {
-        name: bootstrap.rank(values, test.labels, num_resamples, seed, test.groups)
-        for name, values in columns.items()
+        name: measure_ranking(values, test.labels, test.groups) for name, values in columns.items()
     }
 
 
@@ -97,7 +96,7 @@ def measure_detection(
     test: Examples,
     scores: Float[np.ndarray, "N"],
     threshold: Threshold,
-    ranking: bootstrap.Ranking | None,
+    ranking: Ranking | None,
 ) -> dict:
     """Measures how well a score ranks the images, and how well its threshold decides.
 
@@ -109,7 +108,7 @@ def measure_detection(
     """
     entry = {}
     if ranking is not None:
-        entry |= ranking.intervals()
+        entry |= ranking
         entry["oracle"] = detection_metrics.measure_oracle(scores, test.labels)
     entry |= {"threshold": threshold.upper, "threshold_rule": threshold.rule}
     if threshold.lower is not None:
@@ -133,7 +132,7 @@ def measure_decision(test: Examples, anomalous: Bool[np.ndarray, "N"]) -> dict:
 
 
 def compare_aurocs(
-    test: Examples, columns: Columns, rankings: dict[str, bootstrap.Ranking], deciding: str
+    test: Examples, columns: Columns, rankings: dict[str, Ranking], deciding: str
 ) -> dict:
     """Compares the AUROC of each column with that of the deciding score.
 
@@ -144,17 +143,18 @@ def compare_aurocs(
         deciding: name of the deciding score.
 
     Returns:
-        For each other column, AUROC minus the AUROC of the deciding score with its interval by paired
-        bootstrap, and under `delong` the interval and p-value by DeLong.
+        For each other column, AUROC minus the AUROC of the deciding score with its interval, and under
+        `delong` the narrower interval and the p-value by DeLong.
     """
     differences = {}
     groups = np.array(test.groups)
     has_variance = all(len(np.unique(groups[test.labels == label])) >= 2 for label in (0, 1))
-    for name, ranking in rankings.items():
+    for name in rankings:
         if name != deciding:
-            differences[name] = ranking.auroc_minus(rankings[deciding])
+            compared = columns[name], columns[deciding], test.labels, test.groups
+            differences[name] = subtract_aurocs(*compared)
             if has_variance:
-                delong = delong_paired(columns[name], columns[deciding], test.labels, test.groups)
+                delong = delong_paired(*compared)
                 differences[name]["delong"] = {
                     key: delong[key] for key in ("low", "high", "p_value")
                 }
@@ -192,6 +192,12 @@ def measure_latent(calibration: Mapping[str, Posterior]) -> dict:
             for name in calibration
         }
     return latent
+
+
+def describe_training(workdir: pathlib.Path) -> dict[str, dict]:
+    """Returns the section `training` with the rollbacks of a run; empty if training never broke."""
+    rollbacks = read_rollbacks(workdir / "checkpoints")
+    return {"training": {"rollbacks": rollbacks}} if rollbacks else {}
 
 
 def measure_cost(workdir: pathlib.Path, params: dict) -> dict:

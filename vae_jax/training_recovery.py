@@ -78,10 +78,11 @@ def recover(
             "the same --workdir accepts a lower rate, such as "
             f"--config.train.learning_rate={rate / 100:g}; or train into another --workdir with {ADVICE}",
         )  # fmt: skip
-    rollbacks = (*rollbacks, new)
     start = _restore(training, checkpoints)  # the pass that found the place has used the state
-    times = len(rollbacks) - len(start.rollbacks)
+    times = len(rollbacks) + 1 - len(start.rollbacks)
     state = rollback_lib.lower_rate(start.state, times)
+    new = dataclasses.replace(new, rate_factor=float(state.plateau.scale))
+    rollbacks = (*rollbacks, new)
     log.warning(
         "%s; training goes back to step %d with %g times the learning rate (rollback %d, number %d in a "
         "row; it stops at %d)",

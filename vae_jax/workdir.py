@@ -18,7 +18,7 @@ from vae_jax.runtime.lock import LockedError, hold_lock
 RESULT_SECTIONS = frozenset(
     {
         "dataset", "reconstruction", "likelihood", "detection", "baselines", "localisation", "latent",
-        "generation", "cost",
+        "generation", "training", "cost",
     }
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ def test_every_tile_belongs_to_one_strip_and_to_one_kind(tiles):
 
 def test_tile_scores_rank_strips_and_each_kind_of_tile(config, tiles):
     values = np.random.default_rng(0).normal(size=60) + tiles.labels
-    entry = rank_tiles({"mse": values}, group_tiles(tiles), config.scoring, 0)["mse"]
+    entry = rank_tiles({"mse": values}, group_tiles(tiles))["mse"]
     strip_values, strip_labels = values.reshape(12, 5).max(axis=1), np.arange(12) >= 5
     assert entry["image"]["auroc"]["value"] == pytest.approx(
         roc_auc_score(strip_labels, strip_values)
@@ -49,7 +49,7 @@ def test_a_strip_whose_tiles_with_a_defect_are_missing_stays_anomalous(config, t
     part = named.take(np.flatnonzero(~(in_last_strip & (tiles.labels == 1))))
     assert "test/11.png" in group_tiles(part).anomalous
     values = np.random.default_rng(0).normal(size=len(part.files))
-    entry = rank_tiles({"mse": values}, group_tiles(part), config.scoring, 0)["mse"]
+    entry = rank_tiles({"mse": values}, group_tiles(part))["mse"]
     highest = [values[np.array(part.files) == f"test/{i}.png"].max() for i in range(12)]
     assert entry["image"]["auroc"]["value"] == pytest.approx(
         roc_auc_score(np.arange(12) >= 5, highest)
@@ -58,6 +58,6 @@ def test_a_strip_whose_tiles_with_a_defect_are_missing_stays_anomalous(config, t
 
 def test_a_ranking_without_normal_strips_is_absent(config, make_tiles):
     tiles = make_tiles("test", 4, 2, num_anomalous=4)
-    entry = rank_tiles({"mse": np.arange(20.0)}, group_tiles(tiles), config.scoring, 0)["mse"]
+    entry = rank_tiles({"mse": np.arange(20.0)}, group_tiles(tiles))["mse"]
     assert "image" not in entry
     assert set(entry["patch"]) == {"clean"}

@@ -34,6 +34,14 @@ class Covariance:
     of_normals: Float[np.ndarray, "S S"]
     degrees: tuple[int, int]
 
+    def subtract(self) -> "Covariance":
+        """Returns the covariance of one estimate, the first of two minus the second."""
+        weights = np.array([[1.0, -1.0]])
+        parts = (
+            weights @ part @ weights.T for part in (self.total, self.of_anomalies, self.of_normals)
+        )
+        return Covariance(*parts, self.degrees)
+
     def welch_degrees(self) -> float:
         """Returns the degrees of freedom of the variance of the first estimate (Welch 1947)."""
         parts = float(self.of_anomalies[0, 0]), float(self.of_normals[0, 0])
@@ -119,3 +127,13 @@ def effective_size(scores: Float[np.ndarray, "N"], groups: Int[np.ndarray, "N"])
     spread = between + (size - 1) * within
     correlation = (between - within) / spread if spread > 0 else 1.0
     return num_images / (1 + (mean_size - 1) * min(max(correlation, 0.0), 1.0))
+
+
+def count_effectively(
+    scores: Float[np.ndarray, "N"], labels: Int[np.ndarray, "N"], groups: Int[np.ndarray, "N"]
+) -> tuple[float, float]:
+    """Returns how many independent normals and anomalies the images in groups are worth."""
+    normals, anomalies = (
+        effective_size(scores[labels == label], groups[labels == label]) for label in (0, 1)
+    )
+    return normals, anomalies

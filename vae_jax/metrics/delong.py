@@ -1,4 +1,4 @@
-"""The AUROC with its interval, and differences of AUROCs, by DeLong's variance and without resampling.
+"""The AUROC with its interval, and the p-value of a difference, by DeLong's variance.
 
 Names: `N` images, `M` normals, `P` anomalies, `S` scores.
 
@@ -33,12 +33,10 @@ def delong(
         ValueError: if a score is NaN, or if the labels hold only one class.
     """
     detection.check_scores_and_labels(scores, labels)
-    numbers, anomalous = clusters.number_groups(groups, len(scores)), labels == 1
-    aurocs, covariance = _estimate([scores], labels, numbers)
+    numbers = clusters.number_groups(groups, len(scores))
+    aurocs, covariance = estimate([scores], labels, numbers)
     value = float(aurocs[0])
-    sizes = [
-        clusters.effective_size(scores[rows], numbers[rows]) for rows in (~anomalous, anomalous)
-    ]
+    sizes = clusters.count_effectively(scores, labels, numbers)
     newcombe = covering.model_interval(
         value, lambda true_value: covering.mann_whitney_variance(true_value, *sizes)
     )
@@ -68,15 +66,15 @@ def delong_paired(
         ValueError: if a score is NaN, or if a label has fewer than two groups of images.
     """
     numbers = clusters.number_groups(groups, len(labels))
-    aurocs, covariance = _estimate([a, b], labels, numbers)
+    aurocs, covariance = estimate([a, b], labels, numbers)
     if covariance is None:
         counts = [len(np.unique(numbers[labels == label])) for label in (0, 1)]
         raise ValueError(
             f"a variance needs at least two normals and two anomalies; found {counts[0]} normals "
             f"and {counts[1]} anomalies of different groups"
         )
-    value, matrix = float(aurocs[0] - aurocs[1]), covariance.total
-    variance = max(float(matrix[0, 0] + matrix[1, 1] - 2 * matrix[0, 1]), 0.0)
+    value = float(aurocs[0] - aurocs[1])
+    variance = max(float(covariance.subtract().total[0, 0]), 0.0)
     deviation = math.sqrt(variance)
     reach = float(ndtri(0.975)) * deviation
     p_value = float(2 * ndtr(-abs(value) / deviation)) if deviation else float(value == 0)
@@ -89,7 +87,7 @@ def delong_paired(
     }
 
 
-def _estimate(
+def estimate(
     scores: list[np.ndarray], labels: Int[np.ndarray, "N"], groups: Int[np.ndarray, "N"]
 ) -> tuple[Float[np.ndarray, "S"], clusters.Covariance | None]:
     """Returns the AUROC of each score, and the covariance of these AUROCs if it can be estimated."""

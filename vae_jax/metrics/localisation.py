@@ -28,10 +28,9 @@ from vae_jax.metrics.localisation_curves import ImageOverlaps, trace_curves
 # Values are binned by the first bits of their float32: sign, exponent and 11 of 23 bits of fraction. So the
 # range need not be known beforehand, and two values that differ by 0.05 % are in different bins.
 _BITS = 20
-# Resamples have fewer bins, with 3 bits of fraction: 20 MB in total. Coarse bins shift a metric by almost
-# the same amount in each resample, and this shift is subtracted again.
+# Resamples have fewer bins, with 3 bits of fraction: 0.1 MB for each resample. Coarse bins shift a metric
+# by almost the same amount in each resample, and this shift is subtracted again.
 _COARSE_BITS = 12
-_RESAMPLES = 200
 _CORNERS = np.ones((3, 3), bool)
 _NAMES = ("pixel_auroc", "pixel_ap", "aupro")
 
@@ -42,8 +41,13 @@ class Localisation:
     Call `update` once with each image, and then `result`. The mask of a normal image is empty.
     """
 
-    def __init__(self, seed: int = 0):
-        """Starts without images; `seed` determines the resamples that the intervals come from."""
+    def __init__(self, seed: int = 0, num_resamples: int = 200):
+        """Starts without images.
+
+        Args:
+            seed: determines the resamples that the intervals come from.
+            num_resamples: R.
+        """
         self._normal = np.zeros(2**_BITS, np.int64)  # pixels outside masks, by bin
         self._abnormal = np.zeros(2**_BITS, np.int64)  # pixels inside masks, by bin
         self._overlap = np.zeros(
@@ -53,8 +57,8 @@ class Localisation:
         self._image_overlaps = ImageOverlaps(_BITS)
         self._seed, self._rng = seed, np.random.default_rng(seed)
         # The same three histograms with coarse bins, and the number of regions, of each resample.
-        self._resampled = np.zeros((3, _RESAMPLES, 2**_COARSE_BITS))
-        self._resampled_regions = np.zeros(_RESAMPLES)
+        self._resampled = np.zeros((3, num_resamples, 2**_COARSE_BITS))
+        self._resampled_regions = np.zeros(num_resamples)
 
     def update(
         self,
@@ -109,14 +113,15 @@ class Localisation:
 
         The seed and the name of a group determine its numbers, so they need not be kept.
         """
+        num_resamples = len(self._resampled_regions)
         if groups is None:
             # One row per image, so that the draws do not depend on the batch size.
-            times = self._rng.poisson(1.0, (num_images, _RESAMPLES))
+            times = self._rng.poisson(1.0, (num_images, num_resamples))
         else:
             times = np.array(
                 [
                     np.random.default_rng((self._seed, zlib.crc32(group.encode()))).poisson(
-                        1.0, _RESAMPLES
+                        1.0, num_resamples
                     )
                     for group in groups
                 ]

@@ -99,7 +99,9 @@ def measure_maps(
                 masks = test.masks[rows]
                 groups = [test.groups[row] for row in rows]
                 for name, values in maps.items():
-                    measure = measures.setdefault(name, Localisation())
+                    measure = measures.setdefault(
+                        name, Localisation(setup.seed, setup.scoring_config.bootstrap_resamples)
+                    )
                     measure.update(values, masks, region_mask, groups)
                 bar.update(len(rows))
             results |= {

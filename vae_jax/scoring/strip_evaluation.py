@@ -98,13 +98,7 @@ def measure_strips(
             for name, measure in _measure_maps(
                 setup, tiles, compute_maps, order, files_to_show, bar.update
             ).items():
-                ranking = rank_strips_and_tiles(
-                    tiles,
-                    measure.tile_scores,
-                    measure.strip_scores,
-                    setup.scoring_config,
-                    setup.seed,
-                )
+                ranking = rank_strips_and_tiles(tiles, measure.tile_scores, measure.strip_scores)
                 maps[name] = ranking | {"pixel": measure.pixels.result(with_curves=True)}
                 for file, strip in measure.strips.items():
                     shown.setdefault(file, strip)
@@ -121,7 +115,7 @@ def describe_strips(
         strips: measures of the maps.
         columns: name of a score -> its value for each tile.
     """
-    ranking = rank_tiles(columns, strips.tiles, setup.scoring_config, setup.seed)
+    ranking = rank_tiles(columns, strips.tiles)
     sections = list_localisation_sections(
         {name: map_["pixel"] for name, map_ in strips.maps.items() if map_["pixel"]}
     )
@@ -169,6 +163,7 @@ def _measure_maps(
     """Measures every map of a mapper, one strip at a time; calls `on_strips` after each strip."""
     test, region = tiles.test, setup.dataset.region
     region_mask = None if region is None else region.mask
+    num_resamples = setup.scoring_config.bootstrap_resamples
     measures: dict[str, _MapMeasure] = {}
     for file, rows in tiles.rows_of_strip.items():
         maps: Maps = compute_maps(test.take(rows))
@@ -176,7 +171,10 @@ def _measure_maps(
             values = maps[name]
             strip = assemble_strip(test, rows, name, values, region_mask)
             measure = measures.setdefault(
-                name, _MapMeasure(Localisation(setup.seed), np.empty(len(test.files)), {}, {})
+                name,
+                _MapMeasure(
+                    Localisation(setup.seed, num_resamples), np.empty(len(test.files)), {}, {}
+                ),
             )
             measure.pixels.update(
                 strip.values[None], strip.mask[None], strip.covered, [test.groups[rows[0]]]

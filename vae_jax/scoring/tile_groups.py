@@ -9,12 +9,11 @@ T tiles of one strip, N test tiles.
 import dataclasses
 from collections.abc import Mapping
 
-import ml_collections
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vae_jax.data.examples import Examples
-from vae_jax.metrics import bootstrap
+from vae_jax.metrics.ranking import measure_ranking
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +66,12 @@ def _find_anomalous_strips(test: Examples) -> set[str]:
 def rank_tiles(
     columns: Mapping[str, Float[np.ndarray, "N"]],
     tiles: TileGroups,
-    scoring_config: ml_collections.ConfigDict,
-    seed: int,
 ) -> dict[str, dict]:
     """Ranks strips and tiles by scores of tiles.
 
     Args:
         columns: name of a score -> its value for each tile.
         tiles: the tiles in groups.
-        scoring_config: the `scoring` group of the config.
-        seed: seed of the bootstrap.
 
     Returns:
         For each score: `image`, how well the highest tile of each strip ranks anomalous strips above
@@ -89,8 +84,6 @@ def rank_tiles(
             tiles,
             values,
             {file: float(values[rows].max()) for file, rows in tiles.rows_of_strip.items()},
-            scoring_config,
-            seed,
         )
         for name, values in columns.items()
     }
@@ -100,8 +93,6 @@ def rank_strips_and_tiles(
     tiles: TileGroups,
     tile_scores: Float[np.ndarray, "N"],
     strip_scores: Mapping[str, float],
-    scoring_config: ml_collections.ConfigDict,
-    seed: int,
 ) -> dict:
     """Ranks strips by the scores of strips, and tiles by the scores of tiles.
 
@@ -109,16 +100,10 @@ def rank_strips_and_tiles(
         tiles: the tiles in groups.
         tile_scores: score of each tile.
         strip_scores: file of a strip -> its score.
-        scoring_config: the `scoring` group of the config.
-        seed: seed of the bootstrap.
 
     Returns:
         `image` and `patch`, as in `rank_tiles`.
     """
-
-    def rank(scores, labels, groups) -> dict[str, dict[str, float]]:
-        resamples = scoring_config.bootstrap_resamples
-        return bootstrap.rank(scores, labels, resamples, seed, groups).intervals()
 
     group_of_tile = np.array(tiles.test.groups)
 
@@ -126,11 +111,15 @@ def rank_strips_and_tiles(
     strip_labels = np.array([int(file in tiles.anomalous) for file in strip_scores])
     if len(np.unique(strip_labels)) == 2:
         groups = [group_of_tile[tiles.rows_of_strip[file][0]] for file in strip_scores]
-        rankings["image"] = rank(np.array(list(strip_scores.values())), strip_labels, groups)
+        rankings["image"] = measure_ranking(
+            np.array(list(strip_scores.values())), strip_labels, groups
+        )
     defects = tiles.kinds["defects"]
     patch = {}
     for kind in ("rolls", "clean"):
         if tiles.kinds[kind].any() and defects.any():
             rows = tiles.kinds[kind] | defects
-            patch[kind] = rank(tile_scores[rows], tiles.test.labels[rows], group_of_tile[rows])
+            patch[kind] = measure_ranking(
+                tile_scores[rows], tiles.test.labels[rows], group_of_tile[rows]
+            )
     return rankings | ({"patch": patch} if patch else {})

@@ -100,7 +100,9 @@ def measure_whole_maps(
                 mask = assemble_mask(test.masks[rows], lay_out_rows(test, rows))
                 covered = whole.covered
                 for name, values in whole.take_maps():
-                    measure = measures.setdefault(name, Localisation())
+                    measure = measures.setdefault(
+                        name, Localisation(setup.seed, setup.scoring_config.bootstrap_resamples)
+                    )
                     measure.update(values[None], mask[None], covered, [test.groups[rows[0]]])
                 bar.update(1)
             results |= {

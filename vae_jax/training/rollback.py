@@ -7,10 +7,13 @@ does.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 
+from vae_jax.training import checkpoint_files
 from vae_jax.training.state import TrainState
 
 # Factor for the learning rate at each rollback. A power of two loses no bits.
@@ -26,11 +29,14 @@ class Rollback:
         step: step that broke.
         checkpoint: step of the checkpoint that training went back to.
         reason: what was not finite.
+        rate_factor: what the learning rate is multiplied by from then on, by the plateau rule too; 0 in
+            checkpoints of earlier versions.
     """
 
     step: int
     checkpoint: int
     reason: str
+    rate_factor: float = 0.0
 
 
 def count_in_row(rollbacks: Sequence[Rollback], checkpoint: int) -> int:
@@ -48,6 +54,18 @@ def count_in_row(rollbacks: Sequence[Rollback], checkpoint: int) -> int:
             break
         count += 1
     return count
+
+
+def read_rollbacks(checkpoints: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the rollbacks of a run, in their order, from its newest checkpoint; for `results.json`.
+
+    Args:
+        checkpoints: folder of the checkpoints.
+    """
+    steps = checkpoint_files.list_steps(checkpoints)
+    data = checkpoint_files.read_item(checkpoints / str(steps[-1]), "data") if steps else None
+    rollbacks = [Rollback(**values) for values in (data or {}).get("rollbacks", ())]
+    return [dataclasses.asdict(rollback) for rollback in rollbacks]
 
 
 def lower_rate(state: TrainState, times: int) -> TrainState:

@@ -103,7 +103,7 @@ def format_csv(
                 "seed": outcome.seed,
                 "status": outcome.status,
                 "error": escape_cell(outcome.error),
-                "decision": outcome.decision,
+                "decision": escape_cell(outcome.decision),
                 **outcome.measures,
                 **_describe_difference(differences.get(outcome.name)),
             }

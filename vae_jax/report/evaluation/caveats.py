@@ -7,7 +7,11 @@ from typing import Any
 from scipy import stats
 
 from vae_jax.report.evaluation import new_images
-from vae_jax.report.evaluation.model_caveats import check_posterior, check_reconstructions
+from vae_jax.report.evaluation.model_caveats import (
+    check_posterior,
+    check_reconstructions,
+    check_rollbacks,
+)
 from vae_jax.report.evaluation.ranking import rank_results
 from vae_jax.report.numerals import format_percent, format_rate
 from vae_jax.score_names import is_baseline
@@ -34,6 +38,7 @@ def list_caveats(
         *_find_inverted_scores(results),
         *_check_view(results.get("dataset", {}).get("view", {})),
         *_check_duplicates(results.get("dataset", {}).get("split", {})),
+        *check_rollbacks(results),
         *check_posterior(results),
         *check_reconstructions(results),
     ]

@@ -1,4 +1,4 @@
-"""Reasons to doubt the model of a run: a code that tells little, and bad reconstructions of normals."""
+"""Reasons to doubt the model of a run: broken training, a code that tells little, bad reconstructions."""
 
 import math
 from collections.abc import Iterator
@@ -15,6 +15,23 @@ _MIN_KL_PER_UNIT = 0.1
 # Reconstructions from the posterior mean are worse than those from samples if their error is so many times
 # as large. Where the code is not used the two are equal but for chance.
 _WORSE = 1.05
+
+
+def check_rollbacks(results: dict[str, Any]) -> Iterator[str]:
+    """Says how often training broke and went back, and with which learning rate it went on."""
+    rollbacks = results.get("training", {}).get("rollbacks", [])
+    if rollbacks:
+        times = [
+            f"at step {rollback['step']:,} back to step {rollback['checkpoint']:,} with "
+            f"{rollback['rate_factor']:g} times the learning rate"
+            for rollback in rollbacks
+        ]
+        count = "once" if len(times) == 1 else f"{len(times)} times"
+        yield (
+            f"Training broke {count}, because a number was not finite, and went on from a checkpoint "
+            f"with a lower learning rate: {'; '.join(times)}. Results with a train.learning_rate that does "
+            "not break may differ."
+        )
 
 
 def check_posterior(results: dict[str, Any]) -> Iterator[str]:
