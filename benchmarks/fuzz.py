@@ -18,13 +18,14 @@ from collections.abc import Callable
 import hypothesis
 from hypothesis import strategies as st
 
-from vae_jax import command_line, results, validate, workdir
+from vae_jax import command_line, explore, results, validate, verify, workdir
 from vae_jax.config import default
 from vae_jax.data.builders.groups import read_groups
 from vae_jax.data.builders.idx import read_idx
 from vae_jax.errors import UserError
 from vae_jax.report.ablation.cell_outcomes import pick_measures
 from vae_jax.runtime.printable import make_printable
+from vae_jax.training.break_record import is_broken
 
 _FIELDS = workdir.flatten_config(default())
 _VALUES = st.one_of(
@@ -47,6 +48,9 @@ _RESULTS = {
     "reconstruction": {"normal": {"mse": 0.1}},
     "cost": {"parameters": 1},
 }
+_SCORES = (
+    b"file,class,label,mse,p_value,anomalous\na/1.png,a,0,0.5,0.25,0\nb/2.png,b,1,1.5,0.01,1\n"
+)
 
 
 @st.composite
@@ -127,6 +131,12 @@ def read_results(folder: pathlib.Path) -> None:
         dict(content["dataset"]["counts"])
 
 
+def read_scores(folder: pathlib.Path) -> None:
+    """Reads the scores of a run, as `--mode=explore` and `--mode=verify` do."""
+    explore.read_score_lines(folder / "scores.csv", "auto")
+    verify.read_columns(folder, 2, ("mse",))
+
+
 def list_targets() -> dict[str, tuple[st.SearchStrategy, Callable]]:
     """Returns name -> the cases, and the function that gets each of them."""
     config = json.loads(default().to_json())
@@ -148,6 +158,11 @@ def list_targets() -> dict[str, tuple[st.SearchStrategy, Callable]]:
         "results.json": (
             damaged_json(_RESULTS),
             write_and(read_results, "results.json"),
+        ),
+        "scores.csv": (damaged_bytes(_SCORES), write_and(read_scores, "scores.csv")),
+        "training_broke.json": (
+            damaged_json({"step": 7, "message": "a"}),
+            write_and(lambda folder: is_broken(folder, 7), "training_broke.json"),
         ),
     }
 

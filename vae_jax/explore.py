@@ -117,10 +117,17 @@ def read_score_lines(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
         decision: `scoring.decision`, the name of the score that decides.
 
     Raises:
-        UserError: if the file has no rows or lacks columns that an evaluation writes.
+        UserError: if the file has no rows, lacks columns or holds values that no evaluation writes.
     """
     if not path.is_file():
         return {}
+    try:
+        return _read_score_lines(path, decision)
+    except (TypeError, AttributeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}); run --mode=evaluate again") from error
+
+
+def _read_score_lines(path: pathlib.Path, decision: str) -> dict[str, list[str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     if not rows:

@@ -87,7 +87,7 @@ def _compare_scores(
     """Prints the largest differences of the scores of the test images from those in scores.csv."""
     columns = _score(detector, test)
     num_images = len(take_whole_images(test).names)
-    stored = _read_columns(workdir, num_images, detector.names)
+    stored = read_columns(workdir, num_images, detector.names)
     differences = {
         score: float(
             np.abs(columns[score] - stored[score]).max() / _measure_spread(detector, score)
@@ -133,7 +133,7 @@ def _score(detector: Detector, test: Examples) -> Columns:
     return detector.scorer.combine(join_columns(columns, test))
 
 
-def _read_columns(
+def read_columns(
     workdir: pathlib.Path, num_images: int, names: tuple[str, ...]
 ) -> dict[str, Float[np.ndarray, "N"]]:
     """Returns columns of scores.csv, whose rows are in the order of the test images."""
@@ -146,7 +146,7 @@ def _read_columns(
         return {
             name: np.array([float(row[name]) for row in rows]) for name in (*names, "anomalous")
         }
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"{path} cannot be compared ({reason}); run --mode=evaluate again"
