@@ -92,7 +92,7 @@ MINIMUM = {
 # Field -> its largest valid number. More would only take longer, in one call that cannot be stopped; or, in
 # galleries, several GiB of memory for a page that no browser shows well.
 MAXIMUM = {
-    "scoring.bootstrap_resamples": 1_000_000, "scoring.importance_samples": 1_000_000,
+    "scoring.bootstrap_resamples": 10_000, "scoring.importance_samples": 1_000_000,
     "scoring.regret_steps": 1_000_000, "scoring.restoration_steps": 1_000_000,
     "scoring.samples": 10_000, "explore.classifier_epochs": 1_000_000, "report.cases": 200,
 }  # fmt: skip

@@ -2,14 +2,17 @@
 
 import ast
 import csv
+import inspect
 import io
 import pathlib
+import types
 
 import numpy as np
 import pytest
 
 import vae_jax
 from vae_jax import evaluate, predict
+from vae_jax.comparison import tables
 from vae_jax.data.framing import Framing
 from vae_jax.detector.prediction_table import PredictionTable
 from vae_jax.detector.sources import Source
@@ -59,7 +62,22 @@ def write_predictions(text, folder):
     return table.path.read_text("utf-8")
 
 
+def write_comparison(text, folder):
+    """The table of a comparison whose only run has the text in two columns."""
+    row = {"label": text, "name": text, "auroc": dict.fromkeys(("value", "low", "high"), -0.5)}
+    run = types.SimpleNamespace(list_aurocs=dict)
+    comparison = types.SimpleNamespace(
+        scores=types.SimpleNamespace(competitors=[]),
+        list_runs=lambda: [(None, run)],
+        baselines=[None],
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "describe_run", lambda *args: row | {"cost": {}})
+        return inspect.unwrap(tables.format_csv)(comparison, folder)
+
+
 TABLES = {
+    ("comparison/tables.py", "format_csv"): write_comparison,
     ("evaluate.py", "format_scores"): write_scores,
     ("report/ablation/cell_outcomes.py", "format_csv"): write_ablation,
     ("detector/prediction_table.py", "__init__"): write_predictions,
@@ -71,7 +89,9 @@ def test_every_writer_of_a_csv_file_is_tried_here():
     assert list_writers() == set(TABLES)
 
 
-@pytest.mark.parametrize("write", [write_scores, write_ablation, write_predictions])
+@pytest.mark.parametrize(
+    "write", [write_scores, write_ablation, write_predictions, write_comparison]
+)
 def test_no_cell_of_text_is_a_formula_or_more_than_one_line(write, tmp_path):
     for i, beginning in enumerate(BEGINNINGS):
         folder = tmp_path / str(i)
