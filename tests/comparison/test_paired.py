@@ -10,6 +10,7 @@ from vae_jax.comparison.multiple_tests import correct_by_holm
 from vae_jax.comparison.paired import compare_over_seeds, compare_settings
 from vae_jax.comparison.settings import group_runs
 from vae_jax.comparison.stored_run import read_run
+from vae_jax.metrics.auroc_difference import subtract_aurocs
 from vae_jax.metrics.delong import delong_paired
 
 
@@ -23,9 +24,10 @@ def test_runs_with_the_same_seed_and_images_are_compared_image_by_image(settings
     assert [(d.first.seed, d.second.seed) for d in differences] == [(0, 0), (1, 1), (2, 2)]
     for difference in differences:
         a, b = difference.first, difference.second
-        expected = delong_paired(a.scores, b.scores, a.labels, a.groups)
-        for key in ("value", "low", "high", "p_value"):
-            assert getattr(difference, key) == expected[key]
+        compared = a.scores, b.scores, a.labels, a.groups
+        for key, value in subtract_aurocs(*compared).items():
+            assert getattr(difference, key) == value
+        assert difference.p_value == delong_paired(*compared)["p_value"]
         assert difference.value == pytest.approx(a.auroc["value"] - b.auroc["value"])
     corrected = correct_by_holm([d.p_value for d in differences])
     assert [d.p_holm for d in differences] == corrected

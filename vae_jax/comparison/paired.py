@@ -9,6 +9,7 @@ import numpy as np
 from vae_jax.comparison.multiple_tests import correct_by_holm
 from vae_jax.comparison.settings import Setting
 from vae_jax.comparison.stored_run import StoredRun
+from vae_jax.metrics.auroc_difference import subtract_aurocs
 from vae_jax.metrics.delong import delong_paired
 from vae_jax.metrics.seeds import summarise_runs
 
@@ -116,4 +117,5 @@ def _measure(a: StoredRun, b: StoredRun) -> dict[str, float] | None:
     units = np.arange(len(a.labels)) if groups is None else groups
     if any(len(np.unique(units[a.labels == label])) < 2 for label in (0, 1)):
         return None  # a variance needs two groups of both labels
-    return delong_paired(a.scores, b.scores, a.labels, groups)
+    compared = a.scores, b.scores, a.labels, groups
+    return subtract_aurocs(*compared) | {"p_value": delong_paired(*compared)["p_value"]}

@@ -7,7 +7,7 @@ import pytest
 from tests.report.ablation.test_page import write
 from tests.stored_runs import write_run
 from vae_jax.comparison.stored_run import read_run
-from vae_jax.metrics.delong import delong_paired
+from vae_jax.metrics.auroc_difference import subtract_aurocs
 from vae_jax.report.ablation.cell_differences import compare_with_base_cells
 from vae_jax.report.ablation.cell_outcomes import format_csv
 
@@ -41,7 +41,7 @@ def test_a_cell_is_compared_with_the_base_of_its_seed_on_the_same_images(levels,
     ]  # fmt: skip
     for name, difference in differences.items():
         run, base = runs[name], runs[f"16-bernoulli,{name.partition(',')[2]}"]
-        expected = delong_paired(run.scores, base.scores, run.labels, run.groups)
+        expected = subtract_aurocs(run.scores, base.scores, run.labels, run.groups)
         assert (difference.value, difference.low) == (expected["value"], expected["low"])
 
 
