@@ -194,7 +194,10 @@ def test_parts_that_need_two_classes_are_left_out_with_a_reason(make_run, datase
     assert set(generation) == {"nearest_training_image"}
     assert "classifier" not in run.read_results()["latent"]
     output, page = capsys.readouterr().out, run.read_page()
-    for reason in ("no classifier can be trained", "needs at least two classes with 5 groups"):
+    for reason in (
+        "no classifier can be trained",
+        "two classes of normal images with 5 groups",
+    ):
         assert reason in output
         assert reason in page
     assert "explore_map.png" in run.list_figures()

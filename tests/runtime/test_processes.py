@@ -6,6 +6,7 @@ One run is trained by one process, then by two, then by one again.
 import contextlib
 import csv
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -301,8 +302,18 @@ def test_all_processes_get_the_result_of_the_first_and_end_if_one_fails():
     assert "has ended early and has printed why" in first[2]
 
 
+@pytest.fixture
+def same_log_level():
+    """The level of the log is restored: a process that does not lead logs errors only."""
+    logger = logging.getLogger("vae_jax")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
 # ml_collections loads config files through a function of importlib that Python 3.12 deprecates.
 @pytest.mark.filterwarnings("ignore:.*load_module:DeprecationWarning")
+@pytest.mark.usefixtures("same_log_level")
 @pytest.mark.parametrize(
     ("process_id", "problem"),
     [(0, "process 1 of 2 did not come within"), (1, "process 0 does not answer within")],
