@@ -40,11 +40,11 @@ def test_figures_are_written_as_files_and_contained_in_the_page(tmp_path, small_
     assert "caption b" in page
 
 
-def test_a_figure_with_photographs_becomes_jpeg_on_the_page_only(tmp_path):
+def test_a_figure_with_photographs_becomes_webp_on_the_page_only(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3), np.uint8)
     png = encode(noise)
     page = read_page(tmp_path, Section("x", "Title", [], [Drawing("explore_a", png, "", "")]))
-    assert "data:image/jpeg" in page
+    assert "data:image/webp" in page
     assert (tmp_path / "figures/explore_a.png").read_bytes() == png
 
 

@@ -1,21 +1,16 @@
 """The page of `--mode=explore`: one self-contained HTML file, and its figures as separate files."""
 
 import dataclasses
-import io
 import pathlib
 from collections.abc import Sequence
 
 import ml_collections
-from PIL import Image
 
 from vae_jax import workdir as workdir_lib
 from vae_jax.report import html
 from vae_jax.report.drawing import Drawing
 from vae_jax.report.exploration.animation import Animation
 from vae_jax.report.exploration.latent_map import InteractiveMap
-
-# A PNG of more bytes shows photographs. The page contains it as JPEG, which is five times smaller.
-_MAX_PNG = 500_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +93,7 @@ def _encode_figure(figure: Drawing | Animation) -> str:
     """Returns the figure as a data URI."""
     if isinstance(figure, Animation):
         return html.make_data_uri(figure.gif, "gif")
-    if len(figure.png) <= _MAX_PNG:
-        return html.make_data_uri(figure.png)
-    stream = io.BytesIO()
-    Image.open(io.BytesIO(figure.png), formats=("PNG",)).convert("RGB").save(
-        stream, "JPEG", quality=88
-    )
-    return html.make_data_uri(stream.getvalue(), "jpeg")
+    return html.make_figure_uri(figure.png)
 
 
 def _display_width(figure: Drawing) -> int:
