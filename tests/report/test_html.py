@@ -29,6 +29,11 @@ def test_every_template_uses_only_filters_that_exist(template):
     html._environment().get_template(template)
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_long_lines_can_be_scrolled_with_the_keyboard(template):
+    assert "<pre>" not in (pathlib.Path(html.__file__).parent / template).read_text()
+
+
 def test_a_missing_value_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="name"):
         html.render_template("evaluation/page.html.jinja")
