@@ -1,8 +1,8 @@
 import contextlib
 import dataclasses
 import json
-import os
 import signal
+import time
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from vae_jax import train as train_lib
 from vae_jax.data.pipeline import binarise_role
 from vae_jax.errors import UserError
+from vae_jax.runtime import signals
 from vae_jax.runtime.signals import StoppedError, handle_signals
 from vae_jax.training import history
 from vae_jax.training.checkpoint import Checkpoints
@@ -90,7 +91,9 @@ def test_a_run_that_signals_stop_within_epochs_equals_one_that_was_not_stopped(
                 update(num_images)
                 calls.append(num_images)
                 if len(calls) == 2:
-                    os.kill(os.getpid(), signal.SIGTERM)
+                    signal.raise_signal(signal.SIGTERM)
+                    while signals._pending is None:  # Python may run its handler a little later
+                        time.sleep(0.001)
 
             bar.update = count
             yield bar

@@ -39,8 +39,10 @@ def start_holder(path):
 def write_lock(path, silent_seconds=0.0, **fields):
     """Leaves the lock of an owner on another machine, or one that differs in some fields."""
     owner = dataclasses.replace(Owner.of_this_process(), host="far", place="far", **fields)
-    path.write_text(json.dumps(dataclasses.asdict(owner)))
-    os.utime(path, (time.time() - silent_seconds,) * 2)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(dataclasses.asdict(owner)))
+    os.utime(part, (time.time() - silent_seconds,) * 2)
+    part.replace(path)  # at once: a heartbeat must not read half of it
 
 
 def test_a_lock_has_one_owner_and_leaves_no_file(path):
