@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from scipy import ndimage
 
-from vae_jax.metrics.localisation_curves import ImageOverlaps, trace_curves
+from vae_jax.metrics.localisation_curves import ImageOverlaps, accumulate, trace_curves
 
 # Values are binned by the first bits of their float32: sign, exponent and 11 of 23 bits of fraction. So the
 # range need not be known beforehand, and two values that differ by 0.05 % are in different bins.
@@ -194,12 +194,9 @@ def _measure(
     fpr_limit: float,
 ) -> Float[np.ndarray, "3"]:
     """Returns pixel AUROC, average precision and AUPRO from histograms over rising values."""
-    used = np.flatnonzero(normal + abnormal)[::-1]  # from the highest value down
-    false_alarms = np.append(0, np.cumsum(normal[used]))
-    hits = np.append(0, np.cumsum(abnormal[used]))
+    false_alarms, hits, pro = accumulate(normal, abnormal, overlap, num_regions)
     fpr, recall = false_alarms / false_alarms[-1], hits / hits[-1]
     precision = hits[1:] / (hits + false_alarms)[1:]
-    pro = np.append(0, np.cumsum(overlap[used])) / num_regions
     metrics = (
         np.trapezoid(recall, fpr),
         np.sum(np.diff(recall) * precision),

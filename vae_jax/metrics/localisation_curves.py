@@ -5,7 +5,8 @@ above the threshold. Its quartiles over images show what the means hide: whether
 part, or some are found whole and others not at all (Bertoldo et al. 2024, "AUPIMO: redefining anomaly
 localization benchmarks with high speed and low tolerance", draw one such curve for each image).
 
-Names: `K` bins, `k` bins that an image uses, `N` images, `P` points of a curve.
+Names: `K` bins, `k` bins that an image uses, `N` images, `P` points of a curve, `T`
+thresholds.
 """
 
 import numpy as np
@@ -61,6 +62,27 @@ def _look_up(
     return np.append(above, 0)[np.searchsorted(used, thresholds)]
 
 
+def accumulate(
+    normal: Shaped[np.ndarray, "K"],
+    abnormal: Shaped[np.ndarray, "K"],
+    overlap: Float[np.ndarray, "K"],
+    num_regions: int | float,
+) -> tuple[Shaped[np.ndarray, "T"], Shaped[np.ndarray, "T"], Float[np.ndarray, "T"]]:
+    """Returns false alarms, hits and PRO of each threshold, from the highest value down; first all are 0.
+
+    Args:
+        normal: number of pixels outside masks in each bin, over rising values.
+        abnormal: the same inside masks.
+        overlap: the same pixels, each with the weight 1 / area of its region.
+        num_regions: number of regions.
+    """
+    used = np.flatnonzero(normal + abnormal)[::-1]
+    false_alarms, hits, found = (
+        np.append(0, np.cumsum(counts[used])) for counts in (normal, abnormal, overlap)
+    )
+    return false_alarms, hits, found / num_regions
+
+
 def trace_curves(
     normal: Shaped[np.ndarray, "K"],
     abnormal: Shaped[np.ndarray, "K"],
@@ -82,15 +104,8 @@ def trace_curves(
         is found, and `pro`, the mean over regions, both [P]; `overlap`: the quartiles over images, [P]
         each; `images`: the number of images with marked pixels.
     """
-    used = np.flatnonzero(normal + abnormal)[::-1]  # from the highest value down
-    fpr, recall, pro = (
-        np.append(0, np.cumsum(counts[used])) / total
-        for counts, total in (
-            (normal, normal.sum()),
-            (abnormal, abnormal.sum()),
-            (overlap, num_regions),
-        )
-    )
+    false_alarms, hits, pro = accumulate(normal, abnormal, overlap, num_regions)
+    fpr, recall = false_alarms / false_alarms[-1], hits / hits[-1]
     overlaps = np.quantile(
         image_overlaps.measure(normal), [0.25, 0.5, 0.75], axis=0, method="inverted_cdf"
     )
